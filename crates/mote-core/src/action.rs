@@ -1,0 +1,194 @@
+//! The closed list of verbs. Every API, ours or a vendor's, comes down to these.
+//!
+//! A dialect translates words into an [`Action`] and a [`Done`] back into words; it adds no verb.
+//! Who carries them out: [`crate::platform`].
+
+use std::sync::Arc;
+
+use futures_core::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::BoxFuture;
+use crate::access::Credential;
+use crate::body::Body;
+use crate::clock::Id;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::function::{Function, FunctionRef, Name};
+use crate::reply::Reply;
+use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta};
+
+/// One thing that the platform can do.
+#[derive(Debug)]
+pub enum Action {
+    /// Run a function and wait for its reply.
+    Call {
+        to: Target,
+        event: Event,
+    },
+    /// Accept an event for a function; durable once it returns.
+    Send {
+        to: Target,
+        event: Event,
+    },
+    /// Build and warm a version from an archive, then make it live.
+    Deploy(Box<Deploy>),
+    /// Take a function away: its versions, bindings and artifact.
+    Remove {
+        function: FunctionRef,
+    },
+    /// One function with its versions.
+    Describe {
+        function: FunctionRef,
+    },
+    /// Functions in name order, after a name.
+    List {
+        namespace: Name,
+        after: Option<String>,
+        limit: usize,
+    },
+    /// Make a version live; `None`: the one that was live before.
+    Point {
+        function: FunctionRef,
+        version: Option<u64>,
+    },
+    Logs(LogQuery),
+    CreateBucket {
+        name: String,
+    },
+    DeleteBucket {
+        name: String,
+    },
+    ListBuckets,
+    PutObject {
+        bucket: String,
+        key: String,
+        meta: ObjectMeta,
+        body: Body,
+    },
+    GetObject {
+        bucket: String,
+        key: String,
+    },
+    DeleteObject {
+        bucket: String,
+        key: String,
+    },
+    ListObjects {
+        bucket: String,
+        query: ObjectListQuery,
+    },
+    /// Whether the server is well, and what is inside.
+    Status,
+}
+
+impl Action {
+    /// Whether anybody may ask for it, who reaches the door that lets it through.
+    pub fn is_public(&self) -> bool {
+        matches!(self, Action::Call { to: Target::Route { .. }, .. })
+    }
+}
+
+/// Which function a call is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// By name, from a caller who may.
+    Function { function: FunctionRef, version: Qualifier },
+    /// By the path of the event's HTTP request: only what is public is found.
+    Route { namespace: Name },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Qualifier {
+    #[default]
+    Live,
+    Version(u64),
+}
+
+impl Target {
+    pub fn live(function: FunctionRef) -> Target {
+        Target::Function { function, version: Qualifier::Live }
+    }
+}
+
+#[derive(Debug)]
+pub struct Deploy {
+    pub wish: DeployWish,
+    /// Read as `tar.gz`, `zip` or `tar` by its first bytes.
+    pub archive: Body,
+}
+
+/// What the person who deploys says beside the manifest.
+#[derive(Clone, Debug)]
+pub struct DeployWish {
+    pub namespace: Name,
+    /// Overrides the manifest's.
+    pub name: Option<Name>,
+    /// For a manifest that gives no name: that of the folder or file.
+    pub default_name: Option<Name>,
+    pub dev: bool,
+}
+
+/// What came of an action.
+pub enum Done {
+    Reply(Reply),
+    Accepted(Id),
+    Deploying(Steps),
+    Function(Box<Description>),
+    Functions(Vec<Arc<Function>>),
+    Logs(LogStream),
+    Buckets(Vec<BucketInfo>),
+    Object(ObjectInfo, Body),
+    Stored(ObjectInfo),
+    Objects(ObjectList),
+    Status(Status),
+    Nothing,
+}
+
+/// What a deploy says while it goes on; the last is `Done` or `Failed`.
+pub type Steps = std::pin::Pin<Box<dyn Stream<Item = Step> + Send>>;
+pub type LogStream = std::pin::Pin<Box<dyn Stream<Item = Result<LogLine>> + Send>>;
+
+#[derive(Debug)]
+pub enum Step {
+    /// A line for the person who waits.
+    Progress(String),
+    Done(Vec<Deployed>),
+    Failed(Error),
+}
+
+/// A function that a deploy has made live.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Deployed {
+    pub namespace: Name,
+    pub name: Name,
+    pub version: u64,
+    pub runtime: String,
+    /// The function URL's path on the public door; a door that knows its own address completes it.
+    pub path: Option<String>,
+    /// The barriers in force around an instance.
+    pub isolation: Vec<String>,
+    /// Spent in the installer; zero when its result was cached.
+    pub dependencies_ms: u64,
+    pub total_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Description {
+    pub function: Arc<Function>,
+    /// Oldest first.
+    pub versions: Vec<u64>,
+    pub url_path: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    pub functions: usize,
+    pub queued: u64,
+}
+
+/// The verbs' one door: every API calls this.
+pub trait Platform: Send + Sync {
+    fn execute(&self, who: Credential, what: Action) -> BoxFuture<'_, Result<Done>>;
+}

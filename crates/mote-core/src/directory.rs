@@ -1,0 +1,312 @@
+//! Which functions are live: the catalog's answer, held in memory for the hot path.
+//!
+//! A lookup takes a read lock and clones two `Arc`s. Changes come from [`crate::platform`] after
+//! they are on disk, and from [`Directory::load`] at start.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, RwLock};
+
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Qualifier, Target};
+use crate::error::{Code, Error, Result};
+use crate::event::{Event, HttpRequest};
+use crate::function::{Binding, Function, FunctionRef, Name, ObjectChange};
+use crate::invoke::admit::Gate;
+use crate::store::{Catalog, Record};
+
+/// Everything live, by name, by route and by bucket.
+#[derive(Default)]
+pub struct Directory {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    namespaces: HashMap<Name, BTreeMap<Name, Entry>>,
+    routes: HashMap<Name, matchit::Router<Vec<Route>>>,
+    buckets: HashMap<String, Vec<BucketBinding>>,
+}
+
+/// A live version and the gate that all versions of its function share.
+#[derive(Clone)]
+pub struct Entry {
+    pub function: Arc<Function>,
+    pub gate: Arc<Gate>,
+}
+
+#[derive(Clone)]
+struct Route {
+    methods: Vec<String>,
+    function: FunctionRef,
+}
+
+#[derive(Clone)]
+struct BucketBinding {
+    change: ObjectChange,
+    prefix: String,
+    suffix: String,
+    function: FunctionRef,
+}
+
+/// The record of a function: its live version whole, so that a start reads one record each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Head {
+    pub live: Function,
+    /// The highest number ever given.
+    pub latest: u64,
+    /// Versions that are still stored, oldest first.
+    pub versions: Vec<u64>,
+    /// The version that was live before, for a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<u64>,
+}
+
+impl Head {
+    pub const PREFIX: &str = "functions/";
+
+    pub fn key(function: &FunctionRef) -> String {
+        format!("{}{}/{}", Self::PREFIX, function.namespace, function.name)
+    }
+
+    pub fn version_key(function: &FunctionRef, version: u64) -> String {
+        format!("versions/{}/{}/{version:010}", function.namespace, function.name)
+    }
+
+    pub fn read(record: &Record) -> Result<Head> {
+        serde_json::from_slice(&record.value).map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))
+    }
+}
+
+impl Directory {
+    /// Reads every function's head.
+    pub async fn load(&self, catalog: &dyn Catalog) -> Result<usize> {
+        const PAGE: usize = 1000;
+        let (mut after, mut live) = (None, Vec::new());
+        loop {
+            let page = catalog.scan(Head::PREFIX, after.as_deref(), PAGE).await?;
+            for record in &page {
+                live.push(Arc::new(Head::read(record)?.live));
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+                _ => break,
+            }
+        }
+        let count = live.len();
+        self.replace(live);
+        Ok(count)
+    }
+
+    /// Makes these versions live; gives back those that were.
+    pub fn replace(&self, functions: Vec<Arc<Function>>) -> Vec<Arc<Function>> {
+        let mut inner = self.write();
+        let mut gone = Vec::new();
+        let mut bound = false;
+        for function in functions {
+            bound |= !function.bindings.is_empty();
+            let names = inner.namespaces.entry(function.namespace.clone()).or_default();
+            match names.get_mut(&function.name) {
+                Some(entry) => gone.push(std::mem::replace(&mut entry.function, function)),
+                None => {
+                    names.insert(function.name.clone(), Entry { function, gate: Gate::new() });
+                }
+            }
+        }
+        if bound || gone.iter().any(|old| !old.bindings.is_empty()) {
+            inner.index();
+        }
+        gone
+    }
+
+    pub fn remove(&self, function: &FunctionRef) -> Option<Arc<Function>> {
+        let mut inner = self.write();
+        let entry = inner.namespaces.get_mut(&function.namespace)?.remove(&function.name)?;
+        if !entry.function.bindings.is_empty() {
+            inner.index();
+        }
+        Some(entry.function)
+    }
+
+    pub fn entry(&self, function: &FunctionRef) -> Result<Entry> {
+        let inner = self.read();
+        let found = inner.namespaces.get(&function.namespace).and_then(|names| names.get(&function.name));
+        found.cloned().ok_or_else(|| {
+            Error::new(Code::FunctionNotFound, format!("there is no function {function}"))
+                .hint("`mote list` shows the functions; `mote deploy PATH` makes one.")
+        })
+    }
+
+    pub fn list(&self, namespace: &Name, after: Option<&str>, limit: usize) -> Vec<Arc<Function>> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let inner = self.read();
+        let Some(names) = inner.namespaces.get(namespace) else { return Vec::new() };
+        let from = after.map_or(Unbounded, Excluded);
+        names.range::<str, _>((from, Unbounded)).take(limit).map(|(_, entry)| entry.function.clone()).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.read().namespaces.values().map(BTreeMap::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Finds the live version that a call is for. A route fills in the request's `params`.
+    pub fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
+        match to {
+            Target::Function { function, version: Qualifier::Live } => self.entry(function),
+            Target::Function { version: Qualifier::Version(_), .. } => Err(Error::internal("a pinned version is not the directory's")),
+            Target::Route { namespace } => match event.request.as_deref_mut() {
+                Some(request) => self.route(namespace, request),
+                None => Err(Error::internal("a route was asked for an event without a request")),
+            },
+        }
+    }
+
+    /// Functions that a change of this object fires.
+    pub fn bound_to(&self, bucket: &str, key: &str, change: ObjectChange) -> Vec<FunctionRef> {
+        let inner = self.read();
+        let bindings = inner.buckets.get(bucket).map(Vec::as_slice).unwrap_or_default();
+        let fires = |b: &&BucketBinding| b.change == change && key.starts_with(&b.prefix) && key.ends_with(&b.suffix);
+        let mut functions: Vec<_> = bindings.iter().filter(fires).map(|b| b.function.clone()).collect();
+        functions.dedup();
+        functions
+    }
+
+    /// An error if a route of the function is another function's.
+    pub fn check_routes(&self, function: &Function) -> Result<()> {
+        let mut routes = matchit::Router::new();
+        let inner = self.read();
+        let others = inner.namespaces.get(&function.namespace).into_iter().flat_map(BTreeMap::values);
+        for other in others.filter(|other| other.function.name != function.name) {
+            for binding in &other.function.bindings {
+                if let Binding::Http { path, .. } = binding {
+                    // Two bindings of one path are merged when indexed, so a repeat is no conflict here.
+                    let _ = routes.insert(path.clone(), other.function.name.clone());
+                }
+            }
+        }
+        for binding in &function.bindings {
+            if let Binding::Http { path, .. } = binding {
+                match routes.insert(path.clone(), function.name.clone()) {
+                    Ok(()) => {}
+                    Err(matchit::InsertError::Conflict { with }) => {
+                        let taken = routes.at(&with).ok().map(|m| m.value.to_string()).unwrap_or(with);
+                        if taken != function.name.as_str() {
+                            return Err(Error::new(Code::Conflict, format!("the route {path} meets one of the function {taken}"))
+                                .hint("Change the path, or remove the other function first."));
+                        }
+                    }
+                    Err(error) => return Err(Error::new(Code::ManifestInvalid, format!("the route {path:?} is not valid: {error}"))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn route(&self, namespace: &Name, request: &mut HttpRequest) -> Result<Entry> {
+        let inner = self.read();
+        let mut path = request.path.as_str();
+        let mut namespace: &str = namespace.as_str();
+        if let Some(rest) = path.strip_prefix("/@") {
+            let end = rest.find('/').unwrap_or(rest.len());
+            (namespace, path) = (&rest[..end], &rest[end..]);
+        }
+        if let Some(Ok(matched)) = inner.routes.get(namespace).map(|routes| routes.at(path)) {
+            let params = matched.params.iter().map(|(name, value)| (name.to_owned(), decode(value)));
+            let params: Vec<_> = params.collect();
+            let route = allowed(matched.value, request)?;
+            let entry = inner.namespaces.get(&route.function.namespace).and_then(|names| names.get(&route.function.name)).cloned();
+            request.params = params;
+            return entry.ok_or_else(|| Error::internal("a route leads to a function that is gone"));
+        }
+        let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let entry = inner.namespaces.get(namespace).and_then(|names| names.get(name)).filter(|entry| entry.function.http.url);
+        let Some(entry) = entry else {
+            let shown: String = request.path.chars().take(100).collect();
+            return Err(Error::new(Code::FunctionNotFound, format!("nothing answers at {shown}"))
+                .hint("`mote list` shows the functions and their URLs."));
+        };
+        if !permits(&entry.function.http.methods, request) {
+            return Err(not_allowed(entry.function.http.methods.iter(), request));
+        }
+        Ok(entry.clone())
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Builds routes and bucket bindings anew; at deploys only.
+    fn index(&mut self) {
+        self.routes.clear();
+        self.buckets.clear();
+        let mut by_path: HashMap<Name, BTreeMap<String, Vec<Route>>> = HashMap::new();
+        for entry in self.namespaces.values().flat_map(BTreeMap::values) {
+            let function = entry.function.reference();
+            for binding in &entry.function.bindings {
+                match binding {
+                    Binding::Http { path, methods } => by_path
+                        .entry(function.namespace.clone())
+                        .or_default()
+                        .entry(path.clone())
+                        .or_default()
+                        .push(Route { methods: methods.clone(), function: function.clone() }),
+                    Binding::Bucket { bucket, events, prefix, suffix } => {
+                        let bindings = self.buckets.entry(bucket.clone()).or_default();
+                        bindings.extend(events.iter().map(|&change| BucketBinding {
+                            change,
+                            prefix: prefix.clone(),
+                            suffix: suffix.clone(),
+                            function: function.clone(),
+                        }));
+                    }
+                }
+            }
+        }
+        for (namespace, paths) in by_path {
+            let router = self.routes.entry(namespace).or_default();
+            for (path, routes) in paths {
+                if let Err(error) = router.insert(&path, routes) {
+                    tracing::error!(%path, %error, "a route was stored that can't be served");
+                }
+            }
+        }
+    }
+}
+
+fn permits(methods: &[String], request: &HttpRequest) -> bool {
+    let method = request.method.as_str();
+    let preflight = request.method == http::Method::OPTIONS && request.headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD);
+    let is = |allowed: &String| allowed == method || (method == "HEAD" && allowed == "GET");
+    methods.is_empty() || preflight || methods.iter().any(is)
+}
+
+fn allowed<'a>(routes: &'a [Route], request: &HttpRequest) -> Result<&'a Route> {
+    routes
+        .iter()
+        .find(|route| permits(&route.methods, request))
+        .ok_or_else(|| not_allowed(routes.iter().flat_map(|route| &route.methods), request))
+}
+
+fn not_allowed<'a>(methods: impl Iterator<Item = &'a String>, request: &HttpRequest) -> Error {
+    let allow = methods.map(String::as_str).collect::<Vec<_>>().join(", ");
+    let mut error = Error::new(Code::MethodNotAllowed, format!("{} is not among the methods {allow}", request.method));
+    if let Ok(value) = allow.parse() {
+        error.headers_mut().insert(http::header::ALLOW, value);
+    }
+    error
+}
+
+fn decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}

@@ -1,0 +1,120 @@
+//! The seam of an engine: something that runs a version's code.
+//!
+//! An engine knows no door and no dialect: it gets a [`Payload`] and brings an [`Output`], both
+//! opaque but for their bodies. Engines: `mote-engine-process`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::BoxFuture;
+use crate::body::Body;
+use crate::bundle::Bundle;
+use crate::clock::{Id, Timestamp};
+use crate::error::{Report, Result};
+use crate::event::Event;
+use crate::function::{Digest, Family, Function, Signature};
+use crate::reply::Timing;
+
+/// See the module's text.
+pub trait Engine: Send + Sync {
+    fn families(&self) -> &'static [Family];
+
+    /// Builds the artifact (installs dependencies, transpiles), starts a first instance and reads
+    /// the signature off it. That instance stays: the first call is warm. On an error nothing is left.
+    fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, progress: Progress) -> BoxFuture<'a, Result<Prepared>>;
+
+    /// Runs one call. Dropping the future cancels the call, and never harms another.
+    fn run<'a>(&'a self, call: &'a Invocation, input: Payload) -> BoxFuture<'a, Result<Output>>;
+
+    /// The version is no longer live: its instances finish what they have and end.
+    fn retire(&self, function: &Function);
+
+    /// No version needs this artifact any more.
+    fn forget<'a>(&'a self, artifact: Digest) -> BoxFuture<'a, ()>;
+
+    /// Finishes the running calls within `grace` and ends every instance.
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;
+}
+
+/// One attempt to run a function on an event.
+#[derive(Debug)]
+pub struct Invocation {
+    pub id: Id,
+    pub function: Arc<Function>,
+    pub event: Event,
+    pub deadline: Timestamp,
+    /// From 1.
+    pub attempt: u32,
+}
+
+/// A call as the function's runtime reads it: a head in the dialect's own form, and the body.
+#[derive(Debug, Default)]
+pub struct Payload {
+    pub head: Bytes,
+    pub body: Body,
+}
+
+/// What the function's runtime answered.
+#[derive(Debug)]
+pub struct Output {
+    pub answer: Answer,
+    pub timing: Timing,
+}
+
+#[derive(Debug)]
+pub enum Answer {
+    Reply(Payload),
+    /// The code reported a failure and lives on.
+    Failed(Failure),
+}
+
+/// A failure in the function's own words; its dialect says what it means to the caller.
+#[derive(Clone, Debug, Default)]
+pub struct Failure {
+    /// A slug of [`crate::Code`] where the runner knows one (`argument-missing`), else empty.
+    pub code: String,
+    pub report: Report,
+}
+
+/// What a deploy learned and did.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub artifact: Digest,
+    pub signature: Signature,
+    /// The barriers in force around each instance, for the person who deploys.
+    pub isolation: Vec<String>,
+    /// Spent in the installer; zero when its result was cached.
+    pub dependencies: Duration,
+}
+
+/// Lines for the person who waits for a deploy.
+#[derive(Clone)]
+pub struct Progress(Arc<dyn Fn(String) + Send + Sync>);
+
+impl Progress {
+    pub fn new(tell: impl Fn(String) + Send + Sync + 'static) -> Self {
+        Progress(Arc::new(tell))
+    }
+
+    pub fn silent() -> Self {
+        Progress::new(|_| {})
+    }
+
+    pub fn tell(&self, line: impl Into<String>) {
+        (self.0)(line.into());
+    }
+}
+
+/// Where a connection goes that code in a jail makes to the platform's address there.
+///
+/// The engine accepts on a socket inside the jail, so it knows which function calls; what is
+/// spoken on it is not the engine's concern.
+pub trait Gateway: Send + Sync {
+    fn serve(&self, from: Arc<Function>, connection: Box<dyn Connection>) -> BoxFuture<'static, ()>;
+}
+
+pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}

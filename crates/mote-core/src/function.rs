@@ -1,0 +1,419 @@
+//! A function's version: code digest and manifest together, immutable once stored.
+//!
+//! Also its parts: names, runtime, limits, bindings, signature. Not here: which version is live
+//! ([`crate::directory`]) and how a manifest is written (each dialect's `manifest.rs`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Id, Timestamp};
+use crate::error::{Code, Error, Result};
+
+/// One immutable version of a function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    /// Unique to this version; the engine's pool goes by it.
+    pub id: Id,
+    pub namespace: Name,
+    pub name: Name,
+    pub version: u64,
+    pub runtime: Runtime,
+    /// [`crate::dialect::Dialect::name`] of the contract that the code was written for.
+    pub dialect: String,
+    /// What to run, in the dialect's own notation (plain: `file` or `file:function`).
+    pub entry: String,
+    pub artifact: Digest,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Errors show their trace to the caller.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dev: bool,
+    #[serde(default)]
+    pub http: HttpAccess,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<Binding>,
+    #[serde(default)]
+    pub signature: Signature,
+    pub created: Timestamp,
+}
+
+/// Namespace and name: which function, whatever its version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FunctionRef {
+    pub namespace: Name,
+    pub name: Name,
+}
+
+impl fmt::Display for FunctionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace.as_str() == Name::DEFAULT { write!(f, "{}", self.name) } else { write!(f, "{}/{}", self.namespace, self.name) }
+    }
+}
+
+impl Function {
+    pub fn reference(&self) -> FunctionRef {
+        FunctionRef { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+/// A name of a function or a namespace: 1 to 128 of `A-Z a-z 0-9 . _ -`, the first a letter or digit.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Name(std::sync::Arc<str>);
+
+impl Name {
+    pub const DEFAULT: &str = "default";
+    pub const LENGTH_MAX: usize = 128;
+
+    pub fn new(text: &str) -> Result<Name> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let good = text.len() <= Self::LENGTH_MAX && text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        if good {
+            return Ok(Name(text.into()));
+        }
+        let shown: String = text.chars().take(40).collect();
+        Err(Error::new(Code::NameInvalid, format!("{shown:?} is not a name"))
+            .hint("A name has 1 to 128 letters, digits, '.', '_' or '-', and begins with a letter or digit."))
+    }
+
+    pub fn default_namespace() -> Name {
+        Name(Self::DEFAULT.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl From<Name> for String {
+    fn from(name: Name) -> String {
+        name.0.as_ref().to_owned()
+    }
+}
+
+impl TryFrom<String> for Name {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Name> {
+        Name::new(&text)
+    }
+}
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Name> {
+        Name::new(text)
+    }
+}
+
+impl std::borrow::Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// SHA-256 of an artifact's content.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Digest(pub [u8; 32]);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> String {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Digest> {
+        let bad = || Error::internal(format!("{text:?} is not a digest of 64 hexadecimal digits"));
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return Err(bad());
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| bad())?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Digest(bytes))
+    }
+}
+
+/// The family picks the engine and the runner; the version, if named, the interpreter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Runtime {
+    pub family: Family,
+    /// `3.12` of `python3.12`, `20` of `node20`; empty: the host's newest.
+    pub version: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    Python,
+    Node,
+    /// A program: body on stdin, answer on stdout, one process a call.
+    Executable,
+}
+
+impl Family {
+    pub const ALL: &[Family] = &[Family::Python, Family::Node, Family::Executable];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Family::Python => "python",
+            Family::Node => "node",
+            Family::Executable => "executable",
+        }
+    }
+}
+
+impl From<Family> for Runtime {
+    fn from(family: Family) -> Runtime {
+        Runtime { family, version: String::new() }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.family.as_str(), self.version)
+    }
+}
+
+impl From<Runtime> for String {
+    fn from(runtime: Runtime) -> String {
+        runtime.to_string()
+    }
+}
+
+impl TryFrom<String> for Runtime {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Runtime> {
+        text.parse()
+    }
+}
+
+impl FromStr for Runtime {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Runtime> {
+        for &family in Family::ALL {
+            if let Some(version) = text.strip_prefix(family.as_str())
+                && version.len() <= 8
+                && version.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+            {
+                return Ok(Runtime { family, version: version.to_owned() });
+            }
+        }
+        Err(Error::new(Code::ManifestInvalid, format!("{text:?} is not a runtime that mote knows"))
+            .hint("Use `python`, `python3.12`, `node`, `node20` or `executable`."))
+    }
+}
+
+/// Every limit of a function, with its unit in its name. The defaults are those of SPEC.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    pub timeout_ms: u64,
+    pub memory_bytes: u64,
+    /// Processes and threads in one instance.
+    pub processes: u32,
+    pub open_files: u32,
+    /// Size of the private `/tmp`.
+    pub tmp_bytes: u64,
+    /// The largest request body.
+    pub body_bytes: u64,
+    /// Calls that one instance takes at a time.
+    pub concurrency: u32,
+    pub instances_max: u32,
+    /// Instances kept warm when nobody calls.
+    pub instances_min: u32,
+    /// Calls that may wait for a place.
+    pub waiting_max: u32,
+    /// An idle instance ends after this.
+    pub idle_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            timeout_ms: 30_000,
+            memory_bytes: 512 << 20,
+            processes: 256,
+            open_files: 1024,
+            tmp_bytes: 512 << 20,
+            body_bytes: 6 << 20,
+            concurrency: 1,
+            instances_max: 16,
+            instances_min: 0,
+            waiting_max: 1000,
+            idle_ms: 300_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Calls that may run at once over all instances.
+    pub fn capacity(&self) -> u32 {
+        self.concurrency.saturating_mul(self.instances_max).max(1)
+    }
+}
+
+/// How the public door may reach the function.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpAccess {
+    /// Whether `/<name>` answers; routes are bindings.
+    pub url: bool,
+    /// Methods that the function URL takes; empty: all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+}
+
+impl Default for HttpAccess {
+    fn default() -> Self {
+        HttpAccess { url: true, methods: Vec::new(), cors: None }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    /// `*`, or exact origins.
+    pub origins: Vec<String>,
+    /// Empty: the methods of the route.
+    pub methods: Vec<String>,
+    /// Request headers; empty: those that the browser asks for.
+    pub headers: Vec<String>,
+    /// Reply headers that the page may read.
+    pub expose: Vec<String>,
+    pub credentials: bool,
+    pub max_age_s: u32,
+}
+
+/// What fires a function, besides its URL and a call by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "on", rename_all = "lowercase")]
+pub enum Binding {
+    /// `/orders/{id}`; `{*rest}` takes the rest of the path.
+    Http { path: String, methods: Vec<String> },
+    /// Objects of a bucket that come or go.
+    Bucket { bucket: String, events: Vec<ObjectChange>, prefix: String, suffix: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectChange {
+    Created,
+    Removed,
+}
+
+impl ObjectChange {
+    /// CloudEvents `type`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            ObjectChange::Created => "mote.object.created",
+            ObjectChange::Removed => "mote.object.removed",
+        }
+    }
+}
+
+/// The parameters of a plain function, read from its code at deploy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Signature {
+    pub parameters: Vec<Parameter>,
+    /// The return type as the code words it; empty if it says none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub returns: String,
+    /// The first paragraph of its documentation.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub doc: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Parameter {
+    pub name: String,
+    /// A JSON Schema `type`, or empty if the code does not say.
+    #[serde(rename = "type", skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    pub required: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default: Option<serde_json::Value>,
+}
+
+impl Signature {
+    pub fn takes(&self, name: &str) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        let check = |text: &str, good: bool| assert_eq!(Name::new(text).is_ok(), good, "{text:?}");
+        check("formula", true);
+        check("dev.lever", true);
+        check("a_B-9", true);
+        check("", false);
+        check(".", false);
+        check("..", false);
+        check("-a", false);
+        check("a/b", false);
+        check("a\0", false);
+        check("ä", false);
+        check(&"x".repeat(129), false);
+    }
+
+    #[test]
+    fn runtimes() {
+        let check = |text: &str, family, version: &str| {
+            assert_eq!(text.parse::<Runtime>().unwrap(), Runtime { family, version: version.into() });
+            assert_eq!(text.parse::<Runtime>().unwrap().to_string(), text);
+        };
+        check("python", Family::Python, "");
+        check("python3.12", Family::Python, "3.12");
+        check("node20", Family::Node, "20");
+        check("executable", Family::Executable, "");
+        assert!("ruby3".parse::<Runtime>().is_err());
+        assert!("python../../x".parse::<Runtime>().is_err());
+    }
+}

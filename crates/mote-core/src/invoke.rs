@@ -1,0 +1,197 @@
+//! The path itself: resolve → admit → encode → run → decode.
+//!
+//! Every call goes through [`Invoker::run`], whatever door it came in by; the durable path
+//! ([`deliver`]) ends here too. Before it: a door and the caller's dialect. After it: an engine.
+
+pub mod admit;
+pub mod deliver;
+pub mod retry;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::BoxFuture;
+use crate::action::{Qualifier, Target};
+use crate::clock::{Clock, Id};
+use crate::dialect::{Dialect, Encoded};
+use crate::directory::{Directory, Entry, Head};
+use crate::engine::{Engine, Invocation};
+use crate::error::{Code, Error, Fault, Result};
+use crate::event::Event;
+use crate::function::{Family, Function};
+use crate::invoke::deliver::{EVENT_BYTES_MAX, Parcel};
+use crate::reply::{Reply, Timing};
+use crate::store::{Catalog, LogLine, LogSource, Logs, Queue};
+
+/// The two ways to run a function.
+pub trait Invoke: Send + Sync {
+    /// Runs it and waits for its reply. `attempt` counts from 1.
+    fn attempt(&self, to: Target, event: Event, attempt: u32) -> BoxFuture<'_, Result<Reply>>;
+
+    /// Accepts the event; it is on disk once this returns, and will run at least once.
+    fn send(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Id>>;
+
+    fn call(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Reply>> {
+        self.attempt(to, event, 1)
+    }
+}
+
+/// See the module's text.
+pub struct Invoker {
+    pub directory: Arc<Directory>,
+    pub catalog: Arc<dyn Catalog>,
+    pub queue: Arc<dyn Queue>,
+    pub logs: Arc<dyn Logs>,
+    pub clock: Arc<dyn Clock>,
+    pub dialects: Dialects,
+    pub engines: Engines,
+}
+
+impl Invoker {
+    async fn run(&self, to: Target, mut event: Event, attempt: u32) -> Result<Reply> {
+        let Entry { function, gate } = self.resolve(&to, &mut event).await?;
+        let dialect = self.dialects.get(&function.dialect)?;
+        let request = event.request.as_ref().filter(|_| function.http.cors.is_some()).map(|request| request.headers.clone());
+        let id = event.id;
+        let arrived = self.clock.monotonic();
+        let timeout = Duration::from_millis(function.limits.timeout_ms);
+        let mut timing = Timing::default();
+
+        let outcome = async {
+            let permit = gate.enter(&function, &*self.clock, timeout).await?;
+            let queued = self.clock.monotonic() - arrived;
+            timing.queue = queued;
+            let deadline = self.clock.now().plus(timeout.saturating_sub(queued));
+            let mut call = Invocation { id, function: function.clone(), event, deadline, attempt };
+            let input = match dialect.encode(&mut call)? {
+                Encoded::Run(input) => input,
+                Encoded::Reply(reply) => return Ok::<Reply, Error>(reply),
+            };
+            let output = self.engines.get(function.runtime.family)?.run(&call, input).await?;
+            timing = Timing { queue: queued + output.timing.queue, ..output.timing };
+            let mut reply = dialect.decode(&call, output)?;
+            reply.body = reply.body.holding(permit);
+            Ok(reply)
+        };
+        match outcome.await {
+            Ok(mut reply) => {
+                reply.timing = timing;
+                dialect.dress(&function, request.as_ref(), &mut reply.headers);
+                Ok(reply)
+            }
+            Err(mut error) => {
+                self.note(&function, id, &error);
+                error.set_timing(error.timing().copied().unwrap_or(timing));
+                if !function.dev {
+                    error.redact();
+                }
+                dialect.dress(&function, request.as_ref(), error.headers_mut());
+                Err(error)
+            }
+        }
+    }
+
+    async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
+        let Target::Function { function, version: Qualifier::Version(version) } = to else {
+            return self.directory.resolve(to, event);
+        };
+        let live = self.directory.entry(function)?;
+        if live.function.version == *version {
+            return Ok(live);
+        }
+        let record = self.catalog.get(&Head::version_key(function, *version)).await?;
+        let record = record.ok_or_else(|| {
+            Error::new(Code::VersionNotFound, format!("{function} has no version {version}"))
+                .hint(format!("`mote show {function}` lists its versions."))
+        })?;
+        let pinned: Function = serde_json::from_slice(&record.value)
+            .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
+        Ok(Entry { function: Arc::new(pinned), gate: live.gate })
+    }
+
+    /// Writes a failure, with the function's own trace, where its owner reads it.
+    fn note(&self, function: &Function, id: Id, error: &Error) {
+        if error.code().fault() == Fault::Caller {
+            return;
+        }
+        let mut text = format!("{error:?}");
+        if let Some(trace) = error.report().map(|report| &report.trace).filter(|trace| !trace.is_empty()) {
+            text = format!("{text}\n{}", trace.trim_end());
+        }
+        self.logs.append(LogLine {
+            time: self.clock.now(),
+            namespace: function.namespace.to_string(),
+            function: function.name.to_string(),
+            version: function.version,
+            invocation: Some(id),
+            stream: LogSource::Platform,
+            text,
+        });
+    }
+}
+
+impl Invoke for Invoker {
+    fn attempt(&self, to: Target, event: Event, attempt: u32) -> BoxFuture<'_, Result<Reply>> {
+        Box::pin(self.run(to, event, attempt))
+    }
+
+    fn send(&self, to: Target, mut event: Event) -> BoxFuture<'_, Result<Id>> {
+        Box::pin(async move {
+            let entry = self.resolve(&to, &mut event).await?;
+            let id = event.id;
+            let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
+            let event = event.into_stored(limit).await?;
+            let parcel = Parcel { to: entry.function.reference(), accepted: self.clock.now(), event };
+            self.queue.enqueue(vec![parcel.into_item(id)]).await?;
+            Ok(id)
+        })
+    }
+}
+
+/// The dialects that are inside, by name.
+#[derive(Clone, Default)]
+pub struct Dialects(Vec<Arc<dyn Dialect>>);
+
+impl Dialects {
+    pub fn new(dialects: Vec<Arc<dyn Dialect>>) -> Self {
+        Dialects(dialects)
+    }
+
+    pub fn get(&self, name: &str) -> Result<&Arc<dyn Dialect>> {
+        self.0
+            .iter()
+            .find(|dialect| dialect.name() == name)
+            .ok_or_else(|| Error::new(Code::Unsupported, format!("the function is written for {name:?}, which this server does not speak")))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Dialect>> {
+        self.0.iter()
+    }
+}
+
+/// The engines that are inside, by the runtimes they run.
+#[derive(Clone, Default)]
+pub struct Engines(HashMap<Family, Arc<dyn Engine>>);
+
+impl Engines {
+    pub fn new(engines: impl IntoIterator<Item = Arc<dyn Engine>>) -> Self {
+        let by_family = engines.into_iter().flat_map(|engine| engine.families().iter().map(move |&family| (family, engine.clone())));
+        Engines(by_family.collect())
+    }
+
+    pub fn get(&self, family: Family) -> Result<&Arc<dyn Engine>> {
+        self.0.get(&family).ok_or_else(|| Error::new(Code::Unsupported, format!("this server has no engine for {}", family.as_str())))
+    }
+
+    /// Each engine once.
+    pub fn all(&self) -> Vec<Arc<dyn Engine>> {
+        let mut all: Vec<Arc<dyn Engine>> = Vec::new();
+        for engine in self.0.values() {
+            if !all.iter().any(|seen| Arc::ptr_eq(seen, engine)) {
+                all.push(engine.clone());
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,102 @@
+//! Admission: how many calls of a function run at once, and who waits.
+//!
+//! A full function makes callers wait in arrival order, up to a bound; past it they are told to
+//! come again. A place is freed when the reply's body ends, or when the caller goes away.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::error::{Code, Error, Result};
+use crate::function::Function;
+
+/// The gate of one function, shared by all its versions.
+#[derive(Default)]
+pub struct Gate {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    running: u32,
+    waiting: VecDeque<oneshot::Sender<Permit>>,
+}
+
+/// A place among the running; dropping it lets the next one in.
+pub struct Permit {
+    /// `None` once the place has gone to the next caller.
+    gate: Option<Arc<Gate>>,
+}
+
+impl Gate {
+    pub fn new() -> Arc<Gate> {
+        Arc::new(Gate::default())
+    }
+
+    /// Waits for a place, `patience` at most.
+    pub async fn enter(self: &Arc<Self>, function: &Function, clock: &dyn Clock, patience: Duration) -> Result<Permit> {
+        let place = {
+            let mut state = self.state();
+            if state.running < function.limits.capacity() {
+                state.running += 1;
+                return Ok(Permit { gate: Some(self.clone()) });
+            }
+            // Callers that gave up leave their places in the line behind; only a full line is worth sweeping.
+            if state.waiting.len() >= function.limits.waiting_max as usize {
+                state.waiting.retain(|place| !place.is_closed());
+            }
+            if state.waiting.len() >= function.limits.waiting_max as usize {
+                return Err(throttled(function, "too many calls wait for it already"));
+            }
+            let (sender, place) = oneshot::channel();
+            state.waiting.push_back(sender);
+            place
+        };
+        tokio::select! {
+            biased;
+            permit = place => permit.map_err(|_| Error::internal("a gate was dropped with callers waiting")),
+            () = clock.sleep(patience) => Err(throttled(function, "no place became free in time")),
+        }
+    }
+
+    /// Calls running and waiting.
+    pub fn load(&self) -> (u32, usize) {
+        let state = self.state();
+        (state.running, state.waiting.len())
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        // A loop and not recursion: a thousand callers that gave up must not be a thousand frames.
+        while let Some(gate) = self.gate.take() {
+            let next = {
+                let mut state = gate.state();
+                match state.waiting.pop_front() {
+                    Some(next) => next,
+                    None => {
+                        state.running -= 1;
+                        return;
+                    }
+                }
+            };
+            if let Err(mut unclaimed) = next.send(Permit { gate: Some(gate) }) {
+                self.gate = unclaimed.gate.take();
+            }
+        }
+    }
+}
+
+fn throttled(function: &Function, why: &str) -> Error {
+    let limits = &function.limits;
+    Error::new(Code::Throttled, format!("{} runs {} calls at once: {why}", function.reference(), limits.capacity()))
+        .hint("Call again after the time in `Retry-After`, or raise `concurrency` or `instances_max` in the manifest.")
+        .retry_after(Duration::from_secs(1))
+}

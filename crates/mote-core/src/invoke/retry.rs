@@ -1,0 +1,80 @@
+//! When a failed attempt on the durable path is made again, and when it is given up.
+
+use std::time::Duration;
+
+use crate::clock::{Id, Timestamp};
+use crate::error::{Code, Error, Fault, Retry};
+
+/// The policy of a binding. One for all, for the time being.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Attempts in all that may reach the function's code.
+    pub attempts_max: u32,
+    pub backoff_first: Duration,
+    pub backoff_max: Duration,
+    /// Given up when the event is older than this, whatever the attempts.
+    pub age_max: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Policy {
+            attempts_max: 5,
+            backoff_first: Duration::from_secs(1),
+            backoff_max: Duration::from_secs(300),
+            age_max: Duration::from_secs(6 * 3600),
+        }
+    }
+}
+
+/// What to do with an item after a failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Again at this time; `counted` says whether the function's code had its chance.
+    Again {
+        at: Timestamp,
+        counted: bool,
+    },
+    GiveUp,
+}
+
+impl Policy {
+    pub fn after(&self, error: &Error, attempt: u32, accepted: Timestamp, now: Timestamp, item: Id) -> Next {
+        let counted = error.code().fault() == Fault::Function;
+        let spent = counted && attempt >= self.attempts_max;
+        let hopeless =
+            matches!(error.code().retry(), Retry::Never) && error.code() != Code::FunctionStartFailed && error.code() != Code::ReplyInvalid;
+        if spent || hopeless || now.since(accepted) >= self.age_max {
+            return Next::GiveUp;
+        }
+        let wait = error.wait().unwrap_or_else(|| self.backoff(attempt, item));
+        Next::Again { at: now.plus(wait), counted }
+    }
+
+    /// Doubles each time; between half and the whole of it, so that a burst of failures spreads.
+    fn backoff(&self, attempt: u32, item: Id) -> Duration {
+        let whole = self.backoff_first.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.backoff_max);
+        // The id's random tail is jitter enough, and makes a test repeatable.
+        let share = (item.0 as u32 ^ attempt) % 1000;
+        whole / 2 + (whole / 2) * share / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after() {
+        let policy = Policy::default();
+        let check = |code, attempt, age_s: u64| policy.after(&Error::new(code, ""), attempt, Timestamp(0), Timestamp(age_s * 1000), Id(0));
+        assert!(matches!(check(Code::FunctionFailed, 1, 0), Next::Again { counted: true, at } if (500..=1000).contains(&at.0)));
+        assert!(matches!(check(Code::FunctionFailed, 4, 0), Next::Again { at, .. } if (4000..=8000).contains(&at.0)));
+        assert_eq!(check(Code::FunctionFailed, 5, 0), Next::GiveUp);
+        assert!(matches!(check(Code::FunctionStartFailed, 1, 0), Next::Again { counted: true, .. }));
+        assert!(matches!(check(Code::Throttled, 50, 0), Next::Again { counted: false, .. }));
+        assert_eq!(check(Code::Throttled, 1, 6 * 3600), Next::GiveUp);
+        assert_eq!(check(Code::FunctionNotFound, 1, 0), Next::GiveUp);
+        assert_eq!(check(Code::ArgumentMissing, 1, 0), Next::GiveUp);
+    }
+}

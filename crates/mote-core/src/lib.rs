@@ -1,0 +1,28 @@
+//! The words of mote and the one path that every call takes.
+//!
+//! Nothing here opens a socket, a file or a process: those stand behind the traits of
+//! [`engine`], [`store`], [`trigger`] and [`dialect`], and the binary's `serve.rs` wires them.
+//! Start with [`invoke`]: it is the path itself, on one screen.
+
+pub mod access;
+pub mod action;
+pub mod body;
+pub mod bundle;
+pub mod clock;
+pub mod dialect;
+pub mod directory;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod function;
+pub mod invoke;
+pub mod platform;
+pub mod reply;
+pub mod store;
+pub mod trigger;
+
+pub use body::Body;
+pub use error::{Code, Error, Fault, Result};
+
+/// A boxed future, as every seam returns it: one allocation is noise beside a sandbox.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,140 @@
+//! Carries out the verbs that are not a call: deploy, remove, point, list, objects, logs.
+
+mod deploy;
+
+use std::sync::Arc;
+
+use crate::BoxFuture;
+use crate::access::{Access, Credential};
+use crate::action::{Action, Description, Done, Platform, Status};
+use crate::directory::{Directory, Head};
+use crate::error::{Code, Error, Result};
+use crate::function::{Function, FunctionRef};
+use crate::invoke::deliver::QUEUE;
+use crate::invoke::{Invoke, Invoker};
+use crate::store::{Catalog, Objects, Precondition, Write};
+
+/// The platform that the doors hold.
+pub struct House {
+    pub access: Arc<Access>,
+    pub invoker: Arc<Invoker>,
+    pub objects: Arc<dyn Objects>,
+    deploys: deploy::Turns,
+}
+
+impl House {
+    pub fn new(access: Arc<Access>, invoker: Arc<Invoker>, objects: Arc<dyn Objects>) -> Self {
+        House { access, invoker, objects, deploys: Default::default() }
+    }
+
+    async fn run(&self, who: Credential, what: Action) -> Result<Done> {
+        self.access.judge(&who, &what)?;
+        Ok(match what {
+            Action::Call { to, event } => Done::Reply(self.invoker.call(to, event).await?),
+            Action::Send { to, event } => Done::Accepted(self.invoker.send(to, event).await?),
+            Action::Deploy(deploy) => Done::Deploying(deploy::start(self.invoker.clone(), self.deploys.clone(), *deploy)),
+            Action::Remove { function } => self.remove(&function).await?,
+            Action::Describe { function } => Done::Function(Box::new(self.describe(&function).await?)),
+            Action::List { namespace, after, limit } => Done::Functions(self.directory().list(&namespace, after.as_deref(), limit)),
+            Action::Point { function, version } => self.point(&function, version).await?,
+            Action::Logs(query) => Done::Logs(self.invoker.logs.read(query).await?),
+            Action::CreateBucket { name } => self.objects.create_bucket(&name).await.map(|()| Done::Nothing)?,
+            Action::DeleteBucket { name } => self.objects.delete_bucket(&name).await.map(|()| Done::Nothing)?,
+            Action::ListBuckets => Done::Buckets(self.objects.buckets().await?),
+            Action::PutObject { bucket, key, meta, body } => {
+                self.objects.bucket(&bucket).await?;
+                let staged = self.objects.stage(body).await?;
+                Done::Stored(self.objects.put(&bucket, &key, staged, meta, Precondition::default(), None).await?)
+            }
+            Action::GetObject { bucket, key } => {
+                let (info, body) = self.objects.get(&bucket, &key, None).await?;
+                Done::Object(info, body)
+            }
+            Action::DeleteObject { bucket, key } => {
+                if !self.objects.delete(&bucket, &key, Precondition::default(), None).await? {
+                    return Err(Error::new(Code::ObjectNotFound, format!("there is no object {key:?} in the bucket {bucket}")));
+                }
+                Done::Nothing
+            }
+            Action::ListObjects { bucket, query } => Done::Objects(self.objects.list(&bucket, query).await?),
+            Action::Status => Done::Status(Status {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                functions: self.directory().len(),
+                queued: self.invoker.queue.depth(QUEUE).await?,
+            }),
+        })
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.invoker.directory
+    }
+
+    fn catalog(&self) -> &dyn Catalog {
+        &*self.invoker.catalog
+    }
+
+    async fn describe(&self, function: &FunctionRef) -> Result<Description> {
+        let (_, head) = self.head(function).await?;
+        let url_path = deploy::url_path(&head.live);
+        Ok(Description { function: Arc::new(head.live), versions: head.versions, url_path })
+    }
+
+    async fn head(&self, function: &FunctionRef) -> Result<(u64, Head)> {
+        match self.catalog().get(&Head::key(function)).await? {
+            Some(record) => Ok((record.revision, Head::read(&record)?)),
+            // The directory's error names what to do.
+            None => Err(self.directory().entry(function).err().unwrap_or_else(|| Error::internal("the catalog and the directory differ"))),
+        }
+    }
+
+    async fn remove(&self, function: &FunctionRef) -> Result<Done> {
+        let _turn = self.deploys.take(function).await;
+        let (revision, head) = self.head(function).await?;
+        let mut batch = vec![Write::Delete { key: Head::key(function), expect: revision }];
+        let mut artifacts = Vec::new();
+        for version in &head.versions {
+            let (stored, writes) = deploy::drop_version(self.catalog(), function, *version).await?;
+            artifacts.extend(stored.map(|f| (f.artifact, f.runtime.family)));
+            batch.extend(writes);
+        }
+        self.catalog().commit(batch).await?;
+        if let Some(old) = self.directory().remove(function) {
+            self.invoker.engines.get(old.runtime.family)?.retire(&old);
+        }
+        deploy::forget_unused(&self.invoker, artifacts).await?;
+        Ok(Done::Nothing)
+    }
+
+    async fn point(&self, function: &FunctionRef, version: Option<u64>) -> Result<Done> {
+        let _turn = self.deploys.take(function).await;
+        let (revision, mut head) = self.head(function).await?;
+        let version = version
+            .or(head.previous)
+            .ok_or_else(|| Error::new(Code::VersionNotFound, format!("{function} has no earlier version to go back to")))?;
+        let record = self.catalog().get(&Head::version_key(function, version)).await?.ok_or_else(|| {
+            Error::new(Code::VersionNotFound, format!("{function} has no version {version}"))
+                .hint(format!("Versions that can be made live: {:?}.", head.versions))
+        })?;
+        let live: Function = serde_json::from_slice(&record.value)
+            .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
+        self.directory().check_routes(&live)?;
+        if live.version != head.live.version {
+            head.previous = Some(head.live.version);
+        }
+        head.live = live.clone();
+        let value = serde_json::to_vec(&head).map_err(|e| Error::internal("a head can't be written").caused_by(e))?;
+        self.catalog().commit(vec![Write::Put { key: Head::key(function), expect: revision, value: value.into() }]).await?;
+        for old in self.directory().replace(vec![Arc::new(live)]) {
+            if old.version != head.live.version {
+                self.invoker.engines.get(old.runtime.family)?.retire(&old);
+            }
+        }
+        Ok(Done::Function(Box::new(self.describe(function).await?)))
+    }
+}
+
+impl Platform for House {
+    fn execute(&self, who: Credential, what: Action) -> BoxFuture<'_, Result<Done>> {
+        Box::pin(self.run(who, what))
+    }
+}

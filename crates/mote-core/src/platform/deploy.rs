@@ -1,0 +1,247 @@
+//! Deploy: unpack → manifest → build and warm → commit → flip → drain the old.
+//!
+//! Until the commit nothing is visible and an error changes nothing; after it the new version
+//! takes every new call and the old one finishes what it has.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedMutexGuard, mpsc};
+
+use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
+use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
+use crate::dialect::Deployment;
+use crate::directory::Head;
+use crate::engine::{Prepared, Progress};
+use crate::error::{Code, Error, Result};
+use crate::function::{Digest, Family, Function, FunctionRef, Name};
+use crate::invoke::Invoker;
+use crate::store::{Catalog, Write};
+
+/// Versions of a function that are kept.
+const VERSIONS_KEPT: usize = 10;
+
+/// One deploy, rollback or removal of a function at a time.
+#[derive(Clone, Default)]
+pub(super) struct Turns(Arc<Mutex<HashMap<FunctionRef, Arc<tokio::sync::Mutex<()>>>>>);
+
+impl Turns {
+    pub(super) async fn take(&self, function: &FunctionRef) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            turns.entry(function.clone()).or_default().clone()
+        };
+        turn.lock_owned().await
+    }
+}
+
+/// Begins a deploy, which goes on to its end even if nobody reads its steps.
+pub(super) fn start(invoker: Arc<Invoker>, turns: Turns, deploy: Deploy) -> Steps {
+    let (steps, mut told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let tell = steps.clone();
+        // A line that nobody reads any more is lost, which is all right.
+        let progress = Progress::new(move |line| drop(tell.send(Step::Progress(line))));
+        let end = match run(&invoker, &turns, deploy, progress).await {
+            Ok(deployed) => Step::Done(deployed),
+            Err(error) => Step::Failed(error),
+        };
+        drop(steps.send(end));
+    });
+    Box::pin(futures_util::stream::poll_fn(move |cx| told.poll_recv(cx)))
+}
+
+async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
+    let begun = invoker.clock.monotonic();
+    let archive = archive.collect(ARCHIVE_BYTES_MAX).await?;
+    let bundle = tokio::task::spawn_blocking(move || Bundle::unpack(&archive))
+        .await
+        .map_err(|e| Error::internal("unpacking panicked").caused_by(e))??;
+    let (mut drafts, mut held) = (Vec::new(), Vec::new());
+    let mut deployments = manifest(invoker, &bundle)?;
+    if wish.name.is_some() && deployments.len() > 1 {
+        return Err(Error::new(Code::ManifestInvalid, "one name was given for a bundle of several functions"));
+    }
+    deployments.sort_by(|a, b| a.name.cmp(&b.name));
+    for deployment in deployments {
+        let name = wish.name.clone().or_else(|| deployment.name.clone()).or_else(|| wish.default_name.clone());
+        let name = name
+            .ok_or_else(|| Error::new(Code::ManifestInvalid, "the function has no name").hint("Give `--name`, or `name` in mote.toml."))?;
+        // In name order, so that two deploys of the same functions can't wait for each other.
+        held.push(turns.take(&FunctionRef { namespace: wish.namespace.clone(), name: name.clone() }).await);
+        drafts.push(draft(invoker, &wish, deployment, name, &bundle).await?);
+    }
+
+    let mut prepared: Vec<Prepared> = Vec::new();
+    for Draft { function, .. } in &mut drafts {
+        let engine = invoker.engines.get(function.runtime.family)?;
+        match engine.prepare(function, &bundle, progress.clone()).await {
+            Ok(done) => {
+                function.artifact = done.artifact;
+                function.signature = done.signature.clone();
+                prepared.push(done);
+            }
+            Err(error) => {
+                abandon(invoker, &drafts[..prepared.len()]).await;
+                return Err(error);
+            }
+        }
+    }
+    if let Err(error) = commit(invoker, &drafts).await {
+        abandon(invoker, &drafts).await;
+        return Err(error);
+    }
+
+    let live: Vec<Arc<Function>> = drafts.iter().map(|draft| Arc::new(draft.function.clone())).collect();
+    for old in invoker.directory.replace(live.clone()) {
+        invoker.engines.get(old.runtime.family)?.retire(&old);
+    }
+    let unused: Vec<_> = drafts.iter().flat_map(|draft| draft.dropped.iter().copied()).collect();
+    forget_unused(invoker, unused).await?;
+    let total_ms = (invoker.clock.monotonic() - begun).as_millis() as u64;
+    Ok(live.iter().zip(prepared).map(|(function, prepared)| deployed(function, prepared, total_ms)).collect())
+}
+
+fn manifest(invoker: &Invoker, bundle: &Bundle) -> Result<Vec<Deployment>> {
+    for dialect in invoker.dialects.iter() {
+        if let Some(deployments) = dialect.manifest(bundle)? {
+            return Ok(deployments);
+        }
+    }
+    Err(Error::new(Code::ManifestInvalid, "no manifest was found, and no file that tells what to run")
+        .hint("Deploy one `.py`, `.js` or `.ts` file, an executable, or a folder with a mote.toml."))
+}
+
+/// A version before its commit, and what must still stand then.
+struct Draft {
+    function: Function,
+    head: Option<(u64, Head)>,
+    /// Writes that drop versions beyond those kept.
+    pruning: Vec<Write>,
+    dropped: Vec<(Digest, Family)>,
+}
+
+async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, name: Name, bundle: &Bundle) -> Result<Draft> {
+    let reference = FunctionRef { namespace: wish.namespace.clone(), name: name.clone() };
+    let head = match invoker.catalog.get(&Head::key(&reference)).await? {
+        Some(record) => Some((record.revision, Head::read(&record)?)),
+        None => None,
+    };
+    let function = Function {
+        id: invoker.clock.id(),
+        namespace: wish.namespace.clone(),
+        name,
+        version: head.as_ref().map_or(1, |(_, head)| head.latest + 1),
+        runtime: deployment.runtime,
+        dialect: deployment.dialect.to_owned(),
+        entry: deployment.entry,
+        artifact: bundle.digest(),
+        limits: deployment.limits,
+        env: deployment.env,
+        dev: wish.dev,
+        http: deployment.http,
+        bindings: deployment.bindings,
+        signature: Default::default(),
+        created: invoker.clock.now(),
+    };
+    invoker.directory.check_routes(&function)?;
+    let (mut pruning, mut dropped) = (Vec::new(), Vec::new());
+    if let Some((_, head)) = &head {
+        let excess = (head.versions.len() + 1).saturating_sub(VERSIONS_KEPT);
+        for &version in head.versions.iter().filter(|v| **v != head.live.version).take(excess) {
+            let (stored, writes) = drop_version(&*invoker.catalog, &reference, version).await?;
+            dropped.extend(stored.map(|f| (f.artifact, f.runtime.family)));
+            pruning.extend(writes);
+        }
+    }
+    Ok(Draft { function, head, pruning, dropped })
+}
+
+/// All functions of the bundle in one transaction: the versions, their artifact references, the heads.
+async fn commit(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {
+    let mut batch = Vec::new();
+    for Draft { function, head, pruning, .. } in drafts {
+        let reference = function.reference();
+        let gone = |version: &u64| {
+            pruning.iter().any(|w| matches!(w, Write::Delete { key, .. } if *key == Head::version_key(&reference, *version)))
+        };
+        let (revision, versions, previous) = match head {
+            Some((revision, head)) => (*revision, head.versions.iter().copied().filter(|v| !gone(v)).collect(), Some(head.live.version)),
+            None => (0, Vec::new(), None),
+        };
+        let mut next = Head { live: function.clone(), latest: function.version, versions, previous };
+        next.versions.push(function.version);
+        let put = |key, expect, value: Result<Vec<u8>, serde_json::Error>| {
+            let value = value.map_err(|e| Error::internal("a record can't be written").caused_by(e))?.into();
+            Ok::<_, Error>(Write::Put { key, expect, value })
+        };
+        batch.push(put(Head::version_key(&reference, function.version), 0, serde_json::to_vec(function))?);
+        batch.push(put(artifact_key(function), 0, Ok(Vec::new()))?);
+        batch.push(put(Head::key(&reference), revision, serde_json::to_vec(&next))?);
+        batch.extend(pruning.iter().cloned());
+    }
+    invoker.catalog.commit(batch).await.map_err(|error| match error.code() {
+        Code::Conflict => Error::new(Code::Conflict, "somebody else deployed this function at the same time").hint("Deploy again."),
+        _ => error,
+    })
+}
+
+/// Ends the instances that were warmed for versions that will never be.
+async fn abandon(invoker: &Invoker, drafts: &[Draft]) {
+    for draft in drafts {
+        if let Ok(engine) = invoker.engines.get(draft.function.runtime.family) {
+            engine.retire(&draft.function);
+        }
+    }
+    let artifacts = drafts.iter().map(|draft| (draft.function.artifact, draft.function.runtime.family)).collect();
+    if let Err(error) = forget_unused(invoker, artifacts).await {
+        tracing::warn!(?error, "an artifact that nothing uses stays on disk");
+    }
+}
+
+/// The stored version, and the writes that drop it with its reference to the artifact.
+pub(super) async fn drop_version(catalog: &dyn Catalog, reference: &FunctionRef, version: u64) -> Result<(Option<Function>, Vec<Write>)> {
+    let Some(record) = catalog.get(&Head::version_key(reference, version)).await? else { return Ok((None, Vec::new())) };
+    let function: Function = serde_json::from_slice(&record.value)
+        .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
+    let mut writes = vec![Write::Delete { key: record.key, expect: record.revision }];
+    if let Some(reference) = catalog.get(&artifact_key(&function)).await? {
+        writes.push(Write::Delete { key: reference.key, expect: reference.revision });
+    }
+    Ok((Some(function), writes))
+}
+
+/// Lets engines delete the artifacts that no stored version refers to.
+pub(super) async fn forget_unused(invoker: &Invoker, artifacts: Vec<(Digest, Family)>) -> Result<()> {
+    for (artifact, family) in artifacts {
+        if invoker.catalog.scan(&format!("artifacts/{artifact}/"), None, 1).await?.is_empty() {
+            invoker.engines.get(family)?.forget(artifact).await;
+        }
+    }
+    Ok(())
+}
+
+fn artifact_key(function: &Function) -> String {
+    format!("artifacts/{}/{}/{}/{:010}", function.artifact, function.namespace, function.name, function.version)
+}
+
+/// Where the function URL is on the public door.
+pub(super) fn url_path(function: &Function) -> Option<String> {
+    let namespace = if function.namespace.as_str() == Name::DEFAULT { String::new() } else { format!("/@{}", function.namespace) };
+    function.http.url.then(|| format!("{namespace}/{}", function.name))
+}
+
+fn deployed(function: &Function, prepared: Prepared, total_ms: u64) -> Deployed {
+    Deployed {
+        namespace: function.namespace.clone(),
+        name: function.name.clone(),
+        version: function.version,
+        runtime: function.runtime.to_string(),
+        path: url_path(function),
+        isolation: prepared.isolation,
+        dependencies_ms: Duration::as_millis(&prepared.dependencies) as u64,
+        total_ms,
+    }
+}

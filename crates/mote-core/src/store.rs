@@ -1,0 +1,294 @@
+//! The seams of the store: records with compare-and-swap, a leased queue, objects, logs.
+//!
+//! Small on purpose: an embedded file and a cluster can both keep these promises, and one
+//! contract suite (in `mote-store`) holds every implementation to them. What returns `Ok` is on
+//! disk, except in [`Logs`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::BoxFuture;
+use crate::action::LogStream;
+use crate::body::Body;
+use crate::clock::{Id, Timestamp};
+use crate::error::Result;
+
+// ---- records ----
+
+/// Grows with every change of a record; 0 means that there is none.
+pub type Revision = u64;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub key: String,
+    pub revision: Revision,
+    pub value: Bytes,
+}
+
+/// One change of a batch; `expect` is the revision that must stand there (0: none).
+#[derive(Clone, Debug)]
+pub enum Write {
+    Put { key: String, expect: Revision, value: Bytes },
+    Delete { key: String, expect: Revision },
+}
+
+/// Versioned records by key, compared by bytes.
+pub trait Catalog: Send + Sync {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Record>>>;
+    /// Records whose key begins with `prefix` and comes after `after`, in key order.
+    fn scan<'a>(&'a self, prefix: &'a str, after: Option<&'a str>, limit: usize) -> BoxFuture<'a, Result<Vec<Record>>>;
+    /// All of the batch, or none with [`crate::Code::Conflict`] if one expectation fails.
+    fn commit(&self, batch: Vec<Write>) -> BoxFuture<'_, Result<()>>;
+}
+
+// ---- queue ----
+
+/// Something to be done at least once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    pub id: Id,
+    pub queue: String,
+    pub due: Timestamp,
+    pub payload: Bytes,
+}
+
+/// The right to settle an item until `until`; a later lease of it has a higher epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub item: Item,
+    pub epoch: u64,
+    /// From 1; counted on disk before the item is handed out.
+    pub attempt: u32,
+    pub until: Timestamp,
+}
+
+impl Lease {
+    pub fn token(&self) -> LeaseToken {
+        LeaseToken { id: self.item.id, epoch: self.epoch }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseToken {
+    pub id: Id,
+    pub epoch: u64,
+}
+
+/// A leased queue. A token of a lost lease gets [`crate::Code::LeaseLost`] and changes nothing.
+pub trait Queue: Send + Sync {
+    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<()>>;
+    /// Up to `max` items that are due and not leased, oldest due time first.
+    fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>>;
+    fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>>;
+    /// Done: the item is gone.
+    fn ack(&self, lease: LeaseToken) -> BoxFuture<'_, Result<()>>;
+    /// Not done: due again at `due`. `counted` false gives the attempt back (nothing ran).
+    fn fail(&self, lease: LeaseToken, due: Timestamp, counted: bool, error: String) -> BoxFuture<'_, Result<()>>;
+    /// Given up: kept as a dead letter with the reason.
+    fn bury(&self, lease: LeaseToken, reason: String) -> BoxFuture<'_, Result<()>>;
+    /// When the earliest item of the queue that nobody holds is due.
+    fn next_due<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>>;
+    /// Items waiting or leased, without dead letters.
+    fn depth<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>>;
+    /// Resolves after something was enqueued since the last time it resolved; may do so early.
+    fn changed(&self) -> BoxFuture<'_, ()>;
+}
+
+// ---- objects ----
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketInfo {
+    pub name: String,
+    pub created: Timestamp,
+}
+
+/// What the uploader says of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ObjectMeta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `Cache-Control`, `Content-Disposition` and their kind, given back as they came; lower case.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub user: BTreeMap<String, String>,
+    /// Checksums that were verified on the way in, by algorithm (`crc32`, `sha256`), in base64.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub checksums: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectInfo {
+    pub bucket: String,
+    pub key: String,
+    pub size: u64,
+    /// Without quotes: MD5 in hexadecimal, `-N` behind it after a multipart upload of N parts.
+    pub etag: String,
+    pub modified: Timestamp,
+    #[serde(flatten)]
+    pub meta: ObjectMeta,
+}
+
+/// Bytes on disk that belong to no object yet; dropped unclaimed, they are removed.
+pub trait Staged: Send + Sync {
+    fn size(&self) -> u64;
+    fn md5(&self) -> [u8; 16];
+    /// The store's own handle.
+    fn as_any(&self) -> &dyn std::any::Any;
+}
+
+/// What must hold when the write commits, judged in the same transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Precondition {
+    /// One of these ETags (`*`: any) must stand there.
+    pub if_match: Option<Vec<String>>,
+    /// None of these ETags (`*`: any) may stand there.
+    pub if_none_match: Option<Vec<String>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectListQuery {
+    pub prefix: String,
+    pub delimiter: Option<String>,
+    /// Only keys (and common prefixes) after this.
+    pub after: Option<String>,
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ObjectList {
+    pub objects: Vec<ObjectInfo>,
+    pub common_prefixes: Vec<String>,
+    /// Give this as `after` for the next page.
+    pub next: Option<String>,
+}
+
+/// First and last byte, both within the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteRange {
+    pub first: u64,
+    pub last: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadInfo {
+    pub id: String,
+    pub bucket: String,
+    pub key: String,
+    pub started: Timestamp,
+    pub meta: ObjectMeta,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartInfo {
+    pub number: u32,
+    pub size: u64,
+    pub etag: String,
+    pub modified: Timestamp,
+    pub checksums: BTreeMap<String, String>,
+}
+
+/// What a write tells the queue, in the same transaction as the object itself: made from the
+/// object as it was committed (or, by a removal, as it was before).
+pub type Effects = Option<Box<dyn FnOnce(&ObjectInfo) -> Vec<Item> + Send>>;
+
+/// Buckets and objects. Bytes go to and from disk as streams, never whole in memory.
+pub trait Objects: Send + Sync {
+    fn create_bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+    fn delete_bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+    fn bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<BucketInfo>>;
+    fn buckets(&self) -> BoxFuture<'_, Result<Vec<BucketInfo>>>;
+
+    /// Streams a body to disk; nothing can be seen of it before [`Objects::put`].
+    fn stage(&self, body: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>>;
+    fn put<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        staged: Box<dyn Staged>,
+        meta: ObjectMeta,
+        condition: Precondition,
+        effects: Effects,
+    ) -> BoxFuture<'a, Result<ObjectInfo>>;
+    /// The metadata as it stands, and the body from a file that stays readable till the end.
+    fn get<'a>(&'a self, bucket: &'a str, key: &'a str, range: Option<ByteRange>) -> BoxFuture<'a, Result<(ObjectInfo, Body)>>;
+    fn head<'a>(&'a self, bucket: &'a str, key: &'a str) -> BoxFuture<'a, Result<ObjectInfo>>;
+    /// Whether there was such an object; without one, `effects` do not happen.
+    fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>>;
+    fn list<'a>(&'a self, bucket: &'a str, query: ObjectListQuery) -> BoxFuture<'a, Result<ObjectList>>;
+
+    fn create_upload<'a>(&'a self, bucket: &'a str, key: &'a str, meta: ObjectMeta) -> BoxFuture<'a, Result<UploadInfo>>;
+    fn upload<'a>(&'a self, bucket: &'a str, key: &'a str, id: &'a str) -> BoxFuture<'a, Result<UploadInfo>>;
+    fn put_part<'a>(
+        &'a self,
+        upload: &'a UploadInfo,
+        number: u32,
+        staged: Box<dyn Staged>,
+        checksums: BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<PartInfo>>;
+    /// In number order, after a number.
+    fn parts<'a>(&'a self, upload: &'a UploadInfo, after: u32, limit: usize) -> BoxFuture<'a, Result<Vec<PartInfo>>>;
+    /// Joins the named parts (number and ETag, ascending) into the object.
+    fn complete_upload<'a>(
+        &'a self,
+        upload: &'a UploadInfo,
+        parts: Vec<(u32, String)>,
+        meta: ObjectMeta,
+        condition: Precondition,
+        effects: Effects,
+    ) -> BoxFuture<'a, Result<ObjectInfo>>;
+    fn abort_upload<'a>(&'a self, upload: &'a UploadInfo) -> BoxFuture<'a, Result<()>>;
+    /// In key and id order, after a key and id.
+    fn uploads<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        after: Option<(&'a str, &'a str)>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<UploadInfo>>>;
+}
+
+// ---- logs ----
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub time: Timestamp,
+    pub namespace: String,
+    pub function: String,
+    pub version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invocation: Option<Id>,
+    pub stream: LogSource,
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogSource {
+    Stdout,
+    Stderr,
+    /// mote's own words about the function: starts, crashes, errors with their trace.
+    Platform,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogQuery {
+    pub namespace: Option<String>,
+    pub function: Option<String>,
+    pub invocation: Option<Id>,
+    pub since: Option<Timestamp>,
+    /// The newest so many of those that match.
+    pub tail: usize,
+    /// Go on with what comes.
+    pub follow: bool,
+}
+
+/// A bounded log. Appending never waits and never fails: under pressure lines are dropped and counted.
+pub trait Logs: Send + Sync {
+    fn append(&self, line: LogLine);
+    fn read(&self, query: LogQuery) -> BoxFuture<'_, Result<LogStream>>;
+}
