@@ -89,7 +89,7 @@ pub trait Queue: Send + Sync {
     fn fail(&self, lease: LeaseToken, due: Timestamp, counted: bool, error: String) -> BoxFuture<'_, Result<()>>;
     /// Given up: kept as a dead letter with the reason.
     fn bury(&self, lease: LeaseToken, reason: String) -> BoxFuture<'_, Result<()>>;
-    /// When the earliest item of the queue that nobody holds is due.
+    /// When the next item can be leased: at its due time, or when the lease on it runs out.
     fn next_due<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>>;
     /// Items waiting or leased, without dead letters.
     fn depth<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>>;

@@ -1,0 +1,83 @@
+//! A dialect that passes bodies through, for tests of the path itself.
+
+use mote_core::access::Credential;
+use mote_core::action::{Action, Done, Target};
+use mote_core::body::Body;
+use mote_core::bundle::Bundle;
+use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
+use mote_core::engine::{Answer, Invocation, Output, Payload};
+use mote_core::error::{Code, Error, Result};
+use mote_core::event::{Event, HttpRequest};
+use mote_core::function::{Family, HttpAccess, Limits, Name};
+use mote_core::reply::Reply;
+
+/// Every file `NAME.py` of a bundle is a function; every request is a call by route.
+pub struct EchoDialect;
+
+impl Dialect for EchoDialect {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn manifest(&self, bundle: &Bundle) -> Result<Option<Vec<Deployment>>> {
+        let stems = bundle.files().filter_map(|(path, _)| path.strip_suffix(".py").map(|stem| (stem, path)));
+        let deployments = stems.map(|(stem, path)| {
+            Ok(Deployment {
+                name: Some(Name::new(stem)?),
+                runtime: Family::Python.into(),
+                dialect: "echo",
+                entry: path.to_owned(),
+                limits: Limits::default(),
+                env: Default::default(),
+                http: HttpAccess::default(),
+                bindings: Vec::new(),
+            })
+        });
+        let deployments: Vec<_> = deployments.collect::<Result<_>>()?;
+        Ok((!deployments.is_empty()).then_some(deployments))
+    }
+
+    fn encode(&self, call: &mut Invocation) -> Result<Encoded> {
+        Ok(Encoded::Run(Payload { head: Default::default(), body: std::mem::take(&mut call.event.body) }))
+    }
+
+    fn decode(&self, _: &Invocation, output: Output) -> Result<Reply> {
+        match output.answer {
+            Answer::Reply(payload) => Ok(Reply::new(http::StatusCode::OK, payload.body)),
+            Answer::Failed(failure) => Err(Error::new(Code::FunctionFailed, "the function raised an error").with_report(failure.report)),
+        }
+    }
+
+    fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
+        let (parts, body) = request.into_parts();
+        let mut event = Event::new(stamp.id, "/http", "mote.http.request", stamp.time, body);
+        event.request = Some(Box::new(HttpRequest {
+            method: parts.method,
+            origin: stamp.origin.clone(),
+            path: parts.uri.path().to_owned(),
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+            headers: parts.headers,
+            params: Vec::new(),
+            peer: stamp.peer.clone(),
+        }));
+        let to = Target::Route { namespace: Name::default_namespace() };
+        Ok(Parsed::Action(Credential::Anonymous, Action::Call { to, event }))
+    }
+
+    fn render(&self, result: Result<Done>) -> Response {
+        match result {
+            Ok(Done::Reply(reply)) => {
+                let mut response = Response::new(reply.body);
+                *response.status_mut() = reply.status;
+                *response.headers_mut() = reply.headers;
+                response
+            }
+            Ok(_) => Response::new(Body::empty()),
+            Err(error) => {
+                let mut response = Response::new(error.code().slug().into());
+                *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                response
+            }
+        }
+    }
+}
