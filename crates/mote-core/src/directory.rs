@@ -176,32 +176,33 @@ impl Directory {
         functions
     }
 
-    /// An error if a route of the function is another function's.
+    /// An error if a route of the function is not valid, or is another function's.
     pub fn check_routes(&self, function: &Function) -> Result<()> {
-        let mut routes = matchit::Router::new();
         let inner = self.read();
-        let others = inner.namespaces.get(&function.namespace).into_iter().flat_map(BTreeMap::values);
-        for other in others.filter(|other| other.function.name != function.name) {
-            for binding in &other.function.bindings {
-                if let Binding::Http { path, .. } = binding {
-                    // Two bindings of one path are merged when indexed, so a repeat is no conflict here.
-                    let _ = routes.insert(path.clone(), other.function.name.clone());
+        let names = inner.namespaces.get(&function.namespace).into_iter().flat_map(BTreeMap::values);
+        let others: Vec<_> = names.filter(|other| other.function.name != function.name).map(|other| other.function.clone()).collect();
+        drop(inner);
+        let mut routes = matchit::Router::new();
+        for (path, _, owner) in others.iter().flat_map(|other| http_routes(other)) {
+            // A path may be there already, for other methods; the first owner stands for all.
+            let _ = routes.insert(path, owner);
+        }
+        for (path, methods, _) in http_routes(function) {
+            let taken = |with: &str| {
+                Error::new(Code::Conflict, format!("the route {path} meets {with}"))
+                    .hint("Change the path, or remove the other function first.")
+            };
+            let same = others.iter().flat_map(|other| http_routes(other)).filter(|(other, ..)| *other == path);
+            for (_, others_methods, owner) in same {
+                if methods.is_empty() || others_methods.is_empty() || methods.iter().any(|m| others_methods.contains(m)) {
+                    return Err(taken(&format!("the same route of the function {owner}")));
                 }
             }
-        }
-        for binding in &function.bindings {
-            if let Binding::Http { path, .. } = binding {
-                match routes.insert(path.clone(), function.name.clone()) {
-                    Ok(()) => {}
-                    Err(matchit::InsertError::Conflict { with }) => {
-                        let taken = routes.at(&with).ok().map(|m| m.value.to_string()).unwrap_or(with);
-                        if taken != function.name.as_str() {
-                            return Err(Error::new(Code::Conflict, format!("the route {path} meets one of the function {taken}"))
-                                .hint("Change the path, or remove the other function first."));
-                        }
-                    }
-                    Err(error) => return Err(Error::new(Code::ManifestInvalid, format!("the route {path:?} is not valid: {error}"))),
-                }
+            match routes.insert(path, &function.name) {
+                Ok(()) => {}
+                Err(matchit::InsertError::Conflict { with }) if with == path => {}
+                Err(matchit::InsertError::Conflict { with }) => return Err(taken(&with)),
+                Err(error) => return Err(Error::new(Code::ManifestInvalid, format!("the route {path:?} is not valid: {error}"))),
             }
         }
         Ok(())
@@ -282,6 +283,13 @@ impl Inner {
             }
         }
     }
+}
+
+fn http_routes(function: &Function) -> impl Iterator<Item = (&str, &[String], &Name)> {
+    function.bindings.iter().filter_map(|binding| match binding {
+        Binding::Http { path, methods } => Some((path.as_str(), methods.as_slice(), &function.name)),
+        Binding::Bucket { .. } => None,
+    })
 }
 
 fn permits(methods: &[String], request: &HttpRequest) -> bool {

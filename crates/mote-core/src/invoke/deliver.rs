@@ -27,6 +27,8 @@ const RUNNING_MAX: usize = 64;
 /// A lease is held this long and extended while its call runs: what a crashed server held is
 /// due again after it.
 const VISIBILITY: Duration = Duration::from_secs(30);
+/// The longest time without a look at the queue.
+const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// What an item of [`QUEUE`] holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,40 +59,57 @@ impl Deliverer {
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
         let slots = Arc::new(Semaphore::new(RUNNING_MAX));
-        loop {
-            let free = slots.available_permits();
-            let leases = match self.queue.lease(QUEUE, free, VISIBILITY).await {
-                Ok(leases) => leases,
-                Err(error) => {
-                    tracing::error!(?error, "the queue can't be read; trying again");
-                    tokio::select! { () = self.clock.sleep(Duration::from_secs(1)) => continue, () = stop.wait() => break }
-                }
-            };
-            let full = leases.len() == free;
-            for lease in leases {
-                let slot = slots.clone().acquire_owned().await.map_err(|_| Error::internal("the slots were closed"))?;
-                let one = Delivery { queue: self.queue.clone(), clock: self.clock.clone(), policy: self.policy, door: door.clone() };
-                tokio::spawn(async move {
-                    one.deliver(lease).await;
-                    drop(slot);
-                });
-            }
-            if full {
-                // All slots are taken, or there may be more: wait for a slot before the next look.
-                tokio::select! { slot = slots.acquire() => drop(slot), () = stop.wait() => break }
-            } else {
-                let due = self.queue.next_due(QUEUE).await?;
-                let wait = due.map_or(Duration::from_secs(60), |due| due.since(self.clock.now()));
-                tokio::select! { () = self.queue.changed() => {}, () = self.clock.sleep(wait) => {}, () = stop.wait() => break }
-            }
-            if stop.is_stopped() {
-                break;
+        while !stop.is_stopped() {
+            let next = self.round(&door, &slots).await.unwrap_or_else(|error| {
+                tracing::error!(?error, "the queue can't be read; trying again");
+                Pause::UntilDue(Duration::from_secs(1))
+            });
+            tokio::select! {
+                () = self.pause(next, &slots) => {}
+                () = stop.wait() => {}
             }
         }
         // What runs may finish; what does not will be leased again after the next start.
         let _ = slots.acquire_many(RUNNING_MAX as u32).await;
         Ok(())
     }
+
+    /// Leases what is due, as far as there are slots, and sets it going.
+    async fn round(&self, door: &Arc<dyn Invoke>, slots: &Arc<Semaphore>) -> Result<Pause> {
+        let free = slots.available_permits();
+        let leases = self.queue.lease(QUEUE, free, VISIBILITY).await?;
+        let full = leases.len() == free;
+        for lease in leases {
+            let slot = slots.clone().acquire_owned().await.map_err(|_| Error::internal("the slots were closed"))?;
+            let one = Delivery { queue: self.queue.clone(), clock: self.clock.clone(), policy: self.policy, door: door.clone() };
+            tokio::spawn(async move {
+                one.deliver(lease).await;
+                drop(slot);
+            });
+        }
+        if full {
+            return Ok(Pause::UntilSlot);
+        }
+        let due = self.queue.next_due(QUEUE).await?;
+        Ok(Pause::UntilDue(due.map_or(IDLE_MAX, |due| due.since(self.clock.now()).min(IDLE_MAX))))
+    }
+
+    async fn pause(&self, pause: Pause, slots: &Semaphore) {
+        match pause {
+            Pause::UntilSlot => drop(slots.acquire().await),
+            Pause::UntilDue(wait) => {
+                tokio::select! { () = self.queue.changed() => {}, () = self.clock.sleep(wait) => {} }
+            }
+        }
+    }
+}
+
+/// What the next look at the queue waits for.
+enum Pause {
+    /// All slots are taken, and there may be more to do.
+    UntilSlot,
+    /// Nothing can be leased before this time has passed, unless the queue changes.
+    UntilDue(Duration),
 }
 
 impl Trigger for Deliverer {

@@ -65,6 +65,10 @@ async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy,
         return Err(Error::new(Code::ManifestInvalid, "one name was given for a bundle of several functions"));
     }
     deployments.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(pair) = deployments.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let name = pair[0].name.as_ref().map_or("no name", Name::as_str);
+        return Err(Error::new(Code::ManifestInvalid, format!("two functions of the bundle have the same name: {name}")));
+    }
     for deployment in deployments {
         let name = wish.name.clone().or_else(|| deployment.name.clone()).or_else(|| wish.default_name.clone());
         let name = name

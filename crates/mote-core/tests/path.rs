@@ -1,0 +1,12 @@
+//! The one path with everything outside it scripted: calls, admission, the durable path, deploys.
+
+#[path = "path/admission.rs"]
+mod admission;
+#[path = "path/calls.rs"]
+mod calls;
+#[path = "path/deploys.rs"]
+mod deploys;
+#[path = "path/durable.rs"]
+mod durable;
+#[path = "path/house.rs"]
+mod house;

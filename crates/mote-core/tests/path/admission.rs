@@ -1,0 +1,104 @@
+//! Who runs, who waits and who is sent away.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mote_core::body::Body;
+use mote_core::engine::{Answer, Payload};
+use mote_core::error::Code;
+use mote_core::invoke::Invoke;
+use mote_testkit::ScriptedEngine;
+use tokio::sync::mpsc;
+
+use crate::house::{Scene, live};
+
+/// An engine whose calls wait until the test lets them go, one by one.
+fn gated() -> (Arc<ScriptedEngine>, mpsc::UnboundedReceiver<(String, tokio::sync::oneshot::Sender<()>)>) {
+    let (arrivals, arrived) = mpsc::unbounded_channel();
+    let engine = ScriptedEngine::new(move |_, _, payload: Payload| {
+        let arrivals = arrivals.clone();
+        async move {
+            let (go, gone) = tokio::sync::oneshot::channel();
+            let name = String::from_utf8(payload.body.as_bytes().unwrap().to_vec()).unwrap();
+            arrivals.send((name, go)).unwrap();
+            gone.await.unwrap();
+            Ok(Answer::Reply(Payload::default()))
+        }
+    });
+    (engine, arrived)
+}
+
+#[tokio::test]
+async fn callers_wait_in_order_and_the_line_is_bounded() {
+    let (engine, mut arrived) = gated();
+    let scene = Arc::new(Scene::new(engine));
+    scene.install("slow", |f| (f.limits.concurrency, f.limits.instances_max, f.limits.waiting_max) = (1, 1, 2));
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let call = |name: &'static str| {
+        let (scene, done) = (scene.clone(), done.clone());
+        async move {
+            let outcome = scene.invoker.call(live("slow"), scene.event(name)).await;
+            done.lock().unwrap().push((name, outcome.map(drop).map_err(|e| e.code())));
+        }
+    };
+    let first = tokio::spawn(call("first"));
+    let (name, go_first) = arrived.recv().await.unwrap();
+    assert_eq!(name, "first");
+
+    let second = tokio::spawn(call("second"));
+    scene.clock.sleepers(1).await;
+    let third = tokio::spawn(call("third"));
+    scene.clock.sleepers(2).await;
+    call("fourth").await;
+    assert_eq!(*done.lock().unwrap(), [("fourth", Err(Code::Throttled))]);
+
+    // The second caller goes away: its place in the line is free, and the third is next.
+    second.abort();
+    assert!(second.await.unwrap_err().is_cancelled());
+    go_first.send(()).unwrap();
+    let (name, go_third) = arrived.recv().await.unwrap();
+    assert_eq!(name, "third");
+    go_third.send(()).unwrap();
+    first.await.unwrap();
+    third.await.unwrap();
+    assert_eq!(done.lock().unwrap()[1..], [("first", Ok(())), ("third", Ok(()))]);
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_functions_timeout() {
+    let (engine, mut arrived) = gated();
+    let scene = Arc::new(Scene::new(engine));
+    scene.install("slow", |f| (f.limits.instances_max, f.limits.timeout_ms) = (1, 5000));
+    let holder = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.invoker.call(live("slow"), scene.event("holder")).await.map(drop) }
+    });
+    let (_, go) = arrived.recv().await.unwrap();
+    let waiter = tokio::spawn({
+        let scene = scene.clone();
+        async move { scene.invoker.call(live("slow"), scene.event("waiter")).await.map(drop) }
+    });
+    scene.clock.sleepers(1).await;
+    scene.clock.advance(Duration::from_secs(5));
+    let error = waiter.await.unwrap().unwrap_err();
+    assert_eq!((error.code(), error.wait()), (Code::Throttled, Some(Duration::from_secs(1))));
+    go.send(()).unwrap();
+    holder.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_place_is_held_until_the_replys_body_ends() {
+    let engine = ScriptedEngine::new(|_, _, _| async {
+        let body = Body::stream(futures_util::stream::iter(["a", "b"].map(|p| Ok(p.into()))), None);
+        Ok(Answer::Reply(Payload { head: Default::default(), body }))
+    });
+    let scene = Scene::new(engine);
+    scene.install("stream", |f| (f.limits.instances_max, f.limits.waiting_max) = (1, 0));
+    let reply = scene.invoker.call(live("stream"), scene.event("")).await.unwrap();
+    let refused = scene.invoker.call(live("stream"), scene.event("")).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Throttled);
+    assert_eq!(reply.body.collect(10).await.unwrap(), "ab");
+    let reply = scene.invoker.call(live("stream"), scene.event("")).await.unwrap();
+    drop(reply);
+    scene.invoker.call(live("stream"), scene.event("")).await.unwrap();
+}

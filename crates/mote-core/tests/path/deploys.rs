@@ -1,0 +1,92 @@
+//! Deploy, rollback and removal: what is stored, what is live, what an error leaves behind.
+
+use mote_core::action::{Action, Done};
+use mote_core::directory::Directory;
+use mote_core::error::Code;
+use mote_core::invoke::Invoke;
+use mote_testkit::ScriptedEngine;
+
+use crate::house::{Scene, live, reference};
+
+async fn live_version(scene: &Scene) -> u64 {
+    let entry = scene.invoker.directory.entry(&reference("f")).unwrap();
+    let reloaded = Directory::default();
+    reloaded.load(&*scene.store).await.unwrap();
+    let stored = reloaded.entry(&reference("f")).unwrap();
+    assert_eq!(entry.function, stored.function, "memory and disk differ");
+    entry.function.version
+}
+
+#[tokio::test]
+async fn a_deploy_warms_flips_and_drains() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    let first = scene.deploy(&[("f.py", "1")]).await.unwrap();
+    assert_eq!((first[0].version, first[0].path.as_deref()), (1, Some("/f")));
+    scene.invoker.call(live("f"), scene.event("")).await.unwrap();
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    assert_eq!(live_version(&scene).await, 2);
+    assert_eq!(scene.engine.diary(), ["prepare f v1", "run f v1", "prepare f v2", "retire f v1"]);
+}
+
+#[tokio::test]
+async fn a_refused_deploy_changes_nothing() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    let before = scene.store.keys();
+    assert_eq!(scene.deploy(&[("readme", "no function")]).await.unwrap_err().code(), Code::ManifestInvalid);
+    scene.store.faults.fail_writes(1);
+    assert_eq!(scene.deploy(&[("f.py", "2")]).await.unwrap_err().code(), Code::StorageFull);
+    assert_eq!((scene.store.keys(), live_version(&scene).await), (before, 1));
+    // The instance that was warmed for the version that never was is ended, its artifact forgotten.
+    assert_eq!(scene.engine.diary()[1..], ["prepare f v2", "retire f v2", "forget"]);
+}
+
+#[tokio::test]
+async fn rollback_goes_back_and_forth() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    let point = |version| Action::Point { function: reference("f"), version };
+    assert_eq!(scene.admin(point(None)).await.err().unwrap().code(), Code::VersionNotFound);
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    scene.admin(point(None)).await.unwrap();
+    assert_eq!(live_version(&scene).await, 1);
+    scene.admin(point(None)).await.unwrap();
+    assert_eq!(live_version(&scene).await, 2);
+    scene.admin(point(Some(1))).await.unwrap();
+    assert_eq!(live_version(&scene).await, 1);
+    assert_eq!(scene.admin(point(Some(3))).await.err().unwrap().code(), Code::VersionNotFound);
+    // A deploy after a rollback takes a number that was never given.
+    assert_eq!(scene.deploy(&[("f.py", "3")]).await.unwrap()[0].version, 3);
+}
+
+#[tokio::test]
+async fn ten_versions_are_kept_and_unused_artifacts_forgotten() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    for content in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
+        scene.deploy(&[("f.py", content)]).await.unwrap();
+    }
+    let Done::Function(description) = scene.admin(Action::Describe { function: reference("f") }).await.unwrap() else { panic!() };
+    assert_eq!(description.versions, (3..=12).collect::<Vec<_>>());
+    assert_eq!(scene.engine.diary().iter().filter(|line| *line == "forget").count(), 2);
+}
+
+#[tokio::test]
+async fn removal_leaves_no_record() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    scene.admin(Action::Remove { function: reference("f") }).await.unwrap();
+    assert_eq!(scene.store.keys(), Vec::<String>::new());
+    assert_eq!(scene.invoker.call(live("f"), scene.event("")).await.unwrap_err().code(), Code::FunctionNotFound);
+    assert_eq!(scene.admin(Action::Remove { function: reference("f") }).await.err().unwrap().code(), Code::FunctionNotFound);
+}
+
+#[tokio::test]
+async fn deploys_of_one_function_take_turns() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    let (a, b) = tokio::join!(scene.deploy(&[("f.py", "1")]), scene.deploy(&[("f.py", "2")]));
+    let mut versions = [a.unwrap()[0].version, b.unwrap()[0].version];
+    versions.sort();
+    assert_eq!(versions, [1, 2]);
+    assert_eq!(live_version(&scene).await, 2);
+}

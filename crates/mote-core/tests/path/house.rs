@@ -1,0 +1,147 @@
+//! A whole platform on scripted parts.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use mote_core::access::{Access, Credential};
+use mote_core::action::{Action, Deploy, DeployWish, Deployed, Done, Platform, Step, Target};
+use mote_core::bundle::Bundle;
+use mote_core::clock::Clock;
+use mote_core::directory::Directory;
+use mote_core::engine::Engine;
+use mote_core::error::Result;
+use mote_core::event::Event;
+use mote_core::function::{Function, FunctionRef, Name};
+use mote_core::invoke::{Dialects, Engines, Invoker};
+use mote_core::platform::House;
+use mote_testkit::{EchoDialect, FakeClock, MemoryStore, ScriptedEngine};
+
+pub(crate) struct Scene {
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) store: Arc<MemoryStore>,
+    pub(crate) engine: Arc<ScriptedEngine>,
+    pub(crate) invoker: Arc<Invoker>,
+    pub(crate) house: House,
+}
+
+impl Scene {
+    pub(crate) fn new(engine: Arc<ScriptedEngine>) -> Scene {
+        let clock = Arc::new(FakeClock::default());
+        let store = MemoryStore::new(clock.clone());
+        let invoker = Arc::new(Invoker {
+            directory: Arc::new(Directory::default()),
+            catalog: store.clone(),
+            queue: store.clone(),
+            logs: store.clone(),
+            clock: clock.clone(),
+            dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
+            engines: Engines::new([engine.clone() as Arc<dyn Engine>]),
+        });
+        let access = Arc::new(Access::new("token".into(), Vec::new()));
+        let house = House::new(access, invoker.clone(), Arc::new(NoObjects));
+        Scene { clock, store, engine, invoker, house }
+    }
+
+    /// Makes a function live without a deploy, with limits of the test's choice.
+    pub(crate) fn install(&self, name: &str, change: impl FnOnce(&mut Function)) {
+        let mut function = Function {
+            id: self.clock.id(),
+            namespace: Name::default_namespace(),
+            name: name.parse().unwrap(),
+            version: 1,
+            runtime: "python".parse().unwrap(),
+            dialect: "echo".into(),
+            entry: "f.py".into(),
+            artifact: Bundle::default().digest(),
+            limits: Default::default(),
+            env: Default::default(),
+            dev: false,
+            http: Default::default(),
+            bindings: Vec::new(),
+            signature: Default::default(),
+            created: self.clock.now(),
+        };
+        change(&mut function);
+        self.invoker.directory.replace(vec![Arc::new(function)]);
+    }
+
+    pub(crate) fn event(&self, body: &'static str) -> Event {
+        Event::new(self.clock.id(), "/test", "test", self.clock.now(), body)
+    }
+
+    pub(crate) async fn admin(&self, action: Action) -> Result<Done> {
+        self.house.execute(Credential::Token("token".into()), action).await
+    }
+
+    pub(crate) async fn deploy(&self, files: &[(&str, &'static str)]) -> Result<Vec<Deployed>> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, path, content.as_bytes()).unwrap();
+        }
+        let wish = DeployWish { namespace: Name::default_namespace(), name: None, default_name: None, dev: false };
+        let deploy = Deploy { wish, archive: tar.into_inner().unwrap().into() };
+        let Done::Deploying(mut steps) = self.admin(Action::Deploy(Box::new(deploy))).await? else { panic!("not a deploy") };
+        while let Some(step) = steps.next().await {
+            match step {
+                Step::Progress(_) => {}
+                Step::Done(deployed) => return Ok(deployed),
+                Step::Failed(error) => return Err(error),
+            }
+        }
+        panic!("a deploy ended without a result")
+    }
+}
+
+pub(crate) fn live(name: &str) -> Target {
+    Target::live(reference(name))
+}
+
+pub(crate) fn reference(name: &str) -> FunctionRef {
+    FunctionRef { namespace: Name::default_namespace(), name: name.parse().unwrap() }
+}
+
+pub(crate) use no_objects::NoObjects;
+
+mod no_objects {
+    //! The path's tests touch no object: every call of this is a failure of the test.
+
+    use std::collections::BTreeMap;
+
+    use mote_core::BoxFuture;
+    use mote_core::body::Body;
+    use mote_core::error::Result;
+    use mote_core::store::*;
+
+    pub(crate) struct NoObjects;
+
+    macro_rules! never {
+        ($($(#[$l:ident])? fn $name:ident($($arg:ty),*) -> $out:ty;)*) => {
+            impl Objects for NoObjects {
+                $(fn $name<'a>(&'a self $(, _: $arg)*) -> BoxFuture<'a, Result<$out>> { unreachable!() })*
+            }
+        };
+    }
+
+    never! {
+        fn create_bucket(&'a str) -> ();
+        fn delete_bucket(&'a str) -> ();
+        fn bucket(&'a str) -> BucketInfo;
+        fn buckets() -> Vec<BucketInfo>;
+        fn stage(Body) -> Box<dyn Staged>;
+        fn put(&'a str, &'a str, Box<dyn Staged>, ObjectMeta, Precondition, Effects) -> ObjectInfo;
+        fn get(&'a str, &'a str, Option<ByteRange>) -> (ObjectInfo, Body);
+        fn head(&'a str, &'a str) -> ObjectInfo;
+        fn delete(&'a str, &'a str, Precondition, Effects) -> bool;
+        fn list(&'a str, ObjectListQuery) -> ObjectList;
+        fn create_upload(&'a str, &'a str, ObjectMeta) -> UploadInfo;
+        fn upload(&'a str, &'a str, &'a str) -> UploadInfo;
+        fn put_part(&'a UploadInfo, u32, Box<dyn Staged>, BTreeMap<String, String>) -> PartInfo;
+        fn parts(&'a UploadInfo, u32, usize) -> Vec<PartInfo>;
+        fn complete_upload(&'a UploadInfo, Vec<(u32, String)>, ObjectMeta, Precondition, Effects) -> ObjectInfo;
+        fn abort_upload(&'a UploadInfo) -> ();
+        fn uploads(&'a str, &'a str, Option<(&'a str, &'a str)>, usize) -> Vec<UploadInfo>;
+    }
+}
