@@ -1,0 +1,3 @@
+def formula(a: float, b: float, c: float) -> float:
+    """F = (A + B) * C."""
+    return (a + b) * c
