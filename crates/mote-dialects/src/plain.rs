@@ -1,0 +1,75 @@
+//! The plain dialect, mote's own: a function is a service, with no SDK and no handler signature.
+//!
+//! Three parts, independent of each other: [`manifest`] (mote.toml, or what a bundle itself
+//! tells), [`envelope`] (the call's head and the reply's, host ↔ runner), [`api`] (the HTTP
+//! requests of the two doors, and the answers). What the runners do with a call is theirs.
+
+mod api;
+mod envelope;
+mod manifest;
+
+use mote_core::Result;
+use mote_core::action::Done;
+use mote_core::bundle::Bundle;
+use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
+use mote_core::engine::{Invocation, Output};
+use mote_core::function::Function;
+use mote_core::reply::Reply;
+
+/// The name that is stored with functions of this dialect.
+pub const NAME: &str = "plain";
+
+/// See the module's text. The doors differ in what they read, and in nothing else.
+pub struct Plain {
+    door: Door,
+}
+
+enum Door {
+    /// Every request is a call of a route; no function is reached by its name alone.
+    Public,
+    /// `/v1/…`, for callers with a token; serves no route.
+    Control,
+}
+
+impl Plain {
+    pub fn public() -> Plain {
+        Plain { door: Door::Public }
+    }
+
+    pub fn control() -> Plain {
+        Plain { door: Door::Control }
+    }
+}
+
+impl Dialect for Plain {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn manifest(&self, bundle: &Bundle) -> Result<Option<Vec<Deployment>>> {
+        manifest::read(bundle)
+    }
+
+    fn encode(&self, call: &mut Invocation) -> Result<Encoded> {
+        envelope::encode(call)
+    }
+
+    fn decode(&self, call: &Invocation, output: Output) -> Result<Reply> {
+        envelope::decode(call, output)
+    }
+
+    fn dress(&self, function: &Function, request: Option<&http::HeaderMap>, headers: &mut http::HeaderMap) {
+        envelope::cors::dress(function, request, headers);
+    }
+
+    fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
+        match self.door {
+            Door::Public => api::public(request, stamp),
+            Door::Control => api::control(request, stamp),
+        }
+    }
+
+    fn render(&self, result: Result<Done>) -> Response {
+        api::render(result)
+    }
+}

@@ -1,0 +1,69 @@
+//! mote's own HTTP API: what the two doors read, and how every answer is worded.
+//!
+//! The public door reads any request as a call of a route; [`control`] reads `/v1/…`. Wire
+//! reference: `docs/reference/control-api.md`. Not here: sockets, compression, request ids.
+
+mod control;
+mod error;
+mod events;
+mod query;
+mod render;
+
+use http::header;
+use mote_core::access::Credential;
+use mote_core::action::{Action, Target};
+use mote_core::dialect::{Parsed, Request, Stamp};
+use mote_core::event::{Event, HttpRequest};
+use mote_core::function::Name;
+use mote_core::{Code, Error, Result};
+
+pub(super) use control::parse as control;
+pub(super) use render::render;
+
+pub(super) const PATH_BYTES_MAX: usize = 8 << 10;
+pub(super) const QUERY_BYTES_MAX: usize = 8 << 10;
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Any request is a call of whatever has its route. Always anonymous: an `Authorization` header
+/// here is between the caller and the function.
+pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
+    let (parts, body) = request.into_parts();
+    bounded(&parts.uri)?;
+    let mut event = Event::new(stamp.id, "/http", "mote.http.request", stamp.time, body);
+    event.content_type = text(&parts.headers, header::CONTENT_TYPE);
+    if let Some(id) = parts.headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX) {
+        event.extensions.insert("requestid".to_owned(), id.into());
+    }
+    event.request = Some(Box::new(HttpRequest {
+        method: parts.method,
+        origin: stamp.origin.clone(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        params: Vec::new(),
+        peer: stamp.peer.clone(),
+    }));
+    let to = Target::Route { namespace: Name::default_namespace() };
+    Ok(Parsed::Action(Credential::Anonymous, Action::Call { to, event }))
+}
+
+fn bounded(uri: &http::Uri) -> Result<()> {
+    for (part, length, limit) in [("path", uri.path().len(), PATH_BYTES_MAX), ("query", uri.query().map_or(0, str::len), QUERY_BYTES_MAX)] {
+        if length > limit {
+            return Err(invalid(format!("the {part} has {length} bytes, more than the limit of {limit}"))
+                .hint("Send what is long in the request's body."));
+        }
+    }
+    Ok(())
+}
+
+fn text(headers: &http::HeaderMap, name: header::HeaderName) -> Option<String> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+}
+
+fn invalid(detail: impl Into<String>) -> Error {
+    Error::new(Code::RequestInvalid, detail)
+}
+
+#[cfg(test)]
+mod tests;

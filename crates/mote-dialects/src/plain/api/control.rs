@@ -1,0 +1,204 @@
+//! Requests of the control door, `/v1/…`, as actions.
+//!
+//! Who may is not judged here: the credential goes on as it came.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, request};
+use mote_core::access::Credential;
+use mote_core::action::{Action, Deploy, DeployWish, Qualifier, Target};
+use mote_core::clock::{Id, Timestamp};
+use mote_core::dialect::{Parsed, Request, Stamp};
+use mote_core::function::{FunctionRef, Name};
+use mote_core::store::{LogQuery, ObjectListQuery, ObjectMeta};
+use mote_core::{Body, Code, Error, Result};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+
+use super::events::event;
+use super::query::{Query, wrong};
+use super::{bounded, invalid, text};
+
+const PREFIX: &str = "/v1/";
+const PAGE: usize = 1000;
+const TAIL: usize = 100;
+const TAIL_MAX: usize = 10_000;
+const JSON_BYTES_MAX: usize = 64 << 10;
+const KEY_BYTES_MAX: usize = 1024;
+
+pub(in crate::plain) fn parse(request: Request, stamp: &Stamp) -> Result<Parsed> {
+    if !request.uri().path().starts_with(PREFIX) {
+        return Ok(Parsed::NotMine(request));
+    }
+    let (parts, body) = request.into_parts();
+    bounded(&parts.uri)?;
+    let credential = credential(&parts.headers)?;
+    let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    let mut segments = Vec::new();
+    for segment in path.splitn(5, '/') {
+        segments.push(decode(segment)?);
+    }
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    Ok(Parsed::Action(credential, action(&segments, &parts, body, stamp)?))
+}
+
+fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> Result<Action> {
+    let query = Query::new(&parts.uri)?;
+    // A HEAD asks what GET would; the door leaves the body out.
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
+    let of = |name: &str| Ok::<_, Error>(FunctionRef { namespace: query.namespace()?, name: Name::new(name)? });
+    match (path, method.as_str()) {
+        (["deploy"], "POST") => deploy(&query, body),
+        (["functions"], "GET") => {
+            let limit = query.count("limit", PAGE, PAGE)?;
+            Ok(Action::List { namespace: query.namespace()?, after: query.text("after"), limit })
+        }
+        (["functions", name], "GET") => Ok(Action::Describe { function: of(name)? }),
+        (["functions", name], "DELETE") => Ok(Action::Remove { function: of(name)? }),
+        (["functions", name, "invoke"], "POST") => {
+            let version = query.parse::<u64>("version", "a version's number")?;
+            let version = version.map_or(Qualifier::Live, Qualifier::Version);
+            let to = Target::Function { function: of(name)?, version };
+            let event = event(&parts.headers, body, stamp)?;
+            Ok(if wants_no_answer(&parts.headers) { Action::Send { to, event } } else { Action::Call { to, event } })
+        }
+        (["functions", name, "send"], "POST") => {
+            Ok(Action::Send { to: Target::live(of(name)?), event: event(&parts.headers, body, stamp)? })
+        }
+        (["functions", name, "point"], "POST") => Ok(Action::Point { function: of(name)?, version: json::<Point>(&body)?.version }),
+        (["logs"], "GET") => logs(&query, stamp.time),
+        (["status"], "GET") => Ok(Action::Status),
+        (["buckets"], "GET") => Ok(Action::ListBuckets),
+        (["buckets", name], "PUT") => Ok(Action::CreateBucket { name: (*name).to_owned() }),
+        (["buckets", name], "DELETE") => Ok(Action::DeleteBucket { name: (*name).to_owned() }),
+        (["buckets", bucket, "objects"], "GET") => objects(bucket, &query),
+        (["buckets", bucket, "objects", key @ ..], method) if !key.is_empty() => object(bucket, key, method, parts, body),
+        (path, method) => Err(unknown(path, method)),
+    }
+}
+
+fn deploy(query: &Query, archive: Body) -> Result<Action> {
+    let wish = DeployWish {
+        namespace: query.namespace()?,
+        name: query.name("name")?,
+        default_name: query.name("default_name")?,
+        dev: query.flag("dev")?,
+    };
+    Ok(Action::Deploy(Box::new(Deploy { wish, archive })))
+}
+
+fn logs(query: &Query, now: Timestamp) -> Result<Action> {
+    Ok(Action::Logs(LogQuery {
+        namespace: Some(query.namespace()?.to_string()),
+        function: query.name("function")?.map(String::from),
+        invocation: query.parse::<Id>("invocation", "an invocation's id")?,
+        since: query.get("since").map(|text| since(text, now)).transpose()?,
+        tail: query.count("tail", TAIL, TAIL_MAX)?,
+        follow: query.flag("follow")?,
+    }))
+}
+
+/// Milliseconds since 1970, or so long ago: `90s`, `10m`, `2h`, `1d`.
+fn since(text: &str, now: Timestamp) -> Result<Timestamp> {
+    let wrong = || wrong("since", text, "a time in ms since 1970, or a duration such as 10m,");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (count, unit) = text.split_at(digits);
+    let count: u64 = count.parse().map_err(|_| wrong())?;
+    let unit_s = match unit {
+        "" => return Ok(Timestamp(count)),
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let ago = Duration::from_secs(count.checked_mul(unit_s).ok_or_else(wrong)?);
+    Ok(Timestamp(now.0.saturating_sub(u64::try_from(ago.as_millis()).map_err(|_| wrong())?)))
+}
+
+fn objects(bucket: &str, query: &Query) -> Result<Action> {
+    let query = ObjectListQuery {
+        prefix: query.text("prefix").unwrap_or_default(),
+        delimiter: query.text("delimiter"),
+        after: query.text("after"),
+        limit: query.count("limit", PAGE, PAGE)?,
+    };
+    Ok(Action::ListObjects { bucket: bucket.to_owned(), query })
+}
+
+fn object(bucket: &str, key: &[&str], method: &str, parts: &request::Parts, body: Body) -> Result<Action> {
+    let (bucket, key) = (bucket.to_owned(), key.join("/"));
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(invalid(format!("the object's key has {} bytes, and 1 to {KEY_BYTES_MAX} are wanted", key.len())));
+    }
+    match method {
+        "PUT" => Ok(Action::PutObject { bucket, key, meta: meta(&parts.headers), body }),
+        "GET" => Ok(Action::GetObject { bucket, key }),
+        "DELETE" => Ok(Action::DeleteObject { bucket, key }),
+        method => Err(not_allowed(method, "GET, HEAD, PUT, DELETE")),
+    }
+}
+
+fn meta(headers: &HeaderMap) -> ObjectMeta {
+    let kept = [header::CACHE_CONTROL, header::CONTENT_DISPOSITION, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::EXPIRES];
+    let kept = kept.into_iter().filter_map(|name| Some((name.to_string(), text(headers, name)?)));
+    ObjectMeta { content_type: text(headers, header::CONTENT_TYPE), headers: kept.collect(), ..Default::default() }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Point {
+    version: Option<u64>,
+}
+
+/// A small JSON body; the door has it at hand, since it collects what is small.
+fn json<'b, T: Deserialize<'b>>(body: &'b Body) -> Result<T> {
+    let bytes = body.as_bytes().filter(|bytes| bytes.len() <= JSON_BYTES_MAX);
+    let bytes = bytes.ok_or_else(|| invalid(format!("a JSON body with a Content-Length of at most {JSON_BYTES_MAX} is wanted")))?;
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::new(Code::BodyInvalid, format!("the body is not the JSON that is wanted: {error}")))
+}
+
+fn wants_no_answer(headers: &HeaderMap) -> bool {
+    let prefers = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.split([',', ';']).any(|p| p.trim() == "respond-async"));
+    headers.get_all("prefer").iter().any(prefers) || headers.get("x-mote-async").is_some_and(|value| value == "true")
+}
+
+fn credential(headers: &HeaderMap) -> Result<Credential> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Credential::Anonymous) };
+    let token = value.to_str().ok().and_then(|text| text.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    token.map(|(_, token)| Credential::Token(token.trim().to_owned())).ok_or_else(|| {
+        Error::new(Code::CredentialInvalid, "the Authorization header is not a bearer token").hint("Send `Authorization: Bearer TOKEN`.")
+    })
+}
+
+fn decode(segment: &str) -> Result<String> {
+    let text = percent_decode_str(segment).decode_utf8().map_err(|_| invalid("the path is not UTF-8"))?;
+    if text.contains('\0') {
+        return Err(invalid("the path holds a NUL"));
+    }
+    Ok(text.into_owned())
+}
+
+/// A path that is none, or one that takes other methods.
+fn unknown(path: &[&str], method: &str) -> Error {
+    let allow = match path {
+        ["deploy"] | ["functions", _, "invoke" | "send" | "point"] => "POST",
+        ["functions" | "logs" | "status" | "buckets"] | ["buckets", _, "objects"] => "GET, HEAD",
+        ["functions", _] => "GET, HEAD, DELETE",
+        ["buckets", _] => "PUT, DELETE",
+        _ => {
+            let shown: String = path.join("/").chars().take(100).collect();
+            return Error::new(Code::FunctionNotFound, format!("the control API has nothing at {PREFIX}{shown}"))
+                .hint("Functions answer on the public door; the control API is in docs/reference/control-api.md.");
+        }
+    };
+    not_allowed(method, allow)
+}
+
+fn not_allowed(method: &str, allow: &'static str) -> Error {
+    let mut error = Error::new(Code::MethodNotAllowed, format!("{method} is not among the methods {allow}"));
+    error.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    error
+}

@@ -1,0 +1,121 @@
+//! What came of an action, as a response.
+
+use std::fmt::Write;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::StatusCode;
+use http::header::{self, HeaderName, HeaderValue};
+use mote_core::action::{Done, Step, Steps};
+use mote_core::dialect::Response;
+use mote_core::reply::{Reply, Timing};
+use mote_core::store::ObjectInfo;
+use mote_core::{Body, Error, Result};
+use serde::Serialize;
+use serde_json::json;
+
+use super::error::{self, Wording};
+
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+pub(in crate::plain) fn render(result: Result<Done>) -> Response {
+    match result {
+        Ok(Done::Reply(reply)) => respond(reply),
+        Ok(done) => answer(done).unwrap_or_else(error::render),
+        Err(error) => error::render(error),
+    }
+}
+
+fn respond(reply: Reply) -> Response {
+    let mut response = Response::new(reply.body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    // Appended: a function may have timings of its own.
+    response.headers_mut().append("server-timing", server_timing(&reply.timing));
+    response
+}
+
+fn answer(done: Done) -> Result<Response> {
+    match done {
+        Done::Reply(reply) => Ok(respond(reply)),
+        Done::Accepted(id) => json_of(StatusCode::ACCEPTED, &json!({ "id": id })),
+        Done::Deploying(steps) => Ok(lines(steps_body(steps))),
+        Done::Function(description) => json_of(StatusCode::OK, &description),
+        Done::Functions(functions) => json_of(StatusCode::OK, &json!({ "functions": functions })),
+        Done::Logs(stream) => Ok(lines(Body::stream(stream.map(|line| line_of(&line?)), None))),
+        Done::Buckets(buckets) => json_of(StatusCode::OK, &json!({ "buckets": buckets })),
+        Done::Object(info, body) => Ok(object(info, body)),
+        Done::Stored(info) => json_of(StatusCode::CREATED, &info),
+        Done::Objects(list) => json_of(StatusCode::OK, &list),
+        Done::Status(status) => json_of(StatusCode::OK, &status),
+        Done::Nothing => Ok(with_status(StatusCode::NO_CONTENT, Body::empty())),
+    }
+}
+
+fn json_of(status: StatusCode, value: &impl Serialize) -> Result<Response> {
+    let bytes = serde_json::to_vec(value).map_err(unwritable)?;
+    let mut response = with_status(status, bytes.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+fn with_status(status: StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+fn lines(body: Body) -> Response {
+    let mut response = with_status(StatusCode::OK, body);
+    response.headers_mut().insert(header::CONTENT_TYPE, NDJSON);
+    response
+}
+
+/// The status was 200 before the end was known, so a failure is a line too.
+fn steps_body(steps: Steps) -> Body {
+    let worded = steps.map(|step| match step {
+        Step::Progress(line) => line_of(&json!({ "progress": line })),
+        Step::Done(deployed) => line_of(&json!({ "done": deployed })),
+        Step::Failed(error) => line_of(&json!({ "error": Wording::of(&error) })),
+    });
+    Body::stream(worded, None)
+}
+
+fn line_of(value: &impl Serialize) -> Result<Bytes> {
+    let mut line = serde_json::to_vec(value).map_err(unwritable)?;
+    line.push(b'\n');
+    Ok(line.into())
+}
+
+/// Stored headers come back as they came; what is no header any more is left out.
+fn object(info: ObjectInfo, body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    let content_type = info.meta.content_type.unwrap_or_else(|| "application/octet-stream".to_owned());
+    let own = [("content-type".to_owned(), content_type), ("etag".to_owned(), format!("\"{}\"", info.etag))];
+    for (name, value) in info.meta.headers.into_iter().chain(own) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    // An uploaded page must not run as this door's own.
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    response
+}
+
+/// `queue;dur=0.012, start;dur=0.000, run;dur=1.204, warm`, in milliseconds.
+pub(super) fn server_timing(timing: &Timing) -> HeaderValue {
+    let mut text = String::with_capacity(72);
+    for (name, spent) in [("queue", timing.queue), ("start", timing.start), ("run", timing.run)] {
+        let us = spent.as_micros();
+        // Writing to a String can't fail.
+        let _ = write!(text, "{name};dur={}.{:03}, ", us / 1000, us % 1000);
+    }
+    text.push_str(if timing.cold { "cold" } else { "warm" });
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::internal("an answer can't be written").caused_by(error)
+}

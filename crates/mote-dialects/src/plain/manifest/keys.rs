@@ -1,0 +1,340 @@
+//! The keys of mote.toml, with their bounds; reference: `docs/reference/manifest.md`.
+//!
+//! A folder holds one function, or several in `[[function]]` tables; then the top level says
+//! what they share, and each table may say otherwise. Not here: how a value is written
+//! ([`super::units`]) and how an error is worded ([`super::section`]).
+
+use std::collections::BTreeMap;
+
+use mote_core::bundle::Bundle;
+use mote_core::dialect::Deployment;
+use mote_core::function::{Binding, Cors, Family, Name, ObjectChange, Runtime};
+use mote_core::{Error, Result};
+use toml::de::DeTable;
+
+use super::section::{Section, Value, line_of, nearest};
+use super::{deployment, family, invalid, obvious};
+
+const SHARED: &[&str] = &[
+    "runtime",
+    "concurrency",
+    "instances_max",
+    "instances_min",
+    "waiting_max",
+    "timeout",
+    "memory",
+    "processes",
+    "open_files",
+    "tmp",
+    "body",
+    "idle",
+    "url",
+    "methods",
+    "env",
+    "cors",
+];
+const OWN: &[&str] = &["name", "entry", "http", "bucket"];
+const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+const FUNCTIONS_MAX: usize = 100;
+const BINDINGS_MAX: usize = 100;
+const ENV_MAX: usize = 200;
+const ENV_BYTES_MAX: usize = 64 << 10;
+const TEXT_BYTES_MAX: usize = 1024;
+
+const MB: u64 = 1_000_000;
+const MINUTE: u64 = 60_000;
+
+pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Deployment>> {
+    let table = DeTable::parse(text).map_err(|error| {
+        let line = error.span().map(|span| format!(" line {}", line_of(text, span.start))).unwrap_or_default();
+        invalid(format!("mote.toml{line}: {}", error.message()))
+    })?;
+    let top = Section::new(text, table.get_ref());
+    let Some(functions) = top.get("function") else {
+        let keys: Vec<&str> = OWN.iter().chain(SHARED).copied().chain(["function"]).collect();
+        top.expect_keys("the manifest", &keys)?;
+        return Ok(vec![function(&top, None, bundle)?]);
+    };
+    let keys: Vec<&str> = SHARED.iter().copied().chain(["function"]).collect();
+    top.expect_keys("a manifest with [[function]] tables, at its top level,", &keys)?;
+    let keys: Vec<&str> = OWN.iter().chain(SHARED).copied().collect();
+    let mut shared = deployment(Family::Executable.into(), "");
+    settings(&top, &mut shared)?;
+    let mut all: Vec<Deployment> = Vec::new();
+    for table in functions.tables(FUNCTIONS_MAX)? {
+        table.expect_keys("a function", &keys)?;
+        if table.get("name").is_none() || table.get("entry").is_none() {
+            return Err(functions.wrong("holds a table without `name` or `entry`: each of several functions needs both"));
+        }
+        let next = function(&table, Some((&top, &shared)), bundle)?;
+        if all.iter().any(|earlier| earlier.name == next.name) {
+            return Err(functions.wrong("holds two functions of one name"));
+        }
+        all.push(next);
+    }
+    if all.is_empty() {
+        return Err(functions.wrong("is empty"));
+    }
+    Ok(all)
+}
+
+fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &Bundle) -> Result<Deployment> {
+    let (entry, by_file) = entry(table.get("entry"), bundle)?;
+    let runtime = table.get("runtime").or_else(|| shared.and_then(|(top, _)| top.get("runtime")));
+    let runtime = match runtime {
+        Some(value) => {
+            value.text()?.parse::<Runtime>().map_err(|error| value.wrong(&format!("names no runtime: {error}")).hint(hint(&error)))?
+        }
+        None => match by_file {
+            Some(family) => family.into(),
+            None => {
+                return Err(invalid(format!("nothing says how to run {entry:?}"))
+                    .hint("Set `runtime` to `python`, `node` or `executable`, or give the file an ending that tells."));
+            }
+        },
+    };
+    let mut this = shared.map_or_else(|| deployment(runtime.clone(), ""), |(_, shared)| shared.clone());
+    (this.runtime, this.entry) = (runtime, entry);
+    if let Some(value) = table.get("name") {
+        this.name = Some(Name::new(value.text()?).map_err(|error| value.wrong(&format!("is no name: {error}")).hint(hint(&error)))?);
+    }
+    settings(table, &mut this)?;
+    for (key, read) in [("http", route as fn(&Section) -> Result<Binding>), ("bucket", bucket)] {
+        let Some(value) = table.get(key) else { continue };
+        for table in value.tables(BINDINGS_MAX)? {
+            this.bindings.push(read(&table)?);
+        }
+    }
+    Ok(this)
+}
+
+fn hint(error: &Error) -> String {
+    error.hint_text().unwrap_or_default().to_owned()
+}
+
+/// The entry as written, and what its file tells of the runtime.
+fn entry(value: Option<Value>, bundle: &Bundle) -> Result<(String, Option<Family>)> {
+    let Some(value) = value else {
+        let (entry, family) = obvious(&without_manifest(bundle)).map(|(entry, family)| (entry.to_owned(), family)).ok_or_else(|| {
+            invalid("mote.toml names no `entry`, and no file is the obvious one")
+                .hint(format!("Set `entry` to the file to run. The bundle holds {}.", listing(bundle)))
+        })?;
+        return Ok((entry, Some(family)));
+    };
+    let entry = value.text()?;
+    let (path, handler) = entry.split_once(':').map_or((entry, None), |(path, handler)| (path, Some(handler)));
+    let path = path.strip_prefix("./").unwrap_or(path);
+    let Some(file) = bundle.file(path) else {
+        let files: Vec<&str> = bundle.files().map(|(path, _)| path).take(1000).collect();
+        let hint = match nearest(path, &files) {
+            Some(near) => format!("Did you mean {near:?}?"),
+            None => format!("The bundle holds {}.", listing(bundle)),
+        };
+        return Err(value.wanted("a file of the bundle").hint(hint));
+    };
+    match handler {
+        Some(name) if !is_identifier(name) => Err(value.wanted("`file` or `file:function`")),
+        Some(name) => Ok((format!("{path}:{name}"), family(path, file))),
+        None => Ok((path.to_owned(), family(path, file))),
+    }
+}
+
+/// A folder of one file and its mote.toml is as plain as the file alone.
+fn without_manifest(bundle: &Bundle) -> Bundle {
+    let mut rest = Bundle::default();
+    for (path, file) in bundle.files().filter(|(path, _)| *path != super::MANIFEST) {
+        // Paths and number were good in the bundle, so they are here.
+        let _ = rest.insert(path, file.content.clone(), file.executable);
+    }
+    rest
+}
+
+fn listing(bundle: &Bundle) -> String {
+    const SHOWN: usize = 10;
+    let names: Vec<&str> = bundle.files().map(|(path, _)| path).filter(|path| *path != super::MANIFEST).take(SHOWN + 1).collect();
+    match names.len() {
+        0 => "no other file".to_owned(),
+        n if n > SHOWN => format!("{}, …", names[..SHOWN].join(", ")),
+        _ => names.join(", "),
+    }
+}
+
+/// Limits, environment and HTTP access.
+fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
+    let limits = &mut this.limits;
+    let counts: [(&str, &mut u32, _); 6] = [
+        ("concurrency", &mut limits.concurrency, 1..=1000),
+        ("instances_max", &mut limits.instances_max, 1..=1000),
+        ("instances_min", &mut limits.instances_min, 0..=1000),
+        ("waiting_max", &mut limits.waiting_max, 0..=100_000),
+        ("processes", &mut limits.processes, 1..=32_768),
+        ("open_files", &mut limits.open_files, 16..=1_048_576),
+    ];
+    for (key, limit, bounds) in counts {
+        if let Some(value) = table.get(key) {
+            *limit = value.count(bounds)?;
+        }
+    }
+    let sizes: [(&str, &mut u64, _); 3] = [
+        ("memory", &mut limits.memory_bytes, 16 * MB..=1 << 40),
+        ("tmp", &mut limits.tmp_bytes, MB..=64 << 30),
+        ("body", &mut limits.body_bytes, 0..=5 << 30),
+    ];
+    for (key, limit, bounds) in sizes {
+        if let Some(value) = table.get(key) {
+            *limit = value.size_bytes(bounds)?;
+        }
+    }
+    for (key, limit, bounds) in
+        [("timeout", &mut limits.timeout_ms, 1..=15 * MINUTE), ("idle", &mut limits.idle_ms, 1000..=24 * 60 * MINUTE)]
+    {
+        if let Some(value) = table.get(key) {
+            *limit = value.duration_ms(bounds)?;
+        }
+    }
+    if limits.instances_min > limits.instances_max {
+        let at = table.get("instances_min").or_else(|| table.get("instances_max"));
+        let what = format!("makes instances_min {} and instances_max {}", limits.instances_min, limits.instances_max);
+        return Err(at.map_or_else(|| invalid(what.clone()), |value| value.wrong(&what)));
+    }
+    if let Some(value) = table.get("url") {
+        this.http.url = value.flag()?;
+    }
+    if let Some(value) = table.get("methods") {
+        this.http.methods = methods(value)?;
+    }
+    if let Some(value) = table.get("cors") {
+        this.http.cors = Some(cors(value)?);
+    }
+    if let Some(value) = table.get("env") {
+        env(value, &mut this.env)?;
+    }
+    Ok(())
+}
+
+fn methods(value: Value) -> Result<Vec<String>> {
+    let mut methods: Vec<String> = Vec::new();
+    for method in value.texts(METHODS.len())? {
+        let method = method.to_ascii_uppercase();
+        if !METHODS.contains(&method.as_str()) {
+            return Err(value.wanted(&format!("a list of {}", METHODS.join(", "))));
+        }
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    Ok(methods)
+}
+
+fn env(value: Value, env: &mut BTreeMap<String, String>) -> Result<()> {
+    for (name, value) in value.table()?.values() {
+        let content = value.text()?;
+        if !is_identifier(name) || name.len() > 128 {
+            return Err(value.wrong("is no name for a variable: letters, digits and '_', not beginning with a digit, are wanted"));
+        }
+        if name.starts_with("MOTE_") {
+            return Err(value.wrong("is a name that mote sets itself"));
+        }
+        if content.contains('\0') {
+            return Err(value.wrong("holds a NUL, which no environment can"));
+        }
+        env.insert(name.to_owned(), content.to_owned());
+    }
+    let bytes: usize = env.iter().map(|(name, content)| name.len() + content.len()).sum();
+    if env.len() > ENV_MAX || bytes > ENV_BYTES_MAX {
+        return Err(value.wrong(&format!("has {} variables of {bytes} bytes; {ENV_MAX} of {ENV_BYTES_MAX} bytes is the limit", env.len())));
+    }
+    Ok(())
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn cors(value: Value) -> Result<Cors> {
+    let table = value.table()?;
+    table.expect_keys("[cors]", &["origins", "methods", "headers", "expose", "credentials", "max_age"])?;
+    let list = |key: &str, good: fn(&str) -> bool, wanted: &str| -> Result<Vec<String>> {
+        let Some(value) = table.get(key) else { return Ok(Vec::new()) };
+        let texts = value.texts(100)?;
+        if !texts.iter().all(|text| text.len() <= TEXT_BYTES_MAX && good(text)) {
+            return Err(value.wanted(wanted));
+        }
+        Ok(texts.into_iter().map(str::to_owned).collect())
+    };
+    let is_header = |text: &str| http::HeaderName::from_bytes(text.as_bytes()).is_ok();
+    let cors = Cors {
+        origins: list("origins", is_origin, "a list of \"*\" or origins such as \"https://example.org\"")?,
+        methods: table.get("methods").map(methods).transpose()?.unwrap_or_default(),
+        headers: list("headers", is_header, "a list of header names")?,
+        expose: list("expose", is_header, "a list of header names")?,
+        credentials: table.get("credentials").map(|value| value.flag()).transpose()?.unwrap_or_default(),
+        max_age_s: table
+            .get("max_age")
+            .map(|value| value.duration_ms(0..=24 * 60 * MINUTE))
+            .transpose()?
+            .map_or(0, |ms| (ms / 1000) as u32),
+    };
+    if cors.origins.is_empty() {
+        return Err(value.wrong("allows no origin").hint("Set `origins` to [\"*\"] or to a list of origins."));
+    }
+    if cors.credentials && cors.origins.iter().any(|origin| origin == "*") {
+        return Err(value
+            .wrong("allows credentials to every origin")
+            .hint("Name the origins that may send credentials; browsers refuse \"*\" there."));
+    }
+    Ok(cors)
+}
+
+/// `*`, or scheme and authority without a path, as browsers send it.
+fn is_origin(text: &str) -> bool {
+    let authority = text.split_once("://").filter(|(scheme, _)| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
+    text == "*"
+        || authority.is_some_and(|(_, host)| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*".contains(&b)))
+}
+
+fn route(table: &Section) -> Result<Binding> {
+    table.expect_keys("[[http]]", &["path", "methods"])?;
+    let path = table.get("path").ok_or_else(|| invalid("[[http]] has no `path`"))?;
+    let text = path.text()?;
+    if !text.starts_with('/') || text.starts_with("/@") || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
+        return Err(path.wanted("a path such as \"/orders/{id}\", which begins with '/' and not with \"/@\","));
+    }
+    Ok(Binding::Http { path: text.to_owned(), methods: table.get("methods").map(methods).transpose()?.unwrap_or_default() })
+}
+
+fn bucket(table: &Section) -> Result<Binding> {
+    table.expect_keys("[[bucket]]", &["name", "events", "prefix", "suffix"])?;
+    let name = table.get("name").ok_or_else(|| invalid("[[bucket]] has no `name`"))?;
+    let bucket = name.text()?;
+    let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '.' || c == '-';
+    if !(3..=63).contains(&bucket.len()) || !bucket.chars().all(plain) || !edge(bucket.chars().next()) || !edge(bucket.chars().last()) {
+        return Err(name.wanted("a bucket's name: 3 to 63 lower-case letters, digits, '.' or '-',"));
+    }
+    let mut events = Vec::new();
+    for event in table.get("events").map(|value| value.texts(2)).transpose()?.unwrap_or_else(|| vec!["created"]) {
+        let event = match event {
+            "created" => ObjectChange::Created,
+            "removed" => ObjectChange::Removed,
+            _ => return Err(table.get("events").unwrap_or(name).wanted("a list of \"created\" and \"removed\"")),
+        };
+        if !events.contains(&event) {
+            events.push(event);
+        }
+    }
+    if events.is_empty() {
+        return Err(table.get("events").unwrap_or(name).wanted("one event at least"));
+    }
+    let part = |key: &str| match table.get(key) {
+        Some(value) => value
+            .text()
+            .and_then(|text| if text.len() <= TEXT_BYTES_MAX { Ok(text.to_owned()) } else { Err(value.wanted("at most 1024 bytes")) }),
+        None => Ok(String::new()),
+    };
+    Ok(Binding::Bucket { bucket: bucket.to_owned(), events, prefix: part("prefix")?, suffix: part("suffix")? })
+}
+
+#[cfg(test)]
+mod tests;
