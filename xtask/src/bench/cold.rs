@@ -1,0 +1,71 @@
+//! From no instance to the first answer. For mote: a call that the reply itself says was cold; for
+//! the peers, which do not scale from zero, the start of their process.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::figures::Figure;
+use super::pin::{SERVER, on_core};
+use super::{Options, at_least, peers};
+use crate::Result;
+use crate::places::{example, fresh, target};
+use crate::server::{Server, get};
+use crate::shell::until;
+
+/// The shortest idle time that a manifest takes; an instance ends soon after it.
+const IDLE: &str = "1s";
+const SCALED_DOWN: Duration = Duration::from_secs(20);
+
+/// Example, its file, runtime.
+const OURS: &[(&str, &str, &str)] =
+    &[("formula", "formula.py", "python"), ("formula-js", "formula.js", "node"), ("formula-executable", "formula", "executable")];
+
+pub(super) fn run(options: &Options) -> Result<Value> {
+    let server = on_core(SERVER, || Server::start(&target().join("release/mote"), &fresh("bench")?.join("data")))?;
+    let mut rows = Vec::new();
+    for (folder, file, runtime) in OURS {
+        deploy_impatient(&server, folder, file, runtime)?;
+        let samples = (0..options.rounds).map(|_| cold_call(&server, &format!("/cold-{runtime}"))).collect::<Result<Vec<_>>>()?;
+        rows.push((format!("mote, {runtime}"), Figure::of_ms(&samples)));
+    }
+    server.stop()?;
+    for peer in peers::all()? {
+        let samples = (0..options.rounds).map(|_| Ok(peer.start()?.first_answer)).collect::<Result<Vec<_>>>()?;
+        rows.push((peer.name.to_owned(), Figure::of_ms(&samples)));
+    }
+    options.say(&format!("milliseconds to the first answer, medians of {} (lowest–highest)", options.rounds));
+    for (name, figure) in &rows {
+        options.say(&format!("{name:<30} {figure:>26.1}"));
+    }
+    let of = |name: &str| rows.iter().find(|(row, _)| row == name).map_or(f64::NAN, |(_, figure)| figure.median);
+    let goals = [
+        at_least("functions-framework (Python) takes so many times as long", of(peers::FRAMEWORK_PYTHON) / of("mote, python"), 20.0),
+        at_least("functions-framework (Node) takes so many times as long", of(peers::FRAMEWORK_NODE) / of("mote, node"), 2.0),
+    ];
+    Ok(json!({ "rows": rows, "goals": goals }))
+}
+
+fn deploy_impatient(server: &Server, folder: &str, file: &str, runtime: &str) -> Result<()> {
+    let place = fresh("cold")?;
+    std::fs::copy(example(folder).join(file), place.join(file))?;
+    let function = if runtime == "executable" { String::new() } else { ":formula".to_owned() };
+    let manifest = format!("name = \"cold-{runtime}\"\nruntime = \"{runtime}\"\nentry = \"{file}{function}\"\nidle = \"{IDLE}\"\n");
+    std::fs::write(place.join("mote.toml"), manifest)?;
+    server.deploy(&place)
+}
+
+/// Waits for the instance to go, then times the call that has to start one.
+fn cold_call(server: &Server, path: &str) -> Result<Duration> {
+    let url = format!("{}{path}?a=1&b=2&c=3", server.doors.public);
+    until(SCALED_DOWN, "a cold call", || {
+        thread::sleep(Duration::from_millis(1500));
+        let begun = Instant::now();
+        let answer = get(&url)?;
+        let took = begun.elapsed();
+        let cold = answer.header("server-timing").contains("cold");
+        answer.ok()?;
+        Ok(cold.then_some(took))
+    })
+}

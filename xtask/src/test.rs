@@ -1,0 +1,92 @@
+//! `cargo xtask test`: everything that CI checks, in order of how soon it fails.
+//!
+//! A step installs what it needs beyond the toolchains. A failed step does not stop the others;
+//! nothing is skipped in silence: what `--only` leaves out is not in the table.
+
+mod budgets;
+mod examples;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::Result;
+use crate::places::{fresh, own, release, root};
+use crate::report::{Steps, human};
+use crate::server::Server;
+use crate::shell::{cargo, show};
+use crate::venv::Venv;
+
+const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// Name, what it checks, how.
+type Step = (&'static str, &'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("tidy", "the project's own rules", crate::tidy::run),
+    ("format", "rustfmt", || show(cargo().args(["fmt", "--all", "--check"]), LIMIT)),
+    ("lint", "clippy, without a warning", || {
+        show(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]), LIMIT)
+    }),
+    ("unit", "the tests of all crates", || show(cargo().args(["test", "--workspace", "--locked"]), LIMIT)),
+    ("fuzz", "every parser of untrusted bytes, on mutated inputs", fuzz),
+    ("release", "the release binary", || release("mote").map(drop)),
+    ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),
+    ("examples", "every example, deployed and called", examples::run),
+    ("budgets", "the sizes that SPEC.md promises", budgets::run),
+];
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run this step alone; may be given more than once
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Show the steps and end
+    #[arg(long)]
+    list: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.list {
+        STEPS.iter().for_each(|(name, what, _)| println!("{name:<10} {what}"));
+        return Ok(());
+    }
+    if let Some(unknown) = options.only.iter().find(|only| !STEPS.iter().any(|(name, ..)| name == only)) {
+        return Err(format!("there is no step {unknown:?}; `cargo xtask test --list` shows them").into());
+    }
+    let mut steps = Steps::default();
+    for (name, what, step) in STEPS.iter().filter(|(name, ..)| options.only.is_empty() || options.only.iter().any(|only| only == name)) {
+        if let Err(error) = steps.loud(&format!("{name}: {what}"), |_| step()) {
+            eprintln!("error: {error}");
+        }
+    }
+    println!();
+    for step in &steps.done {
+        println!("{} {:<60} {:>12}", if step.passed { '✓' } else { '✗' }, step.name, human(step.took));
+    }
+    let failed = steps.done.iter().filter(|step| !step.passed).count();
+    println!("{} passed, {failed} failed", steps.done.len() - failed);
+    if failed == 0 { Ok(()) } else { Err("not all steps passed".into()) }
+}
+
+/// In its own workspace, since its real runner needs a nightly compiler; here it runs on stable.
+fn fuzz() -> Result<()> {
+    show(cargo().args(["test", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]).arg(own("fuzz")), LIMIT)
+}
+
+/// The suite is a program of its own: it gets a running server by its environment.
+fn s3() -> Result<()> {
+    let suite = root().join("tests/s3");
+    let venv = Venv::with("s3", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
+    let server = Server::start(&binary()?, &fresh("s3")?.join("data"))?;
+    let path =
+        std::env::join_paths(std::iter::once(venv.bin()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())))?;
+    let ran = show(venv.python().arg(suite.join("run.py")).env("PATH", path).envs(server.aws_env()?), LIMIT);
+    ran.map_err(|e| format!("{e}\n{}", server.log_tail()))?;
+    server.stop()
+}
+
+fn binary() -> Result<PathBuf> {
+    release("mote")
+}
