@@ -33,7 +33,8 @@ impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let precision = f.precision().unwrap_or(2);
         let text = format!("{:.precision$} ({:.precision$}–{:.precision$})", self.median, self.min, self.max);
-        f.pad(&text)
+        // Not `pad`, which takes the precision for the text's own.
+        write!(f, "{text:>width$}", width = f.width().unwrap_or_default())
     }
 }
 
