@@ -1,1 +1,7 @@
+//! Doors: what turns the outside into events.
+//!
+//! [`http`] answers requests in whatever dialect they are written; [`object`] makes events of
+//! changes in buckets. A door knows no engine, and no dialect by name.
 
+pub mod http;
+pub mod object;

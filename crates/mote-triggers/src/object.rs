@@ -1,0 +1,176 @@
+//! Changes in buckets as events: an [`Objects`] around another that adds what a change fires.
+//!
+//! The events go with the change itself, as its effects, so that the store commits both or
+//! neither. Which functions are bound is asked at the commit, not before. Not here: the bytes,
+//! and running anything — the queue's deliverer does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mote_core::clock::Clock;
+use mote_core::directory::Directory;
+use mote_core::event::StoredEvent;
+use mote_core::function::ObjectChange;
+use mote_core::invoke::deliver::Parcel;
+use mote_core::store::{
+    BucketInfo, ByteRange, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
+    UploadInfo,
+};
+use mote_core::{Body, BoxFuture, Result};
+use serde_json::json;
+
+/// See the module's text.
+pub struct ObjectTrigger {
+    inner: Arc<dyn Objects>,
+    directory: Arc<Directory>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ObjectTrigger {
+    pub fn new(inner: Arc<dyn Objects>, directory: Arc<Directory>, clock: Arc<dyn Clock>) -> ObjectTrigger {
+        ObjectTrigger { inner, directory, clock }
+    }
+
+    /// The caller's effects, and then the events of the change. `operation` where it is known:
+    /// a `put` may be a copy.
+    fn effects(&self, change: ObjectChange, operation: Option<&'static str>, callers: Effects) -> Effects {
+        let (directory, clock) = (self.directory.clone(), self.clock.clone());
+        Some(Box::new(move |object| {
+            let mut items = callers.map(|effects| effects(object)).unwrap_or_default();
+            items.extend(fired(&directory, &*clock, change, operation, object));
+            items
+        }))
+    }
+}
+
+fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operation: Option<&str>, object: &ObjectInfo) -> Vec<Item> {
+    let bound = directory.bound_to(&object.bucket, &object.key, change);
+    if bound.is_empty() {
+        return Vec::new();
+    }
+    let mut data = json!({ "bucket": object.bucket, "key": object.key, "size": object.size, "etag": object.etag });
+    if let Some(content_type) = &object.meta.content_type {
+        data["content_type"] = content_type.as_str().into();
+    }
+    if let Some(operation) = operation {
+        data["operation"] = operation.into();
+    }
+    let body = bytes::Bytes::from(data.to_string());
+    let now = clock.now();
+    let item = |to| {
+        // An id each: it becomes the invocation's.
+        let id = clock.id();
+        let event = StoredEvent {
+            id,
+            source: format!("/buckets/{}", object.bucket),
+            kind: change.kind().to_owned(),
+            subject: Some(object.key.clone()),
+            time: now,
+            content_type: Some("application/json".to_owned()),
+            extensions: Default::default(),
+            body: body.clone(),
+        };
+        Parcel { to, accepted: now, event }.into_item(id)
+    };
+    bound.into_iter().map(item).collect()
+}
+
+impl Objects for ObjectTrigger {
+    fn put<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        staged: Box<dyn Staged>,
+        meta: ObjectMeta,
+        condition: Precondition,
+        effects: Effects,
+    ) -> BoxFuture<'a, Result<ObjectInfo>> {
+        self.inner.put(bucket, key, staged, meta, condition, self.effects(ObjectChange::Created, None, effects))
+    }
+
+    fn complete_upload<'a>(
+        &'a self,
+        upload: &'a UploadInfo,
+        parts: Vec<(u32, String)>,
+        meta: ObjectMeta,
+        condition: Precondition,
+        effects: Effects,
+    ) -> BoxFuture<'a, Result<ObjectInfo>> {
+        let effects = self.effects(ObjectChange::Created, Some("complete-multipart-upload"), effects);
+        self.inner.complete_upload(upload, parts, meta, condition, effects)
+    }
+
+    fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>> {
+        self.inner.delete(bucket, key, condition, self.effects(ObjectChange::Removed, Some("delete"), effects))
+    }
+
+    // The rest changes no object.
+
+    fn create_bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.inner.create_bucket(name)
+    }
+
+    fn delete_bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.inner.delete_bucket(name)
+    }
+
+    fn bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<BucketInfo>> {
+        self.inner.bucket(name)
+    }
+
+    fn buckets(&self) -> BoxFuture<'_, Result<Vec<BucketInfo>>> {
+        self.inner.buckets()
+    }
+
+    fn stage(&self, body: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>> {
+        self.inner.stage(body)
+    }
+
+    fn get<'a>(&'a self, bucket: &'a str, key: &'a str, range: Option<ByteRange>) -> BoxFuture<'a, Result<(ObjectInfo, Body)>> {
+        self.inner.get(bucket, key, range)
+    }
+
+    fn head<'a>(&'a self, bucket: &'a str, key: &'a str) -> BoxFuture<'a, Result<ObjectInfo>> {
+        self.inner.head(bucket, key)
+    }
+
+    fn list<'a>(&'a self, bucket: &'a str, query: ObjectListQuery) -> BoxFuture<'a, Result<ObjectList>> {
+        self.inner.list(bucket, query)
+    }
+
+    fn create_upload<'a>(&'a self, bucket: &'a str, key: &'a str, meta: ObjectMeta) -> BoxFuture<'a, Result<UploadInfo>> {
+        self.inner.create_upload(bucket, key, meta)
+    }
+
+    fn upload<'a>(&'a self, bucket: &'a str, key: &'a str, id: &'a str) -> BoxFuture<'a, Result<UploadInfo>> {
+        self.inner.upload(bucket, key, id)
+    }
+
+    fn put_part<'a>(
+        &'a self,
+        upload: &'a UploadInfo,
+        number: u32,
+        staged: Box<dyn Staged>,
+        checksums: BTreeMap<String, String>,
+    ) -> BoxFuture<'a, Result<PartInfo>> {
+        self.inner.put_part(upload, number, staged, checksums)
+    }
+
+    fn parts<'a>(&'a self, upload: &'a UploadInfo, after: u32, limit: usize) -> BoxFuture<'a, Result<Vec<PartInfo>>> {
+        self.inner.parts(upload, after, limit)
+    }
+
+    fn abort_upload<'a>(&'a self, upload: &'a UploadInfo) -> BoxFuture<'a, Result<()>> {
+        self.inner.abort_upload(upload)
+    }
+
+    fn uploads<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        after: Option<(&'a str, &'a str)>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<UploadInfo>>> {
+        self.inner.uploads(bucket, prefix, after, limit)
+    }
+}
