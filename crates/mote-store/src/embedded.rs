@@ -1,0 +1,92 @@
+//! The store inside the binary: one directory, one writer, no server.
+//!
+//! ```text
+//!  Catalog  Queue  Objects ──► writer ──► mote.db (WAL; one fsync for all that wait)
+//!     └───────┴──────┴───────► readers     ▲ checkpoint, on its own thread
+//!                    └───────► objects/ (bytes; unlinked by the reaper)
+//!  Logs ─────────────────────► logs.db (bounded, not fsynced)
+//! ```
+//!
+//! An answer is sent after the fsync that holds it, so `kill -9` loses nothing that was answered.
+//! Read [`writer`] first: every change goes through it. Not here: more than one process on one
+//! directory; the `lock` file refuses that.
+
+mod catalog;
+mod checkpoint;
+mod fault;
+mod layout;
+mod logs;
+mod objects;
+mod queue;
+mod range;
+mod readers;
+mod schema;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mote_core::clock::Clock;
+use mote_core::error::Result;
+use mote_core::store::{Catalog, Logs, Objects, Queue};
+
+use self::catalog::Records;
+use self::layout::Lock;
+use self::logs::LogStore;
+use self::objects::ObjectStore;
+use self::queue::Items;
+use self::readers::Readers;
+use self::writer::Writer;
+
+pub use self::objects::{BUCKET_NAME_RULE, KEY_BYTES_MAX, PART_BYTES_MIN, PART_NUMBER_MAX};
+
+/// An open data directory. It is closed when this and everything taken from it are gone.
+pub struct Embedded {
+    catalog: Arc<Records>,
+    queue: Arc<Items>,
+    objects: Arc<ObjectStore>,
+    logs: Arc<LogStore>,
+}
+
+/// What every part shares. The order of the fields is the order of closing.
+struct Database {
+    writer: Writer,
+    readers: Readers,
+    clock: Arc<dyn Clock>,
+    _lock: Lock,
+}
+
+impl Embedded {
+    /// Opens the directory, or makes it. What a crash left behind is swept later, in the background.
+    pub fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Embedded> {
+        let lock = layout::enter(dir)?;
+        let path = dir.join("mote.db");
+        let (connection, generation) = schema::open(&path)?;
+        let (files, leftovers) = objects::files(dir.join("objects"), &path, &connection, generation)?;
+        let changed = Arc::new(tokio::sync::Notify::new());
+        let writer = Writer::start(connection, &path, changed.clone(), leftovers)?;
+        let db = Arc::new(Database { writer, readers: Readers::new(path), clock, _lock: lock });
+        Ok(Embedded {
+            catalog: Arc::new(Records { db: db.clone() }),
+            queue: Arc::new(Items { db: db.clone(), changed }),
+            logs: Arc::new(LogStore::open(&dir.join("logs.db"), db.clock.clone())?),
+            objects: Arc::new(ObjectStore { db, files }),
+        })
+    }
+
+    pub fn catalog(&self) -> Arc<dyn Catalog> {
+        self.catalog.clone()
+    }
+
+    pub fn queue(&self) -> Arc<dyn Queue> {
+        self.queue.clone()
+    }
+
+    pub fn objects(&self) -> Arc<dyn Objects> {
+        self.objects.clone()
+    }
+
+    pub fn logs(&self) -> Arc<dyn Logs> {
+        self.logs.clone()
+    }
+}

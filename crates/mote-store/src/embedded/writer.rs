@@ -1,0 +1,239 @@
+//! The one writer: every change of the database goes through its thread.
+//!
+//! Callers send pieces of work. The writer takes all that wait, runs each in a savepoint of one
+//! transaction, commits once, which is one fsync, and then answers all of them. So the rate is
+//! bound by the disk's fsyncs times the callers that wait, and no two writers ever conflict.
+//! Not here: what the work does; that is `catalog.rs`, `queue.rs` and `objects.rs`.
+
+use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc as sync;
+use std::thread::{self, JoinHandle};
+
+use mote_core::error::{Code, Error, Result};
+use rusqlite::Connection;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::checkpoint;
+use super::fault::{self, Fault};
+use super::objects::{Leftovers, StagedFile};
+
+/// Pieces of work that may wait; further callers wait for a place.
+const WAITING_MAX: usize = 1024;
+/// Pieces of work in one transaction.
+const BATCH_MAX: usize = 512;
+/// Row changes after which a checkpoint is asked for: some megabytes of log.
+const CHANGES_PER_CHECKPOINT: u64 = 4000;
+/// Pages in the log after which the writer itself takes part in checkpoints: 64 MiB.
+const LOG_PAGES_MAX: u32 = 16_384;
+
+type Work = Box<dyn FnOnce(&mut Transaction<'_>) -> Ran + Send>;
+
+/// Work that has run: whether its changes are to be kept, and how to answer for it once the
+/// commit is known to have happened (`None`) or failed.
+struct Ran {
+    keep: bool,
+    answer: Box<dyn FnOnce(Option<Code>)>,
+}
+
+/// The database within a transaction, and what is to happen once that has committed.
+pub(super) struct Transaction<'a> {
+    connection: &'a Connection,
+    after: &'a mut After,
+}
+
+/// What waits for the commit.
+#[derive(Default)]
+struct After {
+    claimed: Vec<StagedFile>,
+    discarded: Vec<Vec<i64>>,
+    queued: bool,
+}
+
+pub(super) struct Writer {
+    work: Option<mpsc::Sender<Work>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, path: &Path, changed: Arc<Notify>, leftovers: Leftovers) -> Result<Writer> {
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX).map_err(fault::sql)?;
+        let fail = |error| Error::internal("no thread could be started for the store").caused_by(error);
+        let (work, waiting) = mpsc::channel(WAITING_MAX);
+        let (checkpoints, wanted) = sync::sync_channel(1);
+        let path = path.to_owned();
+        let one = thread::Builder::new().name("mote-checkpoint".into()).spawn(move || checkpoint::run(path, wanted)).map_err(fail)?;
+        let state = State { connection, changed, leftovers, checkpoints, changes: 0 };
+        let two = thread::Builder::new().name("mote-writer".into()).spawn(move || state.run(waiting)).map_err(fail)?;
+        Ok(Writer { work: Some(work), threads: vec![two, one] })
+    }
+
+    /// Runs `work` in a transaction; an `Ok` is on disk. An error of the work undoes it alone.
+    /// Once it has begun to wait for its turn it happens, whether or not the caller stays.
+    pub(super) async fn run<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |transaction| {
+            // Effects are foreign code: a panic in them must not take the writer along.
+            let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(transaction)))
+                .unwrap_or_else(|_| Err(Error::internal("a change of the store broke off").into()));
+            let keep = result.is_ok();
+            let answer = move |failed: Option<Code>| {
+                let result = match (result, failed) {
+                    (Ok(_), Some(code)) => Err(fault::again(code)),
+                    (result, _) => result.map_err(Error::from),
+                };
+                // Nobody listens any more if the caller went away: it is done all the same.
+                let _ = reply.send(result);
+            };
+            Ran { keep, answer: Box::new(answer) }
+        });
+        let sender = self.work.as_ref().ok_or_else(closed)?;
+        sender.send(work).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+fn closed() -> Error {
+    fault::told(Code::StoreFailed, "the database")
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.work = None;
+        for thread in self.threads.drain(..) {
+            // The lock must not be given up before the last commit: wait for it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Transaction<'_> {
+    /// The staged bytes belong to a row of this transaction.
+    pub(super) fn claim(&mut self, staged: StagedFile) -> Result<i64, Fault> {
+        let id = staged.id();
+        self.prepare_cached("INSERT INTO files VALUES (?1)")?.execute([id])?;
+        self.after.claimed.push(staged);
+        Ok(id)
+    }
+
+    /// These files, one object's, belong to no row any more: they go after the commit, the first
+    /// of them as soon as nobody reads the object.
+    pub(super) fn discard(&mut self, files: Vec<i64>) -> Result<(), Fault> {
+        let mut disown = self.connection.prepare_cached("DELETE FROM files WHERE id = ?1")?;
+        let mut note = self.connection.prepare_cached("INSERT INTO garbage VALUES (?1)")?;
+        for file in &files {
+            disown.execute([file])?;
+            note.execute([file])?;
+        }
+        self.after.discarded.push(files);
+        Ok(())
+    }
+
+    /// Something may be leased that could not be before.
+    pub(super) fn queued(&mut self) {
+        self.after.queued = true;
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+struct State {
+    connection: Connection,
+    changed: Arc<Notify>,
+    leftovers: Leftovers,
+    checkpoints: sync::SyncSender<()>,
+    /// Of rows, when a checkpoint was last asked for.
+    changes: u64,
+}
+
+impl State {
+    fn run(mut self, mut waiting: mpsc::Receiver<Work>) {
+        while let Some(first) = waiting.blocking_recv() {
+            let mut after = After::default();
+            let mut answers = Vec::new();
+            let committed = self.batch(first, &mut waiting, &mut after, &mut answers);
+            let failed = match committed {
+                Ok(()) => {
+                    self.settle(after);
+                    None
+                }
+                Err(error) => {
+                    // Ends the transaction, if the failure has not; an error says that it has.
+                    let _ = self.statement("ROLLBACK");
+                    let error = fault::sql(error);
+                    tracing::error!(?error, answers = answers.len(), "a batch of changes was not stored");
+                    Some(error.code())
+                }
+            };
+            for answer in answers {
+                answer(failed);
+            }
+        }
+    }
+
+    /// Runs all that waits and commits it.
+    fn batch(
+        &self,
+        first: Work,
+        waiting: &mut mpsc::Receiver<Work>,
+        after: &mut After,
+        answers: &mut Vec<Box<dyn FnOnce(Option<Code>)>>,
+    ) -> rusqlite::Result<()> {
+        self.statement("BEGIN IMMEDIATE")?;
+        let mut next = Some(first);
+        while let Some(work) = next {
+            self.statement("SAVEPOINT work")?;
+            let (claimed, discarded, queued) = (after.claimed.len(), after.discarded.len(), after.queued);
+            let ran = work(&mut Transaction { connection: &self.connection, after });
+            answers.push(ran.answer);
+            if !ran.keep {
+                after.claimed.truncate(claimed);
+                after.discarded.truncate(discarded);
+                after.queued = queued;
+                // Fails if the whole transaction is gone, as SQLite does when the disk is full.
+                self.statement("ROLLBACK TO work")?;
+            }
+            self.statement("RELEASE work")?;
+            next = if answers.len() < BATCH_MAX { waiting.try_recv().ok() } else { None };
+        }
+        self.leftovers.forget(&self.connection)?;
+        self.statement("COMMIT")
+    }
+
+    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    }
+
+    /// What the commit has made true.
+    fn settle(&mut self, after: After) {
+        for staged in after.claimed {
+            staged.keep();
+        }
+        for files in after.discarded {
+            self.leftovers.reap(files);
+        }
+        if after.queued {
+            // All that wait now, and the next that will: whoever looked before the commit looks again.
+            self.changed.notify_waiters();
+            self.changed.notify_one();
+        }
+        let changes = self.connection.total_changes();
+        if changes - self.changes >= CHANGES_PER_CHECKPOINT {
+            self.changes = changes;
+            // Full: one is asked for already.
+            let _ = self.checkpoints.try_send(());
+        }
+    }
+}
