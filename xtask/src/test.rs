@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::Result;
-use crate::places::{fresh, own, release, root};
+use crate::places::{fresh, release, root, target};
 use crate::report::{Steps, human};
 use crate::server::Server;
 use crate::shell::{cargo, show};
@@ -72,7 +72,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// In its own workspace, since its real runner needs a nightly compiler; here it runs on stable.
 fn fuzz() -> Result<()> {
-    show(cargo().args(["test", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]).arg(own("fuzz")), LIMIT)
+    show(
+        cargo().args(["test", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]).arg(target()).args(["--", "--nocapture"]),
+        LIMIT,
+    )
 }
 
 /// The suite is a program of its own: it gets a running server by its environment.

@@ -1,0 +1,4 @@
+//! Archives to deploy; the target's body is in `src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mote_fuzz::bundle(data));

@@ -1,0 +1,4 @@
+//! Requests of the public door, as a function gets them; the target's body is in `src/lib.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mote_fuzz::public_call(data));

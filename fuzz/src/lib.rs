@@ -1,0 +1,186 @@
+//! The fuzz targets: each takes any bytes, must not panic, and checks what has to hold of whatever
+//! was accepted. `fuzz_targets/` runs them under libFuzzer, `tests/smoke.rs` on stable.
+//!
+//! Deliberately through public interfaces only: what no caller can reach needs no fuzzing.
+
+pub mod seeds;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use mote_core::Body;
+use mote_core::action::Done;
+use mote_core::bundle::{Bundle, FILES_MAX};
+use mote_core::clock::{Id, Timestamp};
+use mote_core::dialect::{Dialect, Encoded, Parsed, Request, Stamp};
+use mote_core::engine::{Answer, Failure, Invocation, Output, Payload};
+use mote_core::error::Report;
+use mote_core::event::Event;
+use mote_core::function::{Digest, Family, Function, Name, Parameter, Runtime};
+use mote_dialects::plain::Plain;
+use mote_engine_process::wire::FromRunner;
+
+/// A target and the inputs that mutation begins with.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+pub const TARGETS: &[Target] = &[
+    Target { name: "bundle", run: bundle, seeds: seeds::archives },
+    Target { name: "manifest", run: manifest, seeds: seeds::manifests },
+    Target { name: "names", run: names, seeds: seeds::names },
+    Target { name: "control_api", run: control_api, seeds: seeds::control_requests },
+    Target { name: "public_call", run: public_call, seeds: seeds::public_requests },
+    Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads },
+    Target { name: "frames", run: frames, seeds: seeds::frames },
+];
+
+/// An archive: whatever is taken stays below its root.
+pub fn bundle(data: &[u8]) {
+    let Ok(bundle) = Bundle::unpack(data) else { return };
+    assert!(bundle.files().len() <= FILES_MAX);
+    for (path, _) in bundle.files() {
+        assert!(!path.starts_with('/') && !path.contains('\0'), "{path:?}");
+        assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
+    }
+}
+
+/// A mote.toml beside a few files: whatever is taken can be run.
+pub fn manifest(data: &[u8]) {
+    let mut bundle = Bundle::default();
+    for (path, content) in [("mote.toml", Bytes::copy_from_slice(data)), ("a.py", Bytes::new()), ("b.js", Bytes::new())] {
+        bundle.insert(path, content, false).expect("the paths are good");
+    }
+    let Ok(Some(deployments)) = Plain::public().manifest(&bundle) else { return };
+    assert!(!deployments.is_empty());
+    for one in deployments {
+        let file = one.entry.split(':').next().unwrap_or_default();
+        assert!(bundle.file(file).is_some(), "the entry {:?} is no file", one.entry);
+        assert!(one.limits.instances_min <= one.limits.instances_max && one.limits.timeout_ms > 0);
+    }
+}
+
+/// Names of all kinds: what is taken survives being written and read again.
+pub fn names(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(name) = Name::new(text) {
+        assert!(name.as_str() == text && !text.is_empty() && !text.contains(['/', '\0']) && !text.starts_with('.'));
+    }
+    if let Ok(runtime) = text.parse::<Runtime>() {
+        assert!(runtime.to_string() == text && !text.contains('/'));
+    }
+    if let Ok(digest) = Digest::try_from(text.to_owned()) {
+        assert_eq!(digest.to_string(), text.to_lowercase());
+    }
+    if let Ok(id) = text.parse::<Id>() {
+        assert_eq!(id.to_string().parse::<Id>(), Ok(id));
+    }
+}
+
+/// A request of the control door; the answer to a refusal is a response with an error's status.
+pub fn control_api(data: &[u8]) {
+    let Some(request) = request(data) else { return };
+    match Plain::control().parse(request, &stamp()) {
+        Ok(_) => {}
+        Err(error) => {
+            let response = Plain::control().render(Err::<Done, _>(error));
+            assert!(response.status().is_client_error(), "{}", response.status());
+        }
+    }
+}
+
+/// A request of the public door, encoded for each family of runtimes.
+pub fn public_call(data: &[u8]) {
+    for family in Family::ALL {
+        let Some(request) = request(data) else { return };
+        let Ok(Parsed::Action(_, mote_core::action::Action::Call { event, .. })) = Plain::public().parse(request, &stamp()) else { return };
+        let mut call = invocation(*family, event);
+        if let Ok(Encoded::Run(payload)) = Plain::public().encode(&mut call) {
+            let head: serde_json::Value = serde_json::from_slice(&payload.head).expect("a head is JSON");
+            assert!(head.is_object());
+        }
+    }
+}
+
+/// What a function's runner says of a reply, or of a failure: it may not smuggle what is the server's.
+pub fn reply_head(data: &[u8]) {
+    let call = invocation(Family::Python, Event::new(Id(1), "/fuzz", "fuzz", Timestamp(0), ""));
+    let payload = Payload { head: Bytes::copy_from_slice(data), body: Body::from("x") };
+    if let Ok(reply) = Plain::public().decode(&call, Output { answer: Answer::Reply(payload), timing: Default::default() }) {
+        assert!(reply.status.as_u16() >= 200);
+        for name in [http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION] {
+            assert!(!reply.headers.contains_key(&name), "{name}");
+        }
+    }
+    let text = String::from_utf8_lossy(data).into_owned();
+    let failure = Failure { code: text.clone(), report: Report { kind: text.clone(), message: text.clone(), trace: text } };
+    assert!(Plain::public().decode(&call, Output { answer: Answer::Failed(failure), timing: Default::default() }).is_err());
+}
+
+/// The bytes on a runner's socket, cut anywhere.
+pub fn frames(data: &[u8]) {
+    let (cut, data) = data.split_first().map_or((0, data), |(cut, rest)| (usize::from(*cut).min(rest.len()), rest));
+    let mut buffer = BytesMut::new();
+    for piece in [&data[..cut], &data[cut..]] {
+        buffer.extend_from_slice(piece);
+        loop {
+            let before = buffer.len();
+            match FromRunner::decode(&mut buffer) {
+                Ok(Some(_)) => assert!(buffer.len() < before),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Lines: method, URI, headers; an empty line; the body. As loose as HTTP's own types allow.
+fn request(data: &[u8]) -> Option<Request> {
+    let (head, body) = match data.windows(2).position(|pair| pair == b"\n\n") {
+        Some(at) => (&data[..at], &data[at + 2..]),
+        None => (data, &data[data.len()..]),
+    };
+    let mut lines = head.split(|byte| *byte == b'\n');
+    let method = Method::from_bytes(lines.next()?).ok()?;
+    let uri = http::Uri::try_from(lines.next()?).ok()?;
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let at = line.iter().position(|byte| *byte == b':')?;
+        headers.append(HeaderName::from_bytes(&line[..at]).ok()?, HeaderValue::from_bytes(&line[at + 1..]).ok()?);
+    }
+    let mut request = Request::new(Body::from(body.to_vec()));
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+    Some(request)
+}
+
+fn stamp() -> Stamp {
+    Stamp { id: Id(1), time: Timestamp(1_767_225_600_000), peer: "127.0.0.1".to_owned(), origin: "http://127.0.0.1:8080".to_owned() }
+}
+
+fn invocation(family: Family, event: Event) -> Invocation {
+    let name = Name::new("fuzz").expect("the name is good");
+    let function = Function {
+        id: Id(2),
+        namespace: Name::default_namespace(),
+        name,
+        version: 1,
+        runtime: family.into(),
+        dialect: mote_dialects::plain::NAME.to_owned(),
+        entry: "a.py".to_owned(),
+        artifact: Digest([0; 32]),
+        limits: Default::default(),
+        env: Default::default(),
+        dev: false,
+        http: Default::default(),
+        bindings: Vec::new(),
+        signature: mote_core::function::Signature {
+            parameters: vec![Parameter { name: "event".to_owned(), ..Default::default() }],
+            ..Default::default()
+        },
+        created: Timestamp(0),
+    };
+    Invocation { id: Id(3), function: Arc::new(function), event, deadline: Timestamp(0), attempt: 1 }
+}

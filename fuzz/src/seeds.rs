@@ -1,0 +1,109 @@
+//! Good inputs, one or more of each kind: mutation of these reaches deeper than noise does.
+
+use std::io::Write;
+
+const FILES: &[(&str, &str)] = &[("a.py", "def a():\n    return 1\n"), ("lib/b.py", "x = 1\n"), ("mote.toml", "name = \"a\"\n")];
+
+pub fn archives() -> Vec<Vec<u8>> {
+    let tar = tar();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&tar).expect("memory takes it");
+    vec![gzip.finish().expect("memory takes it"), zip(), tar]
+}
+
+fn tar() -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, content) in FILES {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, path, content.as_bytes()).expect("memory takes it");
+    }
+    tar.into_inner().expect("memory takes it")
+}
+
+fn zip() -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (path, content) in FILES {
+        zip.start_file(*path, zip::write::SimpleFileOptions::default()).expect("memory takes it");
+        zip.write_all(content.as_bytes()).expect("memory takes it");
+    }
+    zip.finish().expect("memory takes it").into_inner()
+}
+
+pub fn manifests() -> Vec<Vec<u8>> {
+    texts(&[
+        "name = \"a\"\nruntime = \"python3.12\"\nentry = \"a.py:run\"\ntimeout = \"30s\"\nmemory = \"256MB\"\nbody = \"10MB\"\nidle = \"5m\"\n",
+        "[[function]]\nname = \"a\"\nentry = \"a.py\"\n[[function]]\nname = \"b\"\nentry = \"b.js\"\nhttp = [{ path = \"/b/{id}\", methods = [\"GET\"] }]\n",
+        "entry = \"a.py\"\nurl = false\n[env]\nA = \"1\"\n[cors]\norigins = [\"https://example.org\"]\nmax_age = \"1h\"\n[[bucket]]\nname = \"photos\"\nevents = [\"created\", \"removed\"]\nprefix = \"in/\"\nsuffix = \".jpg\"\n",
+        "entry = \"a.py\"\nconcurrency = 4\ninstances_max = 8\ninstances_min = 1\nwaiting_max = 10\nprocesses = 16\nopen_files = 64\ntmp = \"1GiB\"\nmethods = [\"GET\"]\n",
+    ])
+}
+
+pub fn names() -> Vec<Vec<u8>> {
+    texts(&[
+        "formula",
+        "dev.lever-9_x",
+        "python3.12",
+        "node20",
+        "executable",
+        "019b0000-0000-7000-8000-000000000001",
+        "8378025ad2519d649d02e32bd98990db4ab572357d9f09841c2fbfbb4fefad29",
+    ])
+}
+
+pub fn control_requests() -> Vec<Vec<u8>> {
+    texts(&[
+        "POST\n/v1/deploy?name=a&default_name=b&dev=1&namespace=n\nauthorization:Bearer secret\n\nPK",
+        "GET\n/v1/functions?after=a&limit=10\nauthorization:Bearer secret",
+        "POST\n/v1/functions/a/invoke?version=3\nce-type:x.y\nce-subject:%C3%A4\nprefer:respond-async\ncontent-type:application/json\n\n{\"a\":1}",
+        "POST\n/v1/functions/a/point\n\n{\"version\":2}",
+        "GET\n/v1/logs?function=a&invocation=019b0000-0000-7000-8000-000000000001&tail=5&since=10m&follow=1",
+        "GET\n/v1/buckets/b/objects?prefix=a/&delimiter=/&after=a&limit=2",
+        "PUT\n/v1/buckets/b/objects/a/b%20c/%C3%A4\ncontent-type:image/jpeg\ncache-control:no-store\n\nbytes",
+    ])
+}
+
+pub fn public_requests() -> Vec<Vec<u8>> {
+    texts(&[
+        "GET\n/formula?a=1&b=2.5&c=true&c=%C3%A4&d=007&e\nhost:localhost\nx-request-id:abc",
+        "POST\n/@ns/formula\ncontent-type:application/json\ncookie:a=b\ncookie:c=d\n\n{\"a\":1}",
+        "OPTIONS\n/formula\norigin:https://example.org\naccess-control-request-method:PUT",
+    ])
+}
+
+pub fn reply_heads() -> Vec<Vec<u8>> {
+    texts(&[
+        "{\"status\":200,\"type\":\"application/json\",\"headers\":[[\"x-a\",\"b\"],[\"set-cookie\",\"c=d\"],[\"content-length\",\"9\"]]}",
+        "{\"status\":204,\"type\":\"\",\"headers\":[]}",
+        "argument-missing",
+        "reply-invalid",
+    ])
+}
+
+pub fn frames() -> Vec<Vec<u8>> {
+    let frame = |kind: u8, payload: &[u8]| {
+        let mut bytes = (payload.len() as u32).to_le_bytes().to_vec();
+        bytes.push(kind);
+        bytes.extend_from_slice(&7u32.to_le_bytes());
+        bytes.extend_from_slice(payload);
+        bytes
+    };
+    let talk = [
+        frame(64, br#"{"parameters":[{"name":"a","type":"number","required":true,"default":1}],"returns":"float","doc":"d"}"#),
+        frame(67, b"\x02\0\0\0{}part"),
+        frame(68, b"more"),
+        frame(71, b"\x01printed"),
+        frame(72, b"\0\x10\0\0"),
+        frame(69, b""),
+        frame(66, b"\x02\0\0\0{}body"),
+        frame(70, br#"{"code":"","type":"ValueError","message":"m","trace":"t"}"#),
+        frame(65, br#"{"type":"ImportError","message":"m"}"#),
+    ];
+    // The first byte says where the stream is cut.
+    talk.iter().cloned().chain([talk.concat()]).map(|frames| [vec![5], frames].concat()).collect()
+}
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
