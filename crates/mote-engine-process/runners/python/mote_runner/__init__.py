@@ -1,0 +1,1 @@
+"""The Python runner: `serve` carries calls, `plain` gives them their meaning."""
