@@ -1,0 +1,128 @@
+//! Connections: accepts them, or takes them from a jail, and speaks HTTP/1.1 and h2c on them.
+//!
+//! [`S3Door::answer`] is the service without any connection: whoever shares the endpoint with
+//! another service calls it and keeps the listener to himself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use mote_core::BoxFuture;
+use mote_core::access::Credential;
+use mote_core::engine::{Connection, Gateway};
+use mote_core::error::{Code, Error, Result};
+use mote_core::function::Function;
+use mote_core::trigger::Stop;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::gate::Gate;
+
+const CONNECTIONS_MAX: usize = 4096;
+const HEADERS_MAX: usize = 128;
+const HEADER_BYTES_MAX: usize = 64 * 1024;
+/// From a connection's start, or the end of its last reply, until the next headers are here.
+const HEADERS_WAIT: Duration = Duration::from_secs(75);
+/// So that a process without a free file descriptor does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// S3 as an HTTP service; cheap to clone.
+#[derive(Clone)]
+pub struct S3Door {
+    gate: Arc<Gate>,
+}
+
+impl S3Door {
+    pub(crate) fn new(gate: Gate) -> S3Door {
+        S3Door { gate: Arc::new(gate) }
+    }
+
+    /// Serves until told to stop, then finishes the requests that have begun.
+    pub async fn serve(&self, listener: TcpListener, mut stop: Stop) -> Result<()> {
+        let graceful = GracefulShutdown::new();
+        let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let (connection, place) = tokio::select! {
+                () = stop.wait() => break,
+                next = accept(&listener, &places) => match next {
+                    Ok(next) => next,
+                    Err(error) => {
+                        tracing::warn!(?error, "a connection could not be accepted");
+                        self.gate.clock.sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let watcher = graceful.watcher();
+            let door = self.clone();
+            tokio::spawn(async move {
+                let service = service_fn(move |request| door.clone().respond(None, request));
+                let builder = http();
+                let serving = builder.serve_connection(TokioIo::new(connection), service).into_owned();
+                if let Err(error) = watcher.watch(serving).await {
+                    tracing::debug!(error, "a connection ended early");
+                }
+                drop(place);
+            });
+        }
+        drop(listener);
+        graceful.shutdown().await;
+        Ok(())
+    }
+
+    /// Answers one request. `known` is set where the connection itself has shown who calls; then
+    /// a signature is neither needed nor looked at.
+    pub async fn answer<B>(&self, known: Option<Credential>, request: Request<B>) -> Response<s3s::Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
+        self.gate.answer(known, request).await
+    }
+
+    async fn respond(self, known: Option<Credential>, request: Request<Incoming>) -> Result<Response<s3s::Body>, std::convert::Infallible> {
+        Ok(self.answer(known, request).await)
+    }
+}
+
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let failed = |what| move |e| Error::new(Code::Internal, what).caused_by(Box::<dyn std::error::Error + Send + Sync>::from(e));
+    let place = places.clone().acquire_owned().await.map_err(|e| failed("the door is closed")(e.to_string()))?;
+    let (connection, _) = listener.accept().await.map_err(|e| failed("accept failed")(e.to_string()))?;
+    // Small replies go out at once; an error here costs only that.
+    let _ = connection.set_nodelay(true);
+    Ok((connection, place))
+}
+
+fn http() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WAIT)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(HEADER_BYTES_MAX * 4)
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(HEADER_BYTES_MAX as u32);
+    builder
+}
+
+impl Gateway for S3Door {
+    fn serve(&self, from: Arc<Function>, connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+        let door = self.clone();
+        Box::pin(async move {
+            let who = Credential::Instance(from.namespace.clone());
+            let service = service_fn(move |request| door.clone().respond(Some(who.clone()), request));
+            if let Err(error) = http().serve_connection(TokioIo::new(connection), service).await {
+                tracing::debug!(error, function = %from.reference(), "a connection out of a jail ended early");
+            }
+        })
+    }
+}

@@ -1,0 +1,195 @@
+//! Signature Version 4: who signed this request, and what did they promise about its body?
+//!
+//! Pure: no clock, no I/O. It knows no operation of S3, so another service of the same endpoint
+//! can verify with it and route by [`Claim::service`]. Canonical text: `canonical.rs`; the
+//! signatures inside a body: [`crate::chunked`]. Signature Version 2 is deliberately not here.
+
+mod canonical;
+pub(crate) mod time;
+
+use hmac::{Hmac, KeyInit, Mac};
+use http::HeaderMap;
+use http::request::Parts;
+use mote_core::access::Access;
+use mote_core::clock::Timestamp;
+use s3s::{S3Error, s3_error};
+use sha2::{Digest, Sha256};
+
+pub(crate) use canonical::hex;
+
+const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+const SKEW_MAX_MS: u64 = 15 * 60 * 1000;
+/// Seven days: what S3 allows a presigned URL.
+const EXPIRES_MAX_S: u64 = 7 * 24 * 3600;
+const SIGNED_HEADERS_MAX: usize = 100;
+
+/// What a request says of its signer, not yet believed.
+pub(crate) struct Claim {
+    pub(crate) key_id: String,
+    date: String,
+    region: String,
+    pub(crate) service: String,
+    /// `YYYYMMDDTHHMMSSZ`, as it was signed.
+    time: String,
+    signed_headers: Vec<String>,
+    signature: Vec<u8>,
+    /// In the query rather than in a header; then for how long.
+    presigned_s: Option<u64>,
+}
+
+/// The key and the running signature, for those who verify what follows the headers.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    key: [u8; 32],
+    pub(crate) time: String,
+    pub(crate) scope: String,
+    pub(crate) signature: String,
+}
+
+impl Claim {
+    /// `None` if the request is not signed at all.
+    pub(crate) fn read(parts: &Parts) -> Result<Option<Claim>, S3Error> {
+        let query = canonical::query_pairs(&parts.uri)?;
+        if query.iter().any(|(name, _)| name == "X-Amz-Signature" || name == "X-Amz-Algorithm") {
+            return Claim::from_query(&query).map(Some);
+        }
+        match parts.headers.get(http::header::AUTHORIZATION) {
+            Some(value) => Claim::from_header(value, &parts.headers).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn from_header(value: &http::HeaderValue, headers: &HeaderMap) -> Result<Claim, S3Error> {
+        let malformed = || s3_error!(AuthorizationHeaderMalformed, "The Authorization header is not one of {ALGORITHM}");
+        let text = value.to_str().map_err(|_| malformed())?;
+        let Some(fields) = text.strip_prefix(ALGORITHM) else {
+            return Err(s3_error!(InvalidRequest, "This kind of authorization is not supported. Please use {ALGORITHM}"));
+        };
+        let (mut credential, mut signed, mut signature) = (None, None, None);
+        for field in fields.split(',') {
+            match field.trim().split_once('=') {
+                Some(("Credential", v)) => credential = Some(v),
+                Some(("SignedHeaders", v)) => signed = Some(v),
+                Some(("Signature", v)) => signature = Some(v),
+                _ => return Err(malformed()),
+            }
+        }
+        let (Some(credential), Some(signed), Some(signature)) = (credential, signed, signature) else { return Err(malformed()) };
+        let time = headers.get("x-amz-date").and_then(|v| v.to_str().ok());
+        let time = time.ok_or_else(|| s3_error!(AccessDenied, "A signed request needs a valid x-amz-date header"))?;
+        Claim::new(credential, signed, signature, time, None).ok_or_else(malformed)
+    }
+
+    fn from_query(query: &[(String, String)]) -> Result<Claim, S3Error> {
+        let field = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        let malformed = |what: &str| s3_error!(AuthorizationQueryParametersError, "{what}");
+        if field("X-Amz-Algorithm") != Some(ALGORITHM) {
+            return Err(malformed("X-Amz-Algorithm must be AWS4-HMAC-SHA256"));
+        }
+        let needed = |name: &str| field(name).ok_or_else(|| malformed(&format!("The query parameter {name} is missing")));
+        let expires = needed("X-Amz-Expires")?.parse().ok().filter(|s| *s <= EXPIRES_MAX_S);
+        let expires = expires.ok_or_else(|| malformed("X-Amz-Expires must be a number of seconds up to 604800"))?;
+        let signed = needed("X-Amz-SignedHeaders")?;
+        Claim::new(needed("X-Amz-Credential")?, signed, needed("X-Amz-Signature")?, needed("X-Amz-Date")?, Some(expires))
+            .ok_or_else(|| malformed("The X-Amz-Credential, X-Amz-SignedHeaders or X-Amz-Signature parameter is malformed"))
+    }
+
+    fn new(credential: &str, signed: &str, signature: &str, time: &str, presigned_s: Option<u64>) -> Option<Claim> {
+        let mut scope = credential.rsplitn(5, '/');
+        let (end, service, region, date) = (scope.next()?, scope.next()?, scope.next()?, scope.next()?);
+        let key_id = scope.next().filter(|id| !id.is_empty() && id.len() <= 128)?;
+        let signature = canonical::unhex(signature).filter(|bytes| bytes.len() == 32)?;
+        let signed_headers: Vec<String> = signed.split(';').map(str::to_ascii_lowercase).collect();
+        let sound = end == "aws4_request" && signed_headers.len() <= SIGNED_HEADERS_MAX;
+        sound.then(|| Claim {
+            key_id: key_id.to_owned(),
+            date: date.to_owned(),
+            region: region.to_owned(),
+            service: service.to_owned(),
+            time: time.to_owned(),
+            signed_headers,
+            signature,
+            presigned_s,
+        })
+    }
+
+    pub(crate) fn is_presigned(&self) -> bool {
+        self.presigned_s.is_some()
+    }
+
+    /// Believes the claim, or says why not. `payload_hash` is what the header announces.
+    pub(crate) fn verify(&self, parts: &Parts, payload_hash: &str, access: &Access, now: Timestamp) -> Result<Signer, S3Error> {
+        self.check_time(now)?;
+        self.check_coverage(&parts.headers)?;
+        let secret = access
+            .secret_of(&self.key_id)
+            .ok_or_else(|| s3_error!(InvalidAccessKeyId, "The access key {:?} is not one of this server's", self.key_id))?;
+        let key = [self.date.as_str(), &self.region, &self.service, "aws4_request"]
+            .iter()
+            .fold(format!("AWS4{secret}").into_bytes(), |key, part| hmac(&key, part.as_bytes()).finalize().into_bytes().to_vec());
+        let key: [u8; 32] = key.try_into().map_err(|_| s3_error!(InternalError))?;
+        let scope = format!("{}/{}/{}/aws4_request", self.date, self.region, self.service);
+        let signer = Signer { key, time: self.time.clone(), scope, signature: hex(&self.signature) };
+        // Some clients sign the path as they send it, others as S3 would encode it; both are right.
+        for path in canonical::paths(&parts.uri) {
+            let text = canonical::request(parts, &path, &self.signed_headers, payload_hash)?;
+            let text = format!("{ALGORITHM}\n{}\n{}\n{}", signer.time, signer.scope, hex(&Sha256::digest(text)));
+            if hmac(&signer.key, text.as_bytes()).verify_slice(&self.signature).is_ok() {
+                return Ok(signer);
+            }
+        }
+        Err(s3_error!(
+            SignatureDoesNotMatch,
+            "The signature that was computed here is not the one of the request. Check the secret key and how the request is signed"
+        ))
+    }
+
+    fn check_time(&self, now: Timestamp) -> Result<(), S3Error> {
+        let signed = time::parse(&self.time).ok_or_else(|| s3_error!(AccessDenied, "X-Amz-Date must look like 20260131T235959Z"))?;
+        if self.time.get(..8) != Some(self.date.as_str()) {
+            return Err(s3_error!(SignatureDoesNotMatch, "The date of the credential scope is not that of X-Amz-Date"));
+        }
+        let early = signed.since(now).as_millis() as u64 > SKEW_MAX_MS;
+        match self.presigned_s {
+            None if early || now.since(signed).as_millis() as u64 > SKEW_MAX_MS => Err(s3_error!(
+                RequestTimeTooSkewed,
+                "The request was signed at {}, more than 15 minutes from this server's time {}",
+                self.time,
+                now.rfc3339()
+            )),
+            Some(_) if early => Err(s3_error!(AccessDenied, "Request is not yet valid")),
+            Some(seconds) if now.since(signed).as_secs() >= seconds => Err(s3_error!(AccessDenied, "Request has expired")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Without this, the bearer of a presigned PUT could add `x-amz-copy-source` to it and read
+    /// whatever the signer may read.
+    fn check_coverage(&self, headers: &HeaderMap) -> Result<(), S3Error> {
+        let signed = |name: &str| self.signed_headers.iter().any(|s| s == name);
+        let free = |name: &str| self.is_presigned() && name == "x-amz-content-sha256";
+        let stray = headers.keys().map(http::HeaderName::as_str).find(|n| n.starts_with("x-amz-") && !signed(n) && !free(n));
+        match stray {
+            Some(name) => Err(s3_error!(AccessDenied, "The header {name} is in the request, but is not signed")),
+            None if !signed("host") => Err(s3_error!(AccessDenied, "The host header must be signed")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Signer {
+    /// Whether `signature` follows the last one over this; if so it becomes the last one.
+    pub(crate) fn follows(&mut self, kind: &str, over: &str, signature: &str) -> bool {
+        let text = format!("{ALGORITHM}-{kind}\n{}\n{}\n{}\n{over}", self.time, self.scope, self.signature);
+        let right = canonical::unhex(signature).is_some_and(|bytes| hmac(&self.key, text.as_bytes()).verify_slice(&bytes).is_ok());
+        self.signature = signature.to_owned();
+        right
+    }
+}
+
+fn hmac(key: &[u8], data: &[u8]) -> Hmac<Sha256> {
+    // HMAC takes a key of any length; the empty one stands in for an error that can't be.
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).unwrap_or_else(|_| <Hmac<Sha256> as KeyInit>::new(&Default::default()));
+    mac.update(data);
+    mac
+}
