@@ -159,7 +159,8 @@ impl TryFrom<String> for Digest {
     fn try_from(text: String) -> Result<Digest> {
         let bad = || Error::internal(format!("{text:?} is not a digest of 64 hexadecimal digits"));
         let mut bytes = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        // Asked digit by digit: the number parser below would take a sign.
+        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(bad());
         }
         for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
@@ -401,6 +402,15 @@ mod tests {
         check("a\0", false);
         check("ä", false);
         check(&"x".repeat(129), false);
+    }
+
+    #[test]
+    fn digests() {
+        let check = |text: String, good: bool| assert_eq!(Digest::try_from(text.clone()).is_ok(), good, "{text:?}");
+        check("0f".repeat(32), true);
+        check("+f".repeat(32), false);
+        check("0f".repeat(31), false);
+        check("ä".repeat(32), false);
     }
 
     #[test]
