@@ -21,6 +21,8 @@ mod queue;
 mod range;
 mod readers;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::Path;

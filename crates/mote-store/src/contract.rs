@@ -1,0 +1,103 @@
+//! What every store must keep, as functions over the seams: one suite for all of them.
+//!
+//! A store's own tests call these with a fresh, empty store and its clock; a failed promise
+//! panics. Not here: durability over a kill, which needs a process (`tests/crash.rs`).
+
+mod catalog;
+mod listing;
+mod logs;
+mod objects;
+mod queue;
+mod uploads;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mote_core::Body;
+use mote_core::clock::{Clock, Timestamp};
+use mote_core::error::{Code, Result};
+use mote_core::store::{Catalog, Item, Logs, ObjectInfo, ObjectMeta, Objects, Precondition, Queue};
+
+/// A store under test, and the clock that it was given.
+pub struct Subject {
+    pub catalog: Arc<dyn Catalog>,
+    pub queue: Arc<dyn Queue>,
+    pub objects: Arc<dyn Objects>,
+    pub logs: Arc<dyn Logs>,
+    pub clock: Arc<dyn Clock>,
+    /// Moves the clock on.
+    pub advance: Box<dyn Fn(Duration) + Send + Sync>,
+}
+
+/// All of it, each part on a store of its own.
+pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
+    catalog::changes_are_judged_by_revision(fresh().await).await;
+    catalog::a_batch_happens_whole_or_not_at_all(fresh().await).await;
+    catalog::scans_go_by_bytes_and_pages(fresh().await).await;
+    queue::a_lease_holds_until_it_ends(fresh().await).await;
+    queue::a_lost_lease_settles_nothing(fresh().await).await;
+    queue::a_failure_is_due_again_and_may_not_count(fresh().await).await;
+    queue::the_oldest_is_leased_first(fresh().await).await;
+    queue::a_buried_item_is_gone(fresh().await).await;
+    queue::a_change_wakes_who_waits(fresh().await).await;
+    objects::buckets_come_and_go(fresh().await).await;
+    objects::names_are_bounded(fresh().await).await;
+    objects::bytes_come_back_whole_and_in_ranges(fresh().await).await;
+    objects::a_reader_keeps_what_it_opened(fresh().await).await;
+    objects::conditions_are_judged_with_the_write(fresh().await).await;
+    objects::effects_happen_with_the_change_or_not_at_all(fresh().await).await;
+    objects::a_broken_body_leaves_nothing(fresh().await).await;
+    listing::pages_fold_common_prefixes(fresh().await).await;
+    listing::every_paging_gives_the_same_keys(fresh().await).await;
+    uploads::parts_become_one_object(fresh().await).await;
+    uploads::wrong_parts_are_refused(fresh().await).await;
+    uploads::an_aborted_upload_is_gone(fresh().await).await;
+    logs::lines_are_found_and_followed(fresh().await).await;
+}
+
+impl Subject {
+    fn item(&self, queue: &str, due_ms: u64, payload: &'static str) -> Item {
+        Item { id: self.clock.id(), queue: queue.into(), due: self.at(due_ms), payload: payload.into() }
+    }
+
+    /// So many milliseconds from now.
+    fn at(&self, ms: u64) -> Timestamp {
+        self.clock.now().plus(Duration::from_millis(ms))
+    }
+
+    async fn put(&self, key: &str, bytes: impl Into<Body>) -> ObjectInfo {
+        let staged = self.objects.stage(bytes.into()).await.expect("the bytes are staged");
+        let put = self.objects.put("photos", key, staged, ObjectMeta::default(), Precondition::default(), None);
+        put.await.expect("the object is put")
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes> {
+        self.objects.get("photos", key, None).await?.1.collect(u64::MAX).await
+    }
+}
+
+#[track_caller]
+fn refused<T>(result: Result<T>, code: Code) {
+    match result {
+        Ok(_) => panic!("it was done, where {code:?} was to be the answer"),
+        Err(error) => assert_eq!(error.code(), code, "{error:?}"),
+    }
+}
+
+/// Whether the future is ready at once.
+fn is_ready(future: &mut (impl Future + Unpin)) -> bool {
+    std::pin::Pin::new(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
+/// Bytes that repeat nowhere near, so that a piece out of its place is seen.
+fn pattern(length: usize, seed: u32) -> Vec<u8> {
+    let mut state = seed | 1;
+    let step = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    std::iter::repeat_with(step).take(length).collect()
+}

@@ -1,0 +1,182 @@
+//! The promises of buckets and objects.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mote_core::Body;
+use mote_core::error::{Code, Error};
+use mote_core::store::{ByteRange, Effects, Item, ObjectInfo, ObjectMeta, Precondition};
+
+use super::{Subject, pattern, refused};
+
+pub(super) async fn buckets_come_and_go(subject: Subject) {
+    let objects = &subject.objects;
+    for name in ["photos", "a.b-c", "zebra"] {
+        objects.create_bucket(name).await.unwrap();
+    }
+    refused(objects.create_bucket("photos").await, Code::Conflict);
+    assert_eq!(objects.bucket("photos").await.unwrap().created, subject.clock.now());
+    let names: Vec<_> = objects.buckets().await.unwrap().into_iter().map(|bucket| bucket.name).collect();
+    assert_eq!(names, ["a.b-c", "photos", "zebra"]);
+
+    subject.put("k", "v").await;
+    refused(objects.delete_bucket("photos").await, Code::BucketNotEmpty);
+    assert!(objects.delete("photos", "k", Precondition::default(), None).await.unwrap());
+    assert!(!objects.delete("photos", "k", Precondition::default(), None).await.unwrap());
+    // An upload that nobody completes does not keep a bucket.
+    let upload = objects.create_upload("photos", "u", ObjectMeta::default()).await.unwrap();
+    objects.delete_bucket("photos").await.unwrap();
+    objects.create_bucket("photos").await.unwrap();
+    refused(objects.upload("photos", "u", &upload.id).await, Code::UploadNotFound);
+    objects.delete_bucket("photos").await.unwrap();
+
+    refused(objects.bucket("photos").await, Code::BucketNotFound);
+    refused(objects.delete_bucket("photos").await, Code::BucketNotFound);
+    refused(objects.head("photos", "k").await, Code::BucketNotFound);
+    refused(objects.get("photos", "k", None).await, Code::BucketNotFound);
+    refused(objects.list("photos", Default::default()).await, Code::BucketNotFound);
+    refused(objects.delete("photos", "k", Precondition::default(), None).await, Code::BucketNotFound);
+    refused(objects.create_upload("photos", "k", ObjectMeta::default()).await, Code::BucketNotFound);
+    let staged = objects.stage(Body::from("v")).await.unwrap();
+    refused(objects.put("photos", "k", staged, ObjectMeta::default(), Precondition::default(), None).await, Code::BucketNotFound);
+}
+
+pub(super) async fn names_are_bounded(subject: Subject) {
+    let objects = &subject.objects;
+    for name in ["", "ab", "Photos", "a..b", "10.0.0.1", "a/b", &"a".repeat(64)] {
+        refused(objects.create_bucket(name).await, Code::NameInvalid);
+    }
+    objects.create_bucket("photos").await.unwrap();
+    for key in ["", &"k".repeat(1025)] {
+        let staged = objects.stage(Body::from("v")).await.unwrap();
+        refused(objects.put("photos", key, staged, ObjectMeta::default(), Precondition::default(), None).await, Code::NameInvalid);
+        refused(objects.create_upload("photos", key, ObjectMeta::default()).await, Code::NameInvalid);
+        refused(objects.head("photos", key).await, Code::ObjectNotFound);
+    }
+    // A key is bytes, no path.
+    for key in ["../../etc/passwd", "/", "a//b", ".", "\u{0}", "é/𝄞", &"k".repeat(1024)] {
+        subject.put(key, key.to_owned()).await;
+        assert_eq!(subject.get(key).await.unwrap(), key);
+    }
+}
+
+pub(super) async fn bytes_come_back_whole_and_in_ranges(subject: Subject) {
+    let objects = &subject.objects;
+    objects.create_bucket("photos").await.unwrap();
+    assert_eq!(subject.put("empty", "").await.etag, "d41d8cd98f00b204e9800998ecf8427e");
+    assert_eq!(subject.get("empty").await.unwrap(), "");
+
+    let meta = ObjectMeta {
+        content_type: Some("image/jpeg".into()),
+        headers: BTreeMap::from([("cache-control".into(), "no-store".into())]),
+        user: BTreeMap::from([("who".into(), "é".into())]),
+        checksums: BTreeMap::from([("crc32".into(), "AAAAAA==".into())]),
+    };
+    let bytes = pattern(1_000_000, 1);
+    let pieces: Vec<_> = bytes.chunks(70_001).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let staged = objects.stage(Body::stream(futures_util::stream::iter(pieces), None)).await.unwrap();
+    assert_eq!(staged.size(), 1_000_000);
+    let put = objects.put("photos", "large", staged, meta.clone(), Precondition::default(), None).await.unwrap();
+    assert_eq!((put.size, &put.meta, put.modified), (1_000_000, &meta, subject.clock.now()));
+    assert_eq!(objects.head("photos", "large").await.unwrap(), put);
+    let (info, body) = objects.get("photos", "large", None).await.unwrap();
+    assert_eq!((info, body.length()), (put, Some(1_000_000)));
+    assert!(body.collect(u64::MAX).await.unwrap() == bytes);
+
+    for (first, last) in [(0, 0), (999_999, 999_999), (1, 999_998), (262_143, 262_144), (300_000, 900_000)] {
+        let (_, body) = objects.get("photos", "large", Some(ByteRange { first, last })).await.unwrap();
+        assert!(body.collect(u64::MAX).await.unwrap() == bytes[first as usize..=last as usize], "{first}-{last}");
+    }
+    for (first, last) in [(0, 1_000_000), (1_000_000, 1_000_000), (2, 1), (0, u64::MAX)] {
+        refused(objects.get("photos", "large", Some(ByteRange { first, last })).await, Code::RangeInvalid);
+    }
+    refused(objects.get("photos", "empty", Some(ByteRange { first: 0, last: 0 })).await, Code::RangeInvalid);
+    refused(objects.get("photos", "none", None).await, Code::ObjectNotFound);
+}
+
+pub(super) async fn a_reader_keeps_what_it_opened(subject: Subject) {
+    let objects = &subject.objects;
+    objects.create_bucket("photos").await.unwrap();
+    let (old, new) = (pattern(3_000_000, 1), pattern(3_000_000, 2));
+    subject.put("k", old.clone()).await;
+    let (_, first) = objects.get("photos", "k", None).await.unwrap();
+    subject.put("k", new.clone()).await;
+    let (_, second) = objects.get("photos", "k", None).await.unwrap();
+    assert!(objects.delete("photos", "k", Precondition::default(), None).await.unwrap());
+    assert!(first.collect(u64::MAX).await.unwrap() == old);
+    assert!(second.collect(u64::MAX).await.unwrap() == new);
+    refused(objects.get("photos", "k", None).await, Code::ObjectNotFound);
+}
+
+pub(super) async fn conditions_are_judged_with_the_write(subject: Subject) {
+    subject.objects.create_bucket("photos").await.unwrap();
+    let put = async |if_match: Option<&[&str]>, if_none_match: Option<&[&str]>, bytes: &'static str| {
+        let list = |etags: Option<&[&str]>| etags.map(|etags| etags.iter().map(|etag| etag.to_string()).collect());
+        let condition = Precondition { if_match: list(if_match), if_none_match: list(if_none_match) };
+        let staged = subject.objects.stage(Body::from(bytes)).await.unwrap();
+        subject.objects.put("photos", "k", staged, ObjectMeta::default(), condition, None).await
+    };
+    refused(put(Some(&["*"]), None, "x").await, Code::PreconditionFailed);
+    let one = put(None, Some(&["*"]), "one").await.unwrap();
+    refused(put(None, Some(&["*"]), "x").await, Code::PreconditionFailed);
+    refused(put(None, Some(&["other", &one.etag]), "x").await, Code::PreconditionFailed);
+    refused(put(Some(&["other"]), None, "x").await, Code::PreconditionFailed);
+    let two = put(Some(&["other", &one.etag]), None, "two").await.unwrap();
+    refused(put(Some(&[&one.etag]), None, "x").await, Code::PreconditionFailed);
+    put(Some(&["*"]), Some(&[&one.etag]), "three").await.unwrap();
+    assert_eq!(subject.get("k").await.unwrap(), "three");
+
+    let wants_two = Precondition { if_match: Some(vec![two.etag]), if_none_match: None };
+    refused(subject.objects.delete("photos", "k", wants_two, None).await, Code::PreconditionFailed);
+    assert_eq!(subject.get("k").await.unwrap(), "three");
+}
+
+pub(super) async fn effects_happen_with_the_change_or_not_at_all(subject: Subject) {
+    subject.objects.create_bucket("photos").await.unwrap();
+    let effects = |id| -> Effects {
+        Some(Box::new(move |info: &ObjectInfo| {
+            let payload = format!("{}/{} {} {}", info.bucket, info.key, info.size, info.etag).into();
+            vec![Item { id, queue: "work".into(), due: info.modified, payload }]
+        }))
+    };
+    let put = async |condition: Precondition| {
+        let staged = subject.objects.stage(Body::from("hello")).await.unwrap();
+        subject.objects.put("photos", "k", staged, ObjectMeta::default(), condition, effects(subject.clock.id())).await
+    };
+    let payloads = async || {
+        let leases = subject.queue.lease("work", 10, Duration::from_secs(60)).await.unwrap();
+        leases.into_iter().map(|lease| lease.item.payload).collect::<Vec<_>>()
+    };
+    let waiting = subject.queue.changed();
+    put(Precondition::default()).await.unwrap();
+    waiting.await;
+    assert_eq!(payloads().await, ["photos/k 5 5d41402abc4b2a76b9719d911017c592"]);
+
+    refused(put(Precondition { if_none_match: Some(vec!["*".into()]), if_match: None }).await, Code::PreconditionFailed);
+    let absent = subject.objects.delete("photos", "absent", Precondition::default(), effects(subject.clock.id()));
+    assert!(!absent.await.unwrap());
+    assert_eq!(payloads().await, [""; 0]);
+    let present = subject.objects.delete("photos", "k", Precondition::default(), effects(subject.clock.id()));
+    assert!(present.await.unwrap());
+    assert_eq!(payloads().await, ["photos/k 5 5d41402abc4b2a76b9719d911017c592"]);
+
+    // Effects that break off take their object along, and nothing else.
+    let staged = subject.objects.stage(Body::from("x")).await.unwrap();
+    let broken: Effects = Some(Box::new(|_: &ObjectInfo| panic!("on order of the test")));
+    let put = subject.objects.put("photos", "broken", staged, ObjectMeta::default(), Precondition::default(), broken);
+    refused(put.await, Code::Internal);
+    refused(subject.objects.head("photos", "broken").await, Code::ObjectNotFound);
+    subject.put("k", "v").await;
+}
+
+pub(super) async fn a_broken_body_leaves_nothing(subject: Subject) {
+    subject.objects.create_bucket("photos").await.unwrap();
+    let pieces = vec![Ok(Bytes::from(pattern(600_000, 3))), Err(Error::new(Code::BodyInvalid, "the connection broke"))];
+    let body = Body::stream(futures_util::stream::iter(pieces), Some(1_000_000));
+    refused(subject.objects.stage(body).await.map(drop), Code::BodyInvalid);
+    assert_eq!(
+        subject.objects.list("photos", mote_core::store::ObjectListQuery { limit: 9, ..Default::default() }).await.unwrap(),
+        Default::default()
+    );
+}

@@ -1,0 +1,156 @@
+//! The contract suite on this store, and what is this store's alone: its directory and its files.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mote_core::Body;
+use mote_core::error::Code;
+use mote_core::store::{ObjectMeta, Precondition, Write};
+use mote_testkit::FakeClock;
+
+use super::Embedded;
+use crate::contract::{self, Subject};
+
+fn open(dir: &Path) -> Embedded {
+    Embedded::open(dir, Arc::new(FakeClock::default())).expect("the store opens")
+}
+
+/// All files under `objects/`.
+fn files(dir: &Path) -> usize {
+    fn count(dir: &Path) -> usize {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.map(|path| if path.is_dir() { count(&path) } else { 1 }).sum()
+    }
+    count(&dir.join("objects"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_keeps_the_contract() {
+    let dirs = tempfile::tempdir().unwrap();
+    let count = std::sync::atomic::AtomicU32::new(0);
+    contract::run(async || {
+        let dir = dirs.path().join(count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string());
+        let clock = Arc::new(FakeClock::default());
+        let store = Embedded::open(&dir, clock.clone()).unwrap();
+        Subject {
+            catalog: store.catalog(),
+            queue: store.queue(),
+            objects: store.objects(),
+            logs: store.logs(),
+            clock: clock.clone(),
+            advance: Box::new(move |by| clock.advance(by)),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_directory_is_opened_once_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let clock = Arc::new(FakeClock::default());
+    let error = Embedded::open(dir.path(), clock.clone()).map(drop).unwrap_err();
+    assert!(error.detail().contains("another server"), "{error:?}");
+    let catalog = store.catalog();
+    drop(store);
+    // What was taken from it keeps it open.
+    assert!(Embedded::open(dir.path(), clock.clone()).is_err());
+    catalog.commit(vec![Write::Put { key: "k".into(), expect: 0, value: "v".into() }]).await.unwrap();
+    drop(catalog);
+    assert_eq!(open(dir.path()).catalog().get("k").await.unwrap().unwrap().value, "v");
+}
+
+#[tokio::test]
+async fn a_newer_layout_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let clock = Arc::new(FakeClock::default());
+    let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
+    database.pragma_update(None, "user_version", 2).unwrap();
+    let error = Embedded::open(dir.path(), clock.clone()).map(drop).unwrap_err();
+    assert!(error.detail().contains("layout 2; this mote knows layouts up to 1"), "{error:?}");
+    database.pragma_update(None, "user_version", 1).unwrap();
+    drop(database);
+
+    for (text, found) in [("2\n", "has layout 2"), ("old\n", "no layout number"), ("", "no layout number")] {
+        std::fs::write(dir.path().join("VERSION"), text).unwrap();
+        let error = Embedded::open(dir.path(), clock.clone()).map(drop).unwrap_err();
+        assert!(error.detail().contains(found), "{error:?}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("VERSION")).unwrap(), text);
+    }
+    std::fs::write(dir.path().join("VERSION"), "1\n").unwrap();
+    open(dir.path());
+}
+
+#[tokio::test]
+async fn a_lease_ends_with_the_server_that_held_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let minute = std::time::Duration::from_secs(60);
+    let store = open(dir.path());
+    let item = mote_core::store::Item { id: mote_core::clock::Id(1), queue: "q".into(), due: Default::default(), payload: "p".into() };
+    store.queue().enqueue(vec![item]).await.unwrap();
+    let old = store.queue().lease("q", 1, minute).await.unwrap().remove(0);
+    drop(store);
+    let store = open(dir.path());
+    let new = store.queue().lease("q", 1, minute).await.unwrap().remove(0);
+    assert!(new.attempt == 2 && new.epoch > old.epoch);
+    assert_eq!(store.queue().ack(old.token()).await.unwrap_err().code(), Code::LeaseLost);
+}
+
+/// Files are unlinked by a thread of their own: waits for it to come to rest.
+async fn until(mut done: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !done() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "the files were never taken away");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_owns_is_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let objects = store.objects();
+    objects.create_bucket("photos").await.unwrap();
+    let put = async |key: &str| {
+        let staged = objects.stage(Body::from("v")).await.unwrap();
+        objects.put("photos", key, staged, ObjectMeta::default(), Precondition::default(), None).await.unwrap();
+    };
+    put("a").await;
+    put("b").await;
+    put("a").await;
+    drop(objects.stage(Body::from("never put")).await.unwrap());
+    let refused = objects.stage(Body::from("x")).await.unwrap();
+    let never = Precondition { if_none_match: Some(vec!["*".into()]), if_match: None };
+    objects.put("photos", "a", refused, ObjectMeta::default(), never, None).await.unwrap_err();
+    until(|| files(dir.path()) == 2).await;
+    objects.delete("photos", "b", Precondition::default(), None).await.unwrap();
+    until(|| files(dir.path()) == 1).await;
+}
+
+#[tokio::test]
+async fn the_sweep_spares_what_is_owned_or_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let objects = store.objects();
+    objects.create_bucket("photos").await.unwrap();
+    let staged = objects.stage(Body::from("kept")).await.unwrap();
+    objects.put("photos", "k", staged, ObjectMeta::default(), Precondition::default(), None).await.unwrap();
+    let upload = objects.create_upload("photos", "u", ObjectMeta::default()).await.unwrap();
+    let staged = objects.stage(Body::from("part")).await.unwrap();
+    objects.put_part(&upload, 1, staged, Default::default()).await.unwrap();
+    drop((objects, store));
+    // As a killed server leaves them: staged bytes, and a file that is no one's at all.
+    for name in ["ffe", "fff"] {
+        std::fs::write(dir.path().join("objects/1/0").join(name), "left behind").unwrap();
+    }
+    assert_eq!(files(dir.path()), 4);
+
+    let store = open(dir.path());
+    let staged = store.objects().stage(Body::from("new")).await.unwrap();
+    until(|| files(dir.path()) == 3).await;
+    store.objects().put("photos", "new", staged, ObjectMeta::default(), Precondition::default(), None).await.unwrap();
+    let bytes = store.objects().get("photos", "k", None).await.unwrap().1.collect(10).await.unwrap();
+    assert_eq!(bytes, "kept");
+    assert_eq!(store.objects().parts(&upload, 0, 9).await.unwrap().len(), 1);
+}
