@@ -13,7 +13,7 @@ use crate::Result;
 use crate::shell::{capture, tail, until, wait};
 
 const START: Duration = Duration::from_secs(30);
-const STOP: Duration = Duration::from_secs(30);
+const STOP: Duration = Duration::from_secs(60);
 /// A deploy may install dependencies.
 const COMMAND: Duration = Duration::from_secs(300);
 
