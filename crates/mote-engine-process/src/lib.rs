@@ -3,4 +3,21 @@
 //! A call's way through: `engine` finds the version's `pool`, the pool lends a place in an
 //! `instance`, and the instance speaks [`wire`] with a runner inside the `jail`.
 
+mod artifact;
+mod engine;
+mod executable;
+mod host;
+mod instance;
+pub mod jail;
+mod lines;
+mod pool;
+mod pools;
+mod prepare;
+pub mod runners;
+pub mod runtime;
+pub mod transpile;
 pub mod wire;
+
+pub use engine::ProcessEngine;
+pub use host::Settings;
+pub use jail::{Check as Barrier, NAME as JAIL_NAME, doctor, jail_main};

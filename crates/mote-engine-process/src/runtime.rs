@@ -132,9 +132,8 @@ impl Interpreters {
             self.all(runtime.family).await.iter().map(|one| format!("{} ({})", one.version, one.program.display())).collect();
         let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
         let [major, minor] = oldest(runtime.family);
-        Error::new(Code::Unsupported, format!("this host has no {runtime}; of that family it has: {found}")).hint(format!(
-            "Install it so that it is on mote's PATH, or name another in `runtime`; mote needs {major}.{minor} or later."
-        ))
+        Error::new(Code::Unsupported, format!("this host has no {runtime}; of that family it has: {found}"))
+            .hint(format!("Install it so that it is on mote's PATH, or name another in `runtime`; mote needs {major}.{minor} or later."))
     }
 }
 

@@ -87,8 +87,8 @@ fn run(artifact: &Path) -> Result<usize> {
     }
     if !described.is_empty() {
         let directory = artifact.join(".mote");
-        let write = fs::create_dir_all(&directory)
-            .and_then(|()| fs::write(directory.join("signature.json"), Value::Object(described).to_string()));
+        let write =
+            fs::create_dir_all(&directory).and_then(|()| fs::write(directory.join("signature.json"), Value::Object(described).to_string()));
         write.map_err(|error| failed("the artifact can't be written", error))?;
     }
     Ok(translated)
@@ -104,7 +104,8 @@ struct Source<'a> {
 impl Source<'_> {
     fn translate(&self) -> Result<(String, Map<String, Value>)> {
         if self.text.len() as u64 > SOURCE_BYTES_MAX {
-            let detail = format!("{} has {} bytes, more than the {SOURCE_BYTES_MAX} that are translated", self.file.display(), self.text.len());
+            let detail =
+                format!("{} has {} bytes, more than the {SOURCE_BYTES_MAX} that are translated", self.file.display(), self.text.len());
             return Err(Error::new(Code::BuildFailed, detail).hint("Translate it yourself, and deploy the JavaScript."));
         }
         if let Some(offset) = too_deep(self.text) {

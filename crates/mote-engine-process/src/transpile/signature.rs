@@ -172,9 +172,11 @@ impl<'p, 'a> File<'p, 'a> {
     }
 
     fn one(&self, callable: Callable<'p, 'a>) -> Value {
-        let comment = self.comments.iter().rev().find(|comment| {
-            comment.is_jsdoc() && (comment.attached_to == callable.at || comment.attached_to == callable.outer)
-        });
+        let comment = self
+            .comments
+            .iter()
+            .rev()
+            .find(|comment| comment.is_jsdoc() && (comment.attached_to == callable.at || comment.attached_to == callable.outer));
         let doc = comment.and_then(|comment| self.text.get(comment.span.start as usize..comment.span.end as usize));
         let doc = doc.map(JsDoc::parse).unwrap_or_default();
         let mut parameters = Vec::new();

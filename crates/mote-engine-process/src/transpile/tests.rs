@@ -50,7 +50,12 @@ fn parameters_are_read_from_types_defaults_and_comments() {
         "f",
         r#"[{"items":{"type":"number"},"name":"a","required":true,"type":"array"},{"form":"date","name":"b","required":true,"type":"string"}]"#,
     );
-    check("f.ts", "enum E { A, B = 5, C } export function f(a: E) {}", "f", r#"[{"enum":[0,5,6],"name":"a","required":true,"type":"number"}]"#);
+    check(
+        "f.ts",
+        "enum E { A, B = 5, C } export function f(a: E) {}",
+        "f",
+        r#"[{"enum":[0,5,6],"name":"a","required":true,"type":"number"}]"#,
+    );
     check("f.ts", "type T = T; export function f(a: T) {}", "f", r#"[{"name":"a","required":true}]"#);
 }
 
@@ -68,10 +73,13 @@ fn a_destructured_parameter_is_one_for_each_property() {
 #[test]
 fn typescript_becomes_javascript_beside_it() {
     let directory = artifact(&[
-        ("app.ts", "import { x } from './lib/x'; import y from './y.ts';\nimport type { Z } from './z';\nexport const f = (z: Z) => x + y;"),
+        (
+            "app.ts",
+            "import { x } from './lib/x'; import y from './y.ts';\nimport type { Z } from './z';\nexport const f = (z: Z) => x + y;",
+        ),
         ("lib/x.ts", "export enum E { A = 1 }\nnamespace N { export const one: number = 1 }\nexport const x = E.A + N.one;"),
         ("y.ts", "export default 1 as number;"),
-        ("c.cts", "exports.f = <T>(x: T): T => x;"),
+        ("c.cts", "exports.f = <T,>(x: T): T => x;"),
         ("types.d.ts", "declare const x: number;"),
         ("node_modules/m/index.ts", "not typescript"),
     ]);

@@ -4,8 +4,7 @@
 use std::collections::HashMap;
 
 use oxc::ast::ast::{
-    Declaration, Expression, TSEnumDeclaration, TSLiteral, TSSignature, TSType, TSTypeName, TSTypeParameterInstantiation,
-    UnaryOperator,
+    Declaration, Expression, TSEnumDeclaration, TSLiteral, TSSignature, TSType, TSTypeName, TSTypeParameterInstantiation, UnaryOperator,
 };
 use serde_json::{Map, Value, json};
 

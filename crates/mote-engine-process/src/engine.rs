@@ -1,0 +1,182 @@
+//! The engine's seam: what core asks of it, handed to the part that does it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mote_core::bundle::Bundle;
+use mote_core::clock::Clock;
+use mote_core::engine::{Engine, Gateway, Invocation, Output, Payload, Prepared, Progress};
+use mote_core::function::{Digest, Family, Function};
+use mote_core::reply::Timing;
+use mote_core::store::Logs;
+use mote_core::{BoxFuture, Error, Result};
+
+use crate::executable::Executables;
+use crate::host::{Host, Job, Launch, Settings};
+use crate::instance::{self, Started, Unstarted};
+use crate::pools::Pools;
+use crate::runtime::Interpreters;
+use crate::{artifact, jail, runners};
+
+/// See the crate's text.
+pub struct ProcessEngine {
+    pub(crate) workshop: Arc<Workshop>,
+    pools: Pools,
+    executables: Executables,
+}
+
+/// What starting an instance needs.
+pub(crate) struct Workshop {
+    pub(crate) host: Arc<Host>,
+    pub(crate) interpreters: Interpreters,
+}
+
+impl ProcessEngine {
+    /// Sweeps what a crash left in `settings.artifacts`, and makes what all jails share.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>, logs: Arc<dyn Logs>, gateway: Arc<dyn Gateway>) -> Result<Arc<ProcessEngine>> {
+        let failed = |error: std::io::Error| Error::internal("the engine's directories can't be made ready").caused_by(error);
+        artifact::sweep(&settings.artifacts).map_err(failed)?;
+        artifact::sweep(&settings.cache).map_err(failed)?;
+        let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
+        let host = Arc::new(Host { settings, etc, clock: clock.clone(), logs, gateway });
+        let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()) });
+        let starter = workshop.clone();
+        let pools = Pools::new(
+            Box::new(move |function| {
+                let workshop = starter.clone();
+                Box::pin(async move { workshop.start(&function).await })
+            }),
+            clock,
+        );
+        Ok(Arc::new(ProcessEngine { workshop, pools, executables: Executables::new(host) }))
+    }
+
+    async fn run_in_instance(&self, call: Job, mut input: Payload) -> Result<Output> {
+        let clock = &self.workshop.host.clock;
+        let arrived = clock.monotonic();
+        let pool = self.pools.of(&call.function);
+        loop {
+            let granted = pool.enter(call.deadline.since(clock.now())).await?;
+            let begun = clock.monotonic();
+            let waited = begun - arrived;
+            let start = granted.started.map_or(Duration::ZERO, |took| took.min(waited));
+            let place = granted.place;
+            let instance = place.instance.clone();
+            match instance.call(place, &call, input).await {
+                Ok(answer) => {
+                    let run = clock.monotonic() - begun;
+                    let timing = Timing { queue: waited - start, start, run, cold: granted.started.is_some() };
+                    return match answer {
+                        Ok(answer) => Ok(Output { answer, timing }),
+                        Err(mut error) => {
+                            error.set_timing(timing);
+                            Err(error)
+                        }
+                    };
+                }
+                // It died between the grant and the call: nothing ran, so another one may.
+                Err(Unstarted(unused)) => input = unused,
+            }
+        }
+    }
+}
+
+impl Workshop {
+    /// Starts an instance of a version whose artifact is there.
+    async fn start(&self, function: &Arc<Function>) -> Result<Started> {
+        let interpreter = self.interpreters.find(&function.runtime).await?;
+        let runner = {
+            let (cache, interpreter) = (self.host.settings.cache.clone(), interpreter.clone());
+            blocking(move || runners_for(&cache, &interpreter)).await?
+        };
+        let launch = Launch {
+            command: runners::command(Path::new("/runner"), &interpreter),
+            runner: Some(runner),
+            show: interpreter.mounts.clone(),
+            data_bytes: data_bytes(function),
+        };
+        instance::start(&self.host, function, launch).await
+    }
+}
+
+/// The runner's files and their bytecode depend on what is in this binary and on the interpreter.
+fn runners_for(cache: &Path, interpreter: &crate::runtime::Interpreter) -> std::io::Result<std::path::PathBuf> {
+    let program = interpreter.program.to_string_lossy();
+    let parts = runners::FILES.iter().flat_map(|(path, text)| [*path, *text]).chain([&*program, &interpreter.version]);
+    let name = format!("runner-{}", artifact::digest(parts.map(str::as_bytes)));
+    artifact::build(cache, &name, |directory| runners::write(directory, interpreter))
+}
+
+/// The memory that each process may have, as its runtime counts it.
+fn data_bytes(function: &Function) -> u64 {
+    let extra = match function.runtime.family {
+        // V8's threads reserve writable stacks and spaces that they hardly touch.
+        Family::Node => 512 << 20,
+        Family::Python | Family::Executable => 0,
+    };
+    function.limits.memory_bytes.saturating_add(extra)
+}
+
+/// Files, away from the threads that serve calls.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal("work on files was lost").caused_by(error))?;
+    done.map_err(|error| Error::internal("the engine's files can't be read or written").caused_by(error))
+}
+
+impl Engine for ProcessEngine {
+    fn families(&self) -> &'static [Family] {
+        Family::ALL
+    }
+
+    fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, progress: Progress) -> BoxFuture<'a, Result<Prepared>> {
+        Box::pin(async move {
+            let built = crate::prepare::artifact(&self.workshop, function, code, &progress).await?;
+            let function = Arc::new(Function { artifact: built.digest, ..function.clone() });
+            let signature = match function.runtime.family {
+                Family::Executable => Default::default(),
+                Family::Python | Family::Node => {
+                    progress.tell("starting it");
+                    let started = match self.workshop.start(&function).await {
+                        Ok(started) => started,
+                        Err(error) => {
+                            built.discard(&self.workshop.host).await;
+                            return Err(error);
+                        }
+                    };
+                    let signature = started.signature.clone();
+                    let function = Arc::new(Function { signature: signature.clone(), ..(*function).clone() });
+                    self.pools.of(&function).adopt(started);
+                    signature
+                }
+            };
+            let isolation = jail::Barrier::ALL.iter().map(|barrier| barrier.name().to_owned()).collect();
+            Ok(Prepared { artifact: built.digest, signature, isolation, dependencies: built.dependencies })
+        })
+    }
+
+    fn run<'a>(&'a self, call: &'a Invocation, input: Payload) -> BoxFuture<'a, Result<Output>> {
+        match call.function.runtime.family {
+            Family::Executable => Box::pin(self.executables.run(Job::from(call), input)),
+            Family::Python | Family::Node => Box::pin(self.run_in_instance(Job::from(call), input)),
+        }
+    }
+
+    fn retire(&self, function: &Function) {
+        self.pools.retire(function.id);
+    }
+
+    fn forget<'a>(&'a self, artifact: Digest) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let directory = self.workshop.host.artifact(artifact);
+            // What can't be removed now is only disk space; the next deploy of the same code reuses it.
+            let _ = blocking(move || std::fs::remove_dir_all(directory)).await;
+        })
+    }
+
+    fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            futures_util::future::join(self.pools.stop(grace), self.executables.stop(grace)).await;
+        })
+    }
+}

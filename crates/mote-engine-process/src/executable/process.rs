@@ -1,0 +1,121 @@
+//! One program in its jail, with its three pipes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use mote_core::function::Function;
+use mote_core::store::LogSource;
+use mote_core::{Body, Error, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe;
+use tokio::process::ChildStdout;
+use tokio::task::JoinHandle;
+
+use super::Counted;
+use crate::host::{Host, Job, Launch, Serving};
+use crate::jail::{Exit, Jail};
+use crate::lines::{self, Tail};
+
+const READ_BYTES: usize = 64 << 10;
+
+/// Dropped, it is killed.
+pub(super) struct Process {
+    pub(super) function: Arc<Function>,
+    host: Arc<Host>,
+    jail: Jail,
+    stdout: Option<ChildStdout>,
+    input: JoinHandle<()>,
+    errors: JoinHandle<()>,
+    tail: Arc<Tail>,
+    gateway: Option<Serving>,
+    _counted: Counted,
+}
+
+impl Process {
+    pub(super) fn spawn(
+        host: &Arc<Host>,
+        call: &Job,
+        env: BTreeMap<String, String>,
+        body: Body,
+        counted: Counted,
+    ) -> Result<Process> {
+        let function = &call.function;
+        let piped = |error: io::Error| Error::internal("a pipe to a function's process can't be made").caused_by(error);
+        let (stdin, ours) = io::pipe().map_err(piped)?;
+        let input = pipe::Sender::from_owned_fd(OwnedFd::from(ours)).map_err(piped)?;
+        let launch = Launch {
+            command: vec![format!("/code/{}", function.entry)],
+            runner: None,
+            show: Vec::new(),
+            data_bytes: function.limits.memory_bytes,
+        };
+        let mut spec = host.spec(function, launch);
+        spec.env.retain(|(name, _)| !env.contains_key(name));
+        spec.env.extend(env);
+        let mut jail = Jail::spawn(&host.settings.executable, &spec, OwnedFd::from(stdin))?;
+
+        let tail = Arc::new(Tail::default());
+        let errors = {
+            let (host, function, tail, id) = (host.clone(), function.clone(), tail.clone(), call.id);
+            let stderr = jail.stderr.take();
+            tokio::spawn(async move {
+                if let Some(stderr) = stderr {
+                    lines::read(stderr, |line| {
+                        tail.push(&line);
+                        host.log(&function, Some(id), LogSource::Stderr, line);
+                    })
+                    .await;
+                }
+            })
+        };
+        let input = tokio::spawn(feed(input, body));
+        let stdout = jail.stdout.take();
+        Ok(Process { function: function.clone(), host: host.clone(), jail, stdout, input, errors, tail, gateway: None, _counted: counted })
+    }
+
+    pub(super) async fn ready(&mut self) -> Result<()> {
+        let listener = self.jail.ready().await?;
+        self.gateway = Some(self.host.serve_gateway(listener, self.function.clone())?);
+        Ok(())
+    }
+
+    /// More of its output; false at the end of it.
+    pub(super) async fn read(&mut self, into: &mut BytesMut) -> Result<bool> {
+        let Some(stdout) = &mut self.stdout else { return Ok(false) };
+        into.reserve(READ_BYTES);
+        let read = stdout.read_buf(into).await;
+        Ok(read.map_err(|error| Error::internal("a function's output can't be read").caused_by(error))? > 0)
+    }
+
+    /// Waits for its end, and for the last line on stderr.
+    pub(super) async fn end(&mut self) -> Result<Exit> {
+        let exit = self.jail.exited().await?;
+        // Every process that could still write to it is dead or dying, so it ends by itself.
+        let _ = (&mut self.errors).await;
+        Ok(exit)
+    }
+
+    pub(super) fn stderr(&self) -> String {
+        self.tail.text()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.input.abort();
+    }
+}
+
+/// A program may end, or close its input, without reading it: that is its own affair. A body that
+/// fails on its way looks like a short one to the program, so it does not get to see its end.
+async fn feed(mut input: pipe::Sender, mut body: Body) {
+    while let Some(chunk) = body.chunk().await {
+        let Ok(chunk) = chunk else { return std::future::pending().await };
+        if input.write_all(&chunk).await.is_err() {
+            return;
+        }
+    }
+}

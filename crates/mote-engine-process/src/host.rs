@@ -1,0 +1,149 @@
+//! What every instance shares: where things lie, and the seams of core that an engine is given.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use mote_core::clock::{Clock, Id, Timestamp};
+use mote_core::engine::{Gateway, Invocation};
+use mote_core::function::{Digest, Function};
+use mote_core::store::{LogLine, LogSource, Logs};
+use mote_core::{Error, Result};
+use tokio::net::TcpListener;
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Spec};
+
+/// Where the engine keeps and finds what it needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// One directory for each artifact, by digest.
+    pub artifacts: PathBuf,
+    /// What can be made again: runners, the jail's `/etc`, installed dependencies.
+    pub cache: PathBuf,
+    /// The `mote` binary, executed again as the jail.
+    pub executable: PathBuf,
+    /// What no function may see, wherever it lies: the data directory.
+    pub hidden: Vec<PathBuf>,
+}
+
+pub(crate) struct Host {
+    pub(crate) settings: Settings,
+    pub(crate) etc: PathBuf,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) logs: Arc<dyn Logs>,
+    pub(crate) gateway: Arc<dyn Gateway>,
+}
+
+/// What the engine needs of an [`Invocation`]; the event itself stays where it is.
+#[derive(Clone)]
+pub(crate) struct Job {
+    pub(crate) id: Id,
+    pub(crate) function: Arc<Function>,
+    pub(crate) deadline: Timestamp,
+}
+
+impl From<&Invocation> for Job {
+    fn from(call: &Invocation) -> Job {
+        Job { id: call.id, function: call.function.clone(), deadline: call.deadline }
+    }
+}
+
+/// What is executed in a jail, and what it needs to see for that.
+pub(crate) struct Launch {
+    pub(crate) command: Vec<String>,
+    /// Shown at `/runner`; without one the program speaks no wire.
+    pub(crate) runner: Option<PathBuf>,
+    pub(crate) show: Vec<PathBuf>,
+    pub(crate) data_bytes: u64,
+}
+
+/// Open connections to the platform, for each instance.
+const CONNECTIONS_MAX: usize = 64;
+
+impl Host {
+    pub(crate) fn artifact(&self, digest: Digest) -> PathBuf {
+        self.settings.artifacts.join(digest.to_string())
+    }
+
+    pub(crate) fn spec(&self, function: &Function, launch: Launch) -> Spec {
+        let Launch { command, runner, show, data_bytes } = launch;
+        let limits = &function.limits;
+        Spec {
+            command,
+            env: environment(function),
+            code: self.artifact(function.artifact),
+            channel: if runner.is_some() { Channel::Wire } else { Channel::Stdin },
+            runner,
+            etc: self.etc.clone(),
+            show,
+            hide: self.settings.hidden.clone(),
+            limits: JailLimits { data_bytes, processes: limits.processes, open_files: limits.open_files, tmp_bytes: limits.tmp_bytes },
+        }
+    }
+
+    pub(crate) fn log(&self, function: &Function, invocation: Option<Id>, source: LogSource, text: impl Into<String>) {
+        self.logs.append(LogLine {
+            time: self.clock.now(),
+            namespace: function.namespace.to_string(),
+            function: function.name.to_string(),
+            version: function.version,
+            invocation,
+            stream: source,
+            text: text.into(),
+        });
+    }
+
+    /// Serves the platform's address of one jail, until the guard is dropped.
+    pub(crate) fn serve_gateway(&self, listener: std::net::TcpListener, function: Arc<Function>) -> Result<Serving> {
+        let failed = |error: std::io::Error| Error::internal("the jail's socket can't be listened on").caused_by(error);
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        let gateway = self.gateway.clone();
+        let task = tokio::spawn(async move {
+            let mut open = JoinSet::new();
+            loop {
+                while open.len() >= CONNECTIONS_MAX {
+                    open.join_next().await;
+                }
+                // Fails only for want of file descriptors or because the connection is gone again.
+                if let Ok((connection, _)) = listener.accept().await {
+                    open.spawn(gateway.serve(function.clone(), Box::new(connection)));
+                }
+                while open.try_join_next().is_some() {}
+            }
+        });
+        Ok(Serving(task.abort_handle()))
+    }
+}
+
+/// Ends the task, and every connection with it, when dropped.
+pub(crate) struct Serving(AbortHandle);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The manifest's own words win over ours, except for what says where the function is.
+fn environment(function: &Function) -> Vec<(String, String)> {
+    let gateway = format!("http://127.0.0.1:{GATEWAY_PORT}");
+    let mut env = function.env.clone();
+    for (name, value) in [
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("HOME", "/tmp"),
+        ("TMPDIR", "/tmp"),
+        ("LANG", "C.UTF-8"),
+        ("AWS_ENDPOINT_URL", gateway.as_str()),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_ACCESS_KEY_ID", "function"),
+        ("AWS_SECRET_ACCESS_KEY", "function"),
+    ] {
+        env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    env.insert("MOTE_FUNCTION".into(), function.name.to_string());
+    env.insert("MOTE_VERSION".into(), function.version.to_string());
+    env.insert("MOTE_NAMESPACE".into(), function.namespace.to_string());
+    env.into_iter().collect()
+}

@@ -1,0 +1,189 @@
+//! One process with a runner in it, and the calls that it has in flight.
+//!
+//! Three tasks: a reader and a writer of the [`wire`], and the [`guard`] that owns the
+//! jail, watches deadlines and settles what is left when the process ends. Frames of all calls
+//! gather in one outbox, so a busy instance costs one write for many calls. Which call gets which
+//! instance is the pool's business.
+
+mod call;
+mod guard;
+mod reply;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mote_core::clock::Id;
+use mote_core::function::Function;
+use mote_core::store::LogSource;
+use mote_core::{Code, Error};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+
+use crate::host::Host;
+use crate::lines::Tail;
+use crate::wire::{Broken, FromRunner, ToRunner};
+use call::Call;
+pub(crate) use call::Unstarted;
+pub(crate) use start::{Started, start};
+
+/// See the module's text.
+pub(crate) struct Instance {
+    pub(crate) function: Arc<Function>,
+    this: Weak<Instance>,
+    host: Arc<Host>,
+    state: Mutex<State>,
+    outbox: Mutex<BytesMut>,
+    /// There is something in the outbox.
+    flush: Notify,
+    /// The guard must look at its clock again, or at `State::ending`.
+    rouse: Notify,
+    /// When the guard looks by itself, in milliseconds of the monotonic clock.
+    armed_ms: AtomicU64,
+    stderr: Tail,
+}
+
+struct State {
+    calls: HashMap<u32, Call>,
+    next_call: u32,
+    idle_since: Duration,
+    ending: Option<Ending>,
+}
+
+/// Why an instance ends. The first reason stays.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ending {
+    /// Idle for long enough, retired, or mote stops.
+    Unneeded,
+    /// A call overran its deadline.
+    Overdue,
+    /// The runner broke the protocol.
+    Broken(Broken),
+    /// The process ended, or closed its socket.
+    Exited,
+}
+
+impl Instance {
+    fn new(host: Arc<Host>, function: Arc<Function>) -> Arc<Instance> {
+        let idle_since = host.clock.monotonic();
+        Arc::new_cyclic(|this| Instance {
+            function,
+            this: this.clone(),
+            host,
+            state: Mutex::new(State { calls: HashMap::new(), next_call: 1, idle_since, ending: None }),
+            outbox: Mutex::default(),
+            flush: Notify::new(),
+            rouse: Notify::new(),
+            armed_ms: AtomicU64::new(u64::MAX),
+            stderr: Tail::default(),
+        })
+    }
+
+    /// Ends it, whatever runs; a call still in flight is told why by the guard.
+    pub(crate) fn end(&self, why: Ending) {
+        self.state().ending.get_or_insert(why);
+        self.rouse.notify_one();
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.state().ending.is_none()
+    }
+
+    fn log(&self, invocation: Option<Id>, source: LogSource, text: impl Into<String>) {
+        self.host.log(&self.function, invocation, source, text);
+    }
+
+    /// A line that the process printed past its runner: it is the running call's, if there is just one.
+    fn printed(&self, source: LogSource, line: String) {
+        if source == LogSource::Stderr {
+            self.stderr.push(&line);
+        }
+        let sole = {
+            let state = self.state();
+            state.calls.values().next().filter(|_| state.calls.len() == 1).map(|call| call.invocation)
+        };
+        self.log(sole, source, line);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the guard wake up at `due` at the latest.
+    fn wake_at(&self, due: Duration) {
+        if (due.as_millis() as u64) < self.armed_ms.load(Ordering::Relaxed) {
+            self.rouse.notify_one();
+        }
+    }
+
+    // ---- the wire ----
+
+    fn say(&self, call: u32, word: ToRunner<'_>) -> Result<(), Broken> {
+        let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+        word.encode(call, &mut outbox)?;
+        drop(outbox);
+        self.flush.notify_one();
+        Ok(())
+    }
+
+    async fn write(self: Arc<Self>, mut socket: OwnedWriteHalf) {
+        loop {
+            let batch = std::mem::take(&mut *self.outbox.lock().unwrap_or_else(PoisonError::into_inner));
+            if batch.is_empty() {
+                self.flush.notified().await;
+            } else if socket.write_all(&batch).await.is_err() {
+                // The reader sees the same end, and says so.
+                return;
+            }
+        }
+    }
+
+    async fn read(self: Arc<Self>, mut socket: OwnedReadHalf, mut buffer: BytesMut) {
+        let why = loop {
+            match self.take_frames(&mut buffer) {
+                Ok(()) => {}
+                Err(broken) => break Ending::Broken(broken),
+            }
+            buffer.reserve(READ_BYTES);
+            match socket.read_buf(&mut buffer).await {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break Ending::Exited,
+            }
+        };
+        self.end(why);
+    }
+
+    fn take_frames(&self, buffer: &mut BytesMut) -> Result<(), Broken> {
+        while let Some((id, word)) = FromRunner::decode(buffer)? {
+            match word {
+                FromRunner::Log { source, text } => self.take_log(id, source, text),
+                FromRunner::Ready(_) | FromRunner::StartFailed(_) => return Err(Broken("it started twice".into())),
+                word => self.take_word(id, word)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_log(&self, call: u32, source: LogSource, text: String) {
+        let invocation = self.state().calls.get(&call).map(|call| call.invocation);
+        for line in text.lines() {
+            self.log(invocation, source, line);
+        }
+    }
+}
+
+const READ_BYTES: usize = 32 << 10;
+
+/// What a caller is told whose call this instance can't finish.
+pub(crate) fn crashed(detail: impl Into<String>) -> Error {
+    Error::new(Code::FunctionCrashed, detail)
+}
+
+pub(crate) fn overdue(function: &Function) -> Error {
+    Error::new(Code::FunctionTimeout, format!("{} did not answer within {} ms", function.reference(), function.limits.timeout_ms))
+        .hint("Raise `timeout` in the manifest if the work takes longer.")
+}

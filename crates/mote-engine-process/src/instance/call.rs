@@ -1,0 +1,270 @@
+//! A call in flight: handed to the runner, answered, cancelled, ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mote_core::clock::Id;
+use mote_core::engine::{Answer, Payload};
+use mote_core::{Body, Code, Error, Result};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::Instance;
+use super::reply::Reply;
+use crate::host::Job;
+use crate::pool::Place;
+use crate::wire::{Broken, FromRunner, PAYLOAD_BYTES_MAX, PIECE_BYTES_MAX, ToRunner, WHOLE_BYTES_MAX, WINDOW_BYTES};
+
+pub(super) struct Call {
+    pub(super) invocation: Id,
+    /// Of the monotonic clock.
+    pub(super) deadline: Duration,
+    /// `None` once the head of the answer is out.
+    pub(super) answer: Option<oneshot::Sender<Result<Answer>>>,
+    /// The rest of a streamed reply goes here.
+    pub(super) stream: Option<mpsc::UnboundedSender<Result<Bytes>>>,
+    /// Reply bytes that the runner may still send.
+    window: u32,
+    /// Request bytes that we may still send; closed when the call ends.
+    credit: Arc<Semaphore>,
+    upload: Option<AbortHandle>,
+    cancelled: bool,
+    /// Freed when the runner has ended the call, not when the caller has gone.
+    _place: Place,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(upload) = &self.upload {
+            upload.abort();
+        }
+    }
+}
+
+/// The instance was ending already; nothing ran.
+pub(crate) struct Unstarted(pub(crate) Payload);
+
+impl Instance {
+    /// Runs one call in `place`. Dropping the future cancels it.
+    pub(crate) async fn call(self: &Arc<Self>, place: Place, call: &Job, input: Payload) -> Result<Result<Answer>, Unstarted> {
+        let clock = &self.host.clock;
+        let deadline = clock.monotonic() + call.deadline.since(clock.now());
+        let (answer, answered) = oneshot::channel();
+        let credit = Arc::new(Semaphore::new(WINDOW_BYTES as usize));
+        let entry = Call {
+            invocation: call.id,
+            deadline,
+            answer: Some(answer),
+            stream: None,
+            window: WINDOW_BYTES,
+            credit: credit.clone(),
+            upload: None,
+            cancelled: false,
+            _place: place,
+        };
+        let id = match self.register(entry) {
+            Ok(id) => id,
+            Err(refused) => {
+                drop(refused);
+                return Err(Unstarted(input));
+            }
+        };
+        // From here on whoever leaves early cancels.
+        let lease = Lease { instance: self.clone(), call: id };
+        self.wake_at(deadline);
+        if let Err(broken) = self.send(id, input, credit) {
+            // Nothing went out, so the runner knows no such call.
+            let entry = self.state().calls.remove(&id);
+            // In this order: freeing its place takes the lock again.
+            drop(entry);
+            return Ok(Err(Error::new(Code::RequestInvalid, format!("the call does not fit into a frame: {broken}"))));
+        }
+        let answer = answered.await.unwrap_or_else(|_| Err(Error::internal("a call was dropped without an answer")));
+        Ok(answer.map(|answer| match answer {
+            Answer::Reply(Payload { head, body }) => Answer::Reply(Payload { head, body: body.holding(lease) }),
+            failed => failed,
+        }))
+    }
+
+    fn register(&self, call: Call) -> Result<u32, Box<Call>> {
+        let mut state = self.state();
+        if state.ending.is_some() {
+            return Err(Box::new(call));
+        }
+        let id = loop {
+            let id = state.next_call;
+            // 0 means no call.
+            state.next_call = id.checked_add(1).unwrap_or(1);
+            if !state.calls.contains_key(&id) {
+                break id;
+            }
+        };
+        state.calls.insert(id, call);
+        Ok(id)
+    }
+
+    fn send(self: &Arc<Self>, id: u32, input: Payload, credit: Arc<Semaphore>) -> Result<(), Broken> {
+        let Payload { head, body } = input;
+        let fits = |body: &&Bytes| body.len() <= WHOLE_BYTES_MAX && head.len() + body.len() + 4 <= PAYLOAD_BYTES_MAX;
+        if let Some(body) = body.as_bytes().filter(fits) {
+            return self.say(id, ToRunner::Call { head: &head, body });
+        }
+        self.say(id, ToRunner::CallOpen { head: &head, body: &[] })?;
+        let upload = tokio::spawn(self.clone().upload(id, body, credit)).abort_handle();
+        match self.state().calls.get_mut(&id) {
+            Some(call) => call.upload = Some(upload),
+            None => upload.abort(),
+        }
+        Ok(())
+    }
+
+    /// Sends the request's body as the runner takes it.
+    async fn upload(self: Arc<Self>, id: u32, mut body: Body, credit: Arc<Semaphore>) {
+        loop {
+            let mut chunk = match body.chunk().await {
+                Some(Ok(chunk)) => chunk,
+                Some(Err(error)) => return self.upload_failed(id, error),
+                None => {
+                    let _ = self.say(id, ToRunner::BodyEnd);
+                    return;
+                }
+            };
+            while !chunk.is_empty() {
+                let piece = chunk.split_to(chunk.len().min(PIECE_BYTES_MAX));
+                // A closed semaphore means that the call has ended before its body.
+                let Ok(bytes) = credit.acquire_many(piece.len() as u32).await else { return };
+                bytes.forget();
+                let _ = self.say(id, ToRunner::Body(&piece));
+            }
+        }
+    }
+
+    /// The caller hears what was wrong with its body, not what the function made of the half of it.
+    fn upload_failed(&self, id: u32, error: Error) {
+        let _ = self.say(id, ToRunner::BodyAbort);
+        let answer = self.state().calls.get_mut(&id).and_then(|call| call.answer.take());
+        if let Some(answer) = answer {
+            let _ = answer.send(Err(error));
+            self.cancel(id);
+        }
+    }
+
+    /// Nobody waits any more. The place stays taken until the runner has ended the call.
+    fn cancel(&self, id: u32) {
+        let mut state = self.state();
+        let Some(call) = state.calls.get_mut(&id).filter(|call| !call.cancelled) else { return };
+        call.cancelled = true;
+        call.answer = None;
+        call.stream = None;
+        call.credit.close();
+        if let Some(upload) = call.upload.take() {
+            upload.abort();
+        }
+        drop(state);
+        let _ = self.say(id, ToRunner::Cancel);
+    }
+
+    /// The reader of a streamed reply took `bytes`.
+    pub(super) fn taken(&self, id: u32, bytes: u32) {
+        if let Some(call) = self.state().calls.get_mut(&id).filter(|call| !call.cancelled) {
+            call.window = call.window.saturating_add(bytes);
+            let _ = self.say(id, ToRunner::Credit(bytes));
+        }
+    }
+
+    pub(super) fn take_word(&self, id: u32, word: FromRunner) -> Result<(), Broken> {
+        let mut state = self.state();
+        let Some(call) = state.calls.get_mut(&id) else { return Err(Broken(format!("it spoke of call {id}, which it does not have"))) };
+        match word {
+            FromRunner::ReplyOpen { head, body } => {
+                if call.stream.is_some() || (call.answer.is_none() && !call.cancelled) {
+                    return Err(Broken(format!("it answered call {id} twice")));
+                }
+                if let Some(answer) = call.answer.take() {
+                    let (sender, chunks) = mpsc::unbounded_channel();
+                    let body = Reply::new(self, id, body, chunks).into_body();
+                    call.stream = Some(sender);
+                    let _ = answer.send(Ok(Answer::Reply(Payload { head, body })));
+                }
+                return Ok(());
+            }
+            FromRunner::Chunk(bytes) => {
+                let length = bytes.len() as u32;
+                call.window = call.window.checked_sub(length).ok_or_else(|| Broken(format!("call {id} overran its reply window")))?;
+                match &call.stream {
+                    Some(stream) => drop(stream.send(Ok(bytes))),
+                    None if call.cancelled => {}
+                    None => return Err(Broken(format!("a piece of call {id} came before its head"))),
+                }
+                return Ok(());
+            }
+            FromRunner::Credit(bytes) => {
+                if call.credit.available_permits() as u64 + u64::from(bytes) > u64::from(u32::MAX) {
+                    return Err(Broken(format!("call {id} was given more credit than there can be")));
+                }
+                call.credit.add_permits(bytes as usize);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let Some(mut ended) = state.calls.remove(&id) else { return Ok(()) };
+        if state.calls.is_empty() {
+            state.idle_since = self.host.clock.monotonic();
+        }
+        drop(state);
+        settle(id, &mut ended, word)
+        // Dropping `ended` frees its place, which is why the lock is not held here.
+    }
+}
+
+/// The last word on a call.
+fn settle(id: u32, call: &mut Call, word: FromRunner) -> Result<(), Broken> {
+    call.credit.close();
+    match word {
+        FromRunner::Reply { head, body } => match call.answer.take() {
+            Some(answer) => drop(answer.send(Ok(Answer::Reply(Payload { head, body: body.into() })))),
+            None if call.cancelled => {}
+            None => return Err(Broken(format!("it answered call {id} twice"))),
+        },
+        FromRunner::Failed(failure) => match (call.answer.take(), &call.stream) {
+            (Some(answer), _) => drop(answer.send(Ok(Answer::Failed(failure)))),
+            (None, Some(stream)) => {
+                let detail = format!("the function failed in the middle of its reply: {}", failure.report.message);
+                drop(stream.send(Err(Error::new(Code::FunctionFailed, detail).with_report(failure.report))));
+            }
+            (None, None) => {}
+        },
+        FromRunner::End if call.answer.is_some() => {
+            let broken = Broken(format!("call {id} ended before it was answered"));
+            if let Some(answer) = call.answer.take() {
+                let _ = answer.send(Err(super::crashed(format!("the function's runner broke its protocol: {broken}"))));
+            }
+            return Err(broken);
+        }
+        // The end of a stream: its sender goes with the call.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Cancels the call when dropped before its end; after it there is nothing to cancel.
+struct Lease {
+    instance: Arc<Instance>,
+    call: u32,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.instance.cancel(self.call);
+    }
+}
+
+impl Call {
+    /// The process is gone: whoever still waits hears why.
+    pub(super) fn fail(mut self, error: impl FnOnce() -> Error) {
+        if let Some(answer) = self.answer.take() {
+            let _ = answer.send(Err(error()));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The task that owns an instance's jail: it watches the clock, and cleans up when it is over.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use mote_core::error::Report;
+use mote_core::store::LogSource;
+use tokio::task::JoinHandle;
+
+use super::{Ending, Instance, crashed, overdue};
+use crate::host::Serving;
+use crate::jail::{Exit, Jail};
+use crate::pool::Pool;
+
+/// What ends with the instance.
+pub(super) struct Parts {
+    pub(super) jail: Jail,
+    pub(super) reader: JoinHandle<()>,
+    pub(super) writer: JoinHandle<()>,
+    pub(super) printed: Vec<JoinHandle<()>>,
+    pub(super) _gateway: Serving,
+}
+
+/// How long the process may take to say how it ended after it closed its socket.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long the pipes of a killed process may stay open; the kernel needs far less.
+const DRAIN: Duration = Duration::from_secs(2);
+
+pub(super) async fn guard(instance: Arc<Instance>, mut parts: Parts, pool: Weak<Pool>) {
+    let clock = instance.host.clock.clone();
+    let exit = loop {
+        let wait = match instance.arm() {
+            Ok(wait) => wait,
+            Err(Ending::Exited) => {
+                break tokio::select! { exit = parts.jail.exited() => exit.ok(), () = clock.sleep(LAST_WORD) => None };
+            }
+            Err(_) => break None,
+        };
+        tokio::select! {
+            biased;
+            exit = parts.jail.exited() => break exit.ok(),
+            () = instance.rouse.notified() => {}
+            () = clock.sleep(wait) => instance.look_at_clock(&pool),
+        }
+    };
+    instance.state().ending.get_or_insert(Ending::Exited);
+    if let Some(pool) = pool.upgrade() {
+        pool.lost(&instance);
+    }
+    parts.writer.abort();
+    let drained = async {
+        parts.jail.gone().await;
+        // What it said last still counts: a reply that was sent is a reply.
+        for task in parts.printed.into_iter().chain([parts.reader]) {
+            let _ = task.await;
+        }
+    };
+    tokio::select! { () = drained => {}, () = clock.sleep(DRAIN) => {} }
+    instance.settle(exit);
+}
+
+impl Instance {
+    /// Until when the guard may sleep; the reason if it is over.
+    fn arm(&self) -> Result<Duration, Ending> {
+        let state = self.state();
+        if let Some(ending) = &state.ending {
+            return Err(ending.clone());
+        }
+        let idle = Duration::from_millis(self.function.limits.idle_ms);
+        let due = state.calls.values().map(|call| call.deadline).min().unwrap_or(state.idle_since + idle);
+        // Under the lock, so that a call which comes now sees it.
+        self.armed_ms.store(due.as_millis() as u64, Ordering::Relaxed);
+        Ok(due.saturating_sub(self.host.clock.monotonic()))
+    }
+
+    fn look_at_clock(&self, pool: &Weak<Pool>) {
+        let now = self.host.clock.monotonic();
+        let mut state = self.state();
+        if state.calls.is_empty() {
+            let idle = Duration::from_millis(self.function.limits.idle_ms);
+            let rested = state.idle_since + idle <= now;
+            drop(state);
+            if rested && !pool.upgrade().is_some_and(|pool| pool.keeps(self)) {
+                self.end(Ending::Unneeded);
+            } else if rested {
+                // Kept for the function's minimum: look again after as long.
+                self.state().idle_since = now;
+            }
+            return;
+        }
+        let mut late = false;
+        for call in state.calls.values_mut().filter(|call| call.deadline <= now) {
+            if let Some(answer) = call.answer.take() {
+                let _ = answer.send(Err(overdue(&self.function)));
+            } else if let Some(stream) = call.stream.take() {
+                let _ = stream.send(Err(overdue(&self.function)));
+            }
+            late = true;
+        }
+        if late {
+            state.ending.get_or_insert(Ending::Overdue);
+        }
+    }
+
+    /// Tells every call that is left, and the log.
+    fn settle(&self, exit: Option<Exit>) {
+        let (calls, why) = {
+            let mut state = self.state();
+            (std::mem::take(&mut state.calls), state.ending.clone())
+        };
+        let how = exit.unwrap_or(Exit::Killed).to_string();
+        let text = match &why {
+            Some(Ending::Overdue) => "instance was replaced because another call overran its deadline".to_owned(),
+            Some(Ending::Broken(broken)) => format!("the function's runner broke its protocol: {broken}"),
+            Some(Ending::Unneeded) => "the instance was ended: mote is stopping".to_owned(),
+            Some(Ending::Exited) | None => format!("the function's process ended: {how}"),
+        };
+        match &why {
+            Some(Ending::Unneeded) => {}
+            Some(Ending::Overdue) => {
+                self.log(None, LogSource::Platform, "a call overran its deadline: its instance was killed");
+            }
+            _ => self.log(None, LogSource::Platform, text.clone()),
+        }
+        for call in calls.into_values() {
+            let error =
+                || crashed(text.clone()).with_report(Report { kind: "crash".into(), message: how.clone(), trace: self.stderr.text() });
+            if let Some(answer) = &call.stream {
+                let _ = answer.send(Err(error()));
+            }
+            call.fail(error);
+        }
+    }
+
+    /// The lines of stderr that a process left which never became ready.
+    pub(super) fn last_words(&self) -> String {
+        self.stderr.text()
+    }
+}

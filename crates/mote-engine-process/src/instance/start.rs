@@ -1,0 +1,165 @@
+//! From nothing to a runner that is ready: jail, wire, START, READY.
+
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mote_core::error::Report;
+use mote_core::function::{Function, Signature};
+use mote_core::store::LogSource;
+use mote_core::{Code, Error, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+use super::guard::{Parts, guard};
+use super::{Instance, READ_BYTES};
+use crate::host::{Host, Launch, Serving};
+use crate::jail::Jail;
+use crate::lines;
+use crate::pool::Pool;
+use crate::wire::{Broken, FromRunner, Start, ToRunner};
+
+/// An instance that is ready and in no pool yet. Dropped, it ends.
+pub(crate) struct Started {
+    instance: Arc<Instance>,
+    pub(crate) signature: Signature,
+    pub(crate) took: Duration,
+    jail: Jail,
+    socket: UnixStream,
+    buffer: BytesMut,
+    printed: Vec<JoinHandle<()>>,
+    gateway: Serving,
+}
+
+/// Added to the function's timeout: loading code may take as long as a call, and an interpreter needs its time too.
+const START_EXTRA: Duration = Duration::from_secs(10);
+
+pub(crate) async fn start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -> Result<Started> {
+    let limit = START_EXTRA + Duration::from_millis(function.limits.timeout_ms);
+    tokio::select! {
+        started = try_start(host, function, launch) => started,
+        () = host.clock.sleep(limit) => {
+            Err(failed(format!("it was not ready within {} s", limit.as_secs())).hint("Do less when the module is loaded, or raise `timeout` in the manifest."))
+        }
+    }
+}
+
+async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -> Result<Started> {
+    let begun = host.clock.monotonic();
+    let broken = |error: std::io::Error| Error::internal("the wire to a runner can't be made").caused_by(error);
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
+    ours.set_nonblocking(true).map_err(broken)?;
+    let mut socket = UnixStream::from_std(ours).map_err(broken)?;
+    let spec = host.spec(function, launch);
+    let mut jail = Jail::spawn(&host.settings.executable, &spec, OwnedFd::from(theirs))?;
+
+    let instance = Instance::new(host.clone(), function.clone());
+    let printed = print(&instance, &mut jail);
+    // Before anybody reads it: it lies ready when the interpreter is.
+    socket.write_all(&hello(function).map_err(|error| Error::internal(error.to_string()))?).await.map_err(broken)?;
+    let gateway = host.serve_gateway(jail.ready().await?, function.clone())?;
+
+    let mut buffer = BytesMut::new();
+    let answer = tokio::select! {
+        biased;
+        answer = first_word(&instance, &mut socket, &mut buffer) => answer,
+        exit = jail.exited() => Answer::Exited(exit?.to_string()),
+    };
+    let ended = match answer {
+        Answer::Ready(signature) => {
+            let took = host.clock.monotonic() - begun;
+            return Ok(Started { instance, signature: *signature, took, jail, socket, buffer, printed, gateway });
+        }
+        Answer::Failed(report) => {
+            return Err(failed(format!("{}: {}", report.kind, report.message)).with_report(report));
+        }
+        Answer::Broken(broken) => format!("its runner broke the protocol: {broken}"),
+        Answer::Closed => format!("its process ended: {}", jail.exited().await?),
+        Answer::Exited(exit) => format!("its process ended: {exit}"),
+    };
+    jail.gone().await;
+    for task in printed {
+        let _ = task.await;
+    }
+    let report = Report { kind: "start".into(), message: ended.clone(), trace: instance.last_words() };
+    Err(failed(ended).with_report(report))
+}
+
+enum Answer {
+    Ready(Box<Signature>),
+    Failed(Report),
+    Broken(Broken),
+    Closed,
+    Exited(String),
+}
+
+async fn first_word(instance: &Instance, socket: &mut UnixStream, buffer: &mut BytesMut) -> Answer {
+    loop {
+        match FromRunner::decode(buffer) {
+            Ok(Some((0, FromRunner::Ready(signature)))) => return Answer::Ready(signature),
+            Ok(Some((_, FromRunner::StartFailed(report)))) => return Answer::Failed(report),
+            Ok(Some((_, FromRunner::Log { source, text }))) => {
+                text.lines().for_each(|line| instance.log(None, source, line));
+                continue;
+            }
+            Ok(Some(_)) => return Answer::Broken(Broken("it spoke of a call before it was ready".into())),
+            Ok(None) => {}
+            Err(broken) => return Answer::Broken(broken),
+        }
+        buffer.reserve(READ_BYTES);
+        match socket.read_buf(buffer).await {
+            Ok(1..) => {}
+            Ok(0) | Err(_) => return Answer::Closed,
+        }
+    }
+}
+
+fn hello(function: &Function) -> Result<BytesMut, Broken> {
+    let start = Start {
+        dialect: function.dialect.clone(),
+        entry: function.entry.clone(),
+        function: function.name.to_string(),
+        version: function.version,
+        namespace: function.namespace.to_string(),
+        concurrency: function.limits.concurrency,
+        dev: function.dev,
+    };
+    let mut frame = BytesMut::new();
+    ToRunner::Start(&start).encode(0, &mut frame)?;
+    Ok(frame)
+}
+
+/// Sends what the process prints to the log, line by line.
+fn print(instance: &Arc<Instance>, jail: &mut Jail) -> Vec<JoinHandle<()>> {
+    let mut tasks = Vec::new();
+    if let Some(stdout) = jail.stdout.take() {
+        let instance = instance.clone();
+        tasks.push(tokio::spawn(lines::read(stdout, move |line| instance.printed(LogSource::Stdout, line))));
+    }
+    if let Some(stderr) = jail.stderr.take() {
+        let instance = instance.clone();
+        tasks.push(tokio::spawn(lines::read(stderr, move |line| instance.printed(LogSource::Stderr, line))));
+    }
+    tasks
+}
+
+fn failed(detail: String) -> Error {
+    Error::new(Code::FunctionStartFailed, format!("the function could not be started: {detail}"))
+}
+
+impl Started {
+    /// Sets its tasks going; from now on it belongs to `pool`.
+    pub(crate) fn run(self, pool: Weak<Pool>) -> Arc<Instance> {
+        let Started { instance, jail, socket, buffer, printed, gateway, .. } = self;
+        // It has been idle since now, not since it was created.
+        instance.state().idle_since = instance.host.clock.monotonic();
+        let (reader, writer) = socket.into_split();
+        let reader = tokio::spawn(instance.clone().read(reader, buffer));
+        let writer = tokio::spawn(instance.clone().write(writer));
+        let parts = Parts { jail, reader, writer, printed, _gateway: gateway };
+        tokio::spawn(guard(instance.clone(), parts, pool));
+        instance
+    }
+}

@@ -1,0 +1,112 @@
+//! What this host can enforce, found out by building a jail and not by guessing from versions.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use serde::Serialize;
+
+use super::message::{self, Word};
+use super::spec::{Channel, JailLimits, Spec};
+
+/// One barrier and whether this host lets mote set it up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Barrier {
+    pub name: &'static str,
+    pub enforced: bool,
+    pub why: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// Builds one jail with an empty program in it and reports on each barrier. Blocks for a few milliseconds.
+pub fn doctor() -> Vec<Barrier> {
+    let broken = match probe() {
+        Ok(Word::Failed { barrier, error }) => Some((barrier, error)),
+        Ok(_) => None,
+        Err(error) => Some((super::Barrier::Start.name().to_owned(), error.to_string())),
+    };
+    let at = broken.as_ref().map(|(barrier, _)| super::Barrier::ALL.iter().position(|b| b.name() == barrier).unwrap_or(0));
+    let judge = |(index, barrier): (usize, &super::Barrier)| {
+        let (enforced, why, hint) = match (&broken, at) {
+            (Some((_, error)), Some(at)) if index == at => (false, error.clone(), hint(*barrier)),
+            (Some(_), Some(at)) if index > at => (false, "not reached: the barrier before it can't be set up".to_owned(), None),
+            _ => (true, "set up in a jail just now".to_owned(), None),
+        };
+        Barrier { name: barrier.name(), enforced, why, hint }
+    };
+    super::Barrier::ALL.iter().enumerate().map(judge).collect()
+}
+
+fn hint(barrier: super::Barrier) -> Option<String> {
+    let restricted = |path: &str, value: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
+    let text = match barrier {
+        super::Barrier::User if restricted("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") => {
+            "AppArmor keeps user namespaces from ordinary programs: give mote a profile with `userns,`, or set kernel.apparmor_restrict_unprivileged_userns=0."
+        }
+        super::Barrier::User if restricted("/proc/sys/kernel/unprivileged_userns_clone", "0") => "Set kernel.unprivileged_userns_clone=1.",
+        super::Barrier::User if restricted("/proc/sys/user/max_user_namespaces", "0") => "Raise user.max_user_namespaces above 0.",
+        super::Barrier::User | super::Barrier::Namespaces => {
+            "In a container, let mote create namespaces (seccomp and AppArmor profile), or run it on the host."
+        }
+        super::Barrier::Root => "mote needs Linux 5.12 or newer, and in a container a /proc that is not masked.",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+fn probe() -> io::Result<Word> {
+    let place = tempdir()?;
+    let outcome = probe_in(&place);
+    fs::remove_dir_all(&place)?;
+    outcome
+}
+
+fn tempdir() -> io::Result<std::path::PathBuf> {
+    let path = std::env::temp_dir().join(format!("mote-doctor-{}", std::process::id()));
+    fs::create_dir(&path)?;
+    Ok(path)
+}
+
+fn probe_in(place: &std::path::Path) -> io::Result<Word> {
+    let etc = super::etc::prepare(place)?;
+    let spec = Spec {
+        // It is not there, so the last thing to fail is exec: then every barrier stands.
+        command: vec!["/nothing".to_owned()],
+        env: Vec::new(),
+        code: etc.clone(),
+        runner: None,
+        etc,
+        show: Vec::new(),
+        hide: Vec::new(),
+        channel: Channel::Stdin,
+        limits: JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20 },
+    };
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let file = rustix::fs::memfd_create(c"mote-jail-spec", rustix::fs::MemfdFlags::CLOEXEC)?;
+    serde_json::to_writer(fs::File::from(file.try_clone()?), &spec)?;
+    let null: OwnedFd = fs::File::open("/dev/null")?.into();
+    let mut child = Command::new("/proc/self/exe")
+        .arg0(super::NAME)
+        .env_clear()
+        .stdin(Stdio::from(theirs))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    message::send(ours.as_fd(), b"spec", &[file.as_fd(), null.as_fd()])?;
+    let verdict = loop {
+        let (bytes, _) = message::receive(ours.as_fd())?;
+        match serde_json::from_slice(&bytes) {
+            Ok(Word::Ready) => {}
+            Ok(Word::Failed { barrier, .. }) if barrier == super::Barrier::Program.name() => break Ok(Word::Ready),
+            Ok(word) => break Ok(word),
+            Err(_) => break Err(io::Error::other("the jail ended without a word")),
+        }
+    };
+    drop(ours);
+    child.wait()?;
+    verdict
+}

@@ -1,0 +1,176 @@
+//! The jail's file tree: a read-only root of our own making, with the host's programs shown in it.
+//!
+//! Every tree of the host is opened as a detached copy of its mount first, made read-only, and put
+//! into place only then: so nothing is hidden by what was mounted before it, and no path is
+//! writable for a moment. Needs Linux 5.12 (`mount_setattr`).
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree, unmount,
+};
+
+use super::spec::Spec;
+use super::syscalls::mount_setattr;
+
+const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+const DEVICE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
+
+/// What every program may count on, where the host has it.
+const PROGRAMS: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
+const LINKS: &[(&str, &str)] =
+    &[("/proc/self/fd", "dev/fd"), ("/proc/self/fd/0", "dev/stdin"), ("/proc/self/fd/1", "dev/stdout"), ("/proc/self/fd/2", "dev/stderr")];
+/// For POSIX shared memory; what it holds counts as memory, so it is small.
+const SHM_BYTES: u64 = 64 << 20;
+
+/// Replaces the root of this mount namespace. Afterwards no path leads to the host's.
+pub(super) fn enter(spec: &Spec) -> io::Result<()> {
+    // Nothing mounted from here on may travel back to the host.
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let trees = open_trees(spec)?;
+
+    let root = tmpfs("0755", 1 << 20, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
+    // It needs some place in the old tree until it becomes the root; every host has this one.
+    attach(&root, &root_of_host()?, "proc")?;
+    for tree in &trees {
+        tree.put(&root)?;
+    }
+    for path in &spec.hide {
+        if trees.iter().any(|tree| path.starts_with(&tree.from) && Path::new("/").join(&tree.to) == tree.from) {
+            attach(&tmpfs("0000", 4096, MountAttrFlags::MOUNT_ATTR_RDONLY)?, &root, path.strip_prefix("/").unwrap_or(path))?;
+        }
+    }
+    links(&root)?;
+    private(&root, spec)?;
+    mount_setattr(root.as_fd(), READ_ONLY, false)?;
+
+    rustix::process::fchdir(&root)?;
+    rustix::process::pivot_root(".", ".")?;
+    // The old root now lies on top of the new one, at the same place.
+    unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")?;
+    Ok(())
+}
+
+/// A tree of the host: where it is, where it goes (relative to the root), and its detached copy.
+struct Tree {
+    from: PathBuf,
+    to: PathBuf,
+    mount: OwnedFd,
+    is_file: bool,
+}
+
+impl Tree {
+    fn open(from: &Path, to: &Path, attributes: u64) -> io::Result<Tree> {
+        let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", from.display()));
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
+        let mount = open_tree(CWD, from, flags).map_err(|errno| told(errno.into()))?;
+        mount_setattr(mount.as_fd(), attributes, true).map_err(told)?;
+        let is_file = !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&mount)?.st_mode).is_dir();
+        Ok(Tree { from: from.to_owned(), to: to.to_owned(), mount, is_file })
+    }
+
+    fn put(&self, root: &OwnedFd) -> io::Result<()> {
+        if self.is_file {
+            directory(root, self.to.parent().unwrap_or(Path::new("")))?;
+            rustix::fs::openat(root, &self.to, OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::from_raw_mode(0o644))?;
+        } else {
+            directory(root, &self.to)?;
+        }
+        attach(&self.mount, root, &self.to)
+    }
+}
+
+fn open_trees(spec: &Spec) -> io::Result<Vec<Tree>> {
+    let mut trees = Vec::new();
+    for program in PROGRAMS.iter().map(Path::new) {
+        if program.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            trees.push(Tree::open(program, relative(program), READ_ONLY)?);
+        }
+    }
+    for path in &spec.show {
+        // What lies within a tree that is shown already is there; a second mount would only cost.
+        if !trees.iter().any(|tree: &Tree| path.starts_with(&tree.from)) {
+            trees.push(Tree::open(path, relative(path), READ_ONLY)?);
+        }
+    }
+    for device in DEVICES {
+        trees.push(Tree::open(&Path::new("/dev").join(device), &Path::new("dev").join(device), DEVICE)?);
+    }
+    trees.push(Tree::open(&spec.etc, Path::new("etc"), READ_ONLY)?);
+    trees.push(Tree::open(&spec.code, Path::new("code"), READ_ONLY)?);
+    if let Some(runner) = &spec.runner {
+        trees.push(Tree::open(runner, Path::new("runner"), READ_ONLY)?);
+    }
+    Ok(trees)
+}
+
+/// `/bin` and its kind are links on most hosts; the jail has the same ones.
+fn links(root: &OwnedFd) -> io::Result<()> {
+    for program in PROGRAMS {
+        if let Ok(target) = std::fs::read_link(program) {
+            rustix::fs::symlinkat(&target, root, relative(Path::new(program)))?;
+        }
+    }
+    LINKS.iter().try_for_each(|(target, link)| Ok(rustix::fs::symlinkat(*target, root, *link)?))
+}
+
+/// What belongs to this jail alone.
+fn private(root: &OwnedFd, spec: &Spec) -> io::Result<()> {
+    let safe = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    for directory in ["proc", "tmp", "dev/shm"] {
+        self::directory(root, Path::new(directory))?;
+    }
+    attach(&tmpfs("1777", spec.limits.tmp_bytes, safe)?, root, "tmp")?;
+    attach(&tmpfs("1777", SHM_BYTES.min(spec.limits.tmp_bytes), safe | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, root, "dev/shm")?;
+    let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&proc)?;
+    attach(&fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, safe | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, root, "proc")
+}
+
+fn tmpfs(mode: &str, size_bytes: u64, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+    let tmpfs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&tmpfs, "mode", mode)?;
+    fsconfig_set_string(&tmpfs, "size", size_bytes.max(4096).to_string())?;
+    // Inodes cost kernel memory that no size counts.
+    fsconfig_set_string(&tmpfs, "nr_inodes", (size_bytes / 4096).clamp(64, 65_536).to_string())?;
+    fsconfig_create(&tmpfs)?;
+    Ok(fsmount(&tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}
+
+fn attach(mount: &OwnedFd, root: &OwnedFd, to: impl AsRef<Path>) -> io::Result<()> {
+    let to = to.as_ref();
+    let told = |errno: Errno| io::Error::new(io::Error::from(errno).kind(), format!("mounting /{}: {errno}", to.display()));
+    move_mount(mount, "", root, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(told)
+}
+
+/// Makes a directory and those above it, below the new root.
+fn directory(root: &OwnedFd, path: &Path) -> io::Result<()> {
+    let mut so_far = PathBuf::new();
+    for part in path.components() {
+        let Component::Normal(part) = part else { return Err(io::Error::other(format!("{} is no plain path", path.display()))) };
+        so_far.push(part);
+        match rustix::fs::mkdirat(root, &so_far, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            // A read-only tree that was put there before and has it already.
+            Err(Errno::ROFS) if rustix::fs::statat(root, &so_far, AtFlags::empty()).is_ok() => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+fn root_of_host() -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn relative(path: &Path) -> &Path {
+    path.strip_prefix(OsStr::new("/")).unwrap_or(path)
+}

@@ -1,0 +1,88 @@
+//! Who the function's process is and what it may have: one unknown user without any right.
+//!
+//! Both ways lead to the same place. As root: drop to [`FUNCTION_ID`], then enter a user namespace
+//! that knows this one id. As an ordinary user: the same from within the first user namespace.
+//! Either way the mounts and the network belong to a namespace above, over which nothing in the
+//! jail has a say, and no further user namespace can be made to win back capabilities in.
+
+use std::fs;
+use std::io;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, UnshareFlags};
+
+use super::spec::{FUNCTION_ID, JailLimits};
+use super::syscalls;
+
+/// Whether this process can do all of it with root's own rights.
+pub(super) fn is_root() -> io::Result<bool> {
+    let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::NET_ADMIN;
+    let able = rustix::thread::capabilities(None)?.effective.contains(needed);
+    if rustix::process::geteuid().is_root() && !able {
+        // Functions would run as this root: whatever else holds them, that is one barrier less.
+        return Err(io::Error::other("mote runs as root without its capabilities; start it as an ordinary user, or with CAP_SYS_ADMIN"));
+    }
+    Ok(able && rustix::process::geteuid().is_root())
+}
+
+/// A user namespace in which this process's user is [`FUNCTION_ID`], and no other exists.
+pub(super) fn enter_user_namespace(more: UnshareFlags) -> io::Result<()> {
+    let (user, group) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    syscalls::unshare(UnshareFlags::NEWUSER | more)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{FUNCTION_ID} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{FUNCTION_ID} {group} 1"))
+}
+
+/// No user namespace below this one: it would come with every capability again.
+pub(super) fn forbid_user_namespaces() -> io::Result<()> {
+    fs::write("/proc/sys/user/max_user_namespaces", "0")
+}
+
+/// Needs the capabilities that it takes away, so it is the last thing before exec.
+pub(super) fn drop_everything() -> io::Result<()> {
+    let all = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    rustix::thread::set_capabilities_secure_bits(all)?;
+    syscalls::empty_bounding_set()?;
+    rustix::thread::clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// The same for the two processes that only wait, which stay in the namespaces they are in.
+pub(super) fn retire(as_root: bool) -> io::Result<()> {
+    syscalls::empty_bounding_set()?;
+    if as_root {
+        syscalls::become_user(FUNCTION_ID)?;
+    }
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// Set inside the last user namespace: processes are counted for each namespace, so jails that
+/// share a user of the host do not share this limit.
+pub(super) fn limit(limits: &JailLimits) -> io::Result<()> {
+    let set = |resource, wanted: u64| {
+        let most = rustix::process::getrlimit(resource).maximum.map_or(wanted, |most| wanted.min(most));
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
+    };
+    set(Resource::Nofile, u64::from(limits.open_files))?;
+    set(Resource::Nproc, u64::from(limits.processes))?;
+    set(Resource::Data, limits.data_bytes)?;
+    set(Resource::Fsize, limits.tmp_bytes)?;
+    set(Resource::Core, 0)?;
+    set(Resource::Memlock, 64 << 10)?;
+    set(Resource::Msgqueue, 0)?;
+    set(Resource::Sigpending, 4096)?;
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! The instances of one version: who gets a place, when another instance starts, which one ends.
+//!
+//! Callers without a place wait in arrival order. Starts are coalesced: as many as the waiting
+//! callers need, not one for each. The instance used last is used first, so that the others can
+//! grow idle and end. Admission and its bounds came before ([`mote_core::invoke::admit`]).
+
+mod starts;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mote_core::function::Function;
+use mote_core::{BoxFuture, Code, Error, Result};
+use tokio::sync::{Notify, oneshot};
+
+use crate::instance::{Ending, Instance, Started};
+use starts::Backoff;
+
+/// Starts an instance of a function.
+pub(crate) type Starter = Box<dyn Fn(Arc<Function>) -> BoxFuture<'static, Result<Started>> + Send + Sync>;
+
+/// See the module's text.
+pub(crate) struct Pool {
+    function: Arc<Function>,
+    starter: Arc<Starter>,
+    clock: Arc<dyn mote_core::clock::Clock>,
+    state: Mutex<State>,
+    /// An instance or a start is gone.
+    settled: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The one used last is last.
+    members: Vec<Member>,
+    waiting: VecDeque<oneshot::Sender<Result<Granted>>>,
+    starting: u32,
+    backoff: Backoff,
+    retired: bool,
+    stopping: bool,
+}
+
+struct Member {
+    instance: Arc<Instance>,
+    busy: u32,
+}
+
+impl State {
+    /// An instance that died on the way here was reported lost already.
+    fn join(&mut self, instance: Arc<Instance>) {
+        if instance.is_alive() {
+            self.members.push(Member { instance, busy: 0 });
+        }
+    }
+}
+
+/// A place in an instance; dropping it lets the next caller in.
+pub(crate) struct Place {
+    pool: Arc<Pool>,
+    pub(crate) instance: Arc<Instance>,
+}
+
+pub(crate) struct Granted {
+    pub(crate) place: Place,
+    /// How long the instance took to start, if it was started for callers like this one.
+    pub(crate) started: Option<Duration>,
+}
+
+impl Pool {
+    pub(crate) fn new(function: Arc<Function>, starter: Arc<Starter>, clock: Arc<dyn mote_core::clock::Clock>) -> Arc<Pool> {
+        Arc::new(Pool { function, starter, clock, state: Mutex::default(), settled: Notify::new() })
+    }
+
+    /// A place at once if there is one, otherwise in arrival order, `patience` at most.
+    pub(crate) async fn enter(self: &Arc<Self>, patience: Duration) -> Result<Granted> {
+        let granted = {
+            let mut state = self.state();
+            if state.stopping {
+                return Err(shutting_down());
+            }
+            if state.waiting.is_empty()
+                && let Some(place) = self.take_place(&mut state)
+            {
+                return Ok(Granted { place, started: None });
+            }
+            if state.members.is_empty()
+                && state.starting == 0
+                && let Some(error) = state.backoff.refusal(self.clock.monotonic())
+            {
+                return Err(error);
+            }
+            let (sender, granted) = oneshot::channel();
+            state.waiting.push_back(sender);
+            self.start_missing(&mut state);
+            granted
+        };
+        tokio::select! {
+            biased;
+            granted = granted => granted.unwrap_or_else(|_| Err(shutting_down())),
+            () = self.clock.sleep(patience) => Err(self.no_place()),
+        }
+    }
+
+    /// Takes a running instance in: the one that a deploy started.
+    pub(crate) fn adopt(self: &Arc<Self>, started: Started) {
+        let instance = started.run(Arc::downgrade(self));
+        self.state().join(instance);
+        self.serve_waiting(None);
+    }
+
+    /// Serves late calls still, but keeps nothing that is idle.
+    pub(crate) fn retire(&self) {
+        let mut state = self.state();
+        state.retired = true;
+        end_idle(&mut state, 0);
+    }
+
+    /// Whether an idle instance is to be kept: no more than the function's minimum are.
+    pub(crate) fn keeps(&self, instance: &Instance) -> bool {
+        let mut state = self.state();
+        let Some(at) = state.members.iter().position(|member| std::ptr::eq(&*member.instance, instance)) else { return false };
+        if state.members.get(at).is_some_and(|member| member.busy > 0) {
+            return true;
+        }
+        let keep = if state.retired || state.stopping { 0 } else { self.function.limits.instances_min as usize };
+        if state.members.len() <= keep {
+            return true;
+        }
+        state.members.remove(at);
+        false
+    }
+
+    /// The instance has ended, or is about to.
+    pub(crate) fn lost(self: &Arc<Self>, instance: &Arc<Instance>) {
+        {
+            let mut state = self.state();
+            state.members.retain(|member| !Arc::ptr_eq(&member.instance, instance));
+            self.start_missing(&mut state);
+        }
+        self.settled.notify_waiters();
+    }
+
+    /// Whether nothing is here and nothing is remembered.
+    pub(crate) fn is_empty(&self) -> bool {
+        let state = self.state();
+        state.members.is_empty() && state.waiting.is_empty() && state.starting == 0 && (state.retired || state.backoff.is_clear())
+    }
+
+    /// Lets what runs finish within `grace`, and ends the rest.
+    pub(crate) async fn stop(&self, grace: Duration) {
+        let waiting = {
+            let mut state = self.state();
+            state.stopping = true;
+            end_idle(&mut state, 0);
+            std::mem::take(&mut state.waiting)
+        };
+        for caller in waiting {
+            let _ = caller.send(Err(shutting_down()));
+        }
+        let finished = async {
+            loop {
+                let settled = self.settled.notified();
+                tokio::pin!(settled);
+                // Enabled before the look, so that no end between the two is missed.
+                settled.as_mut().enable();
+                if self.state().members.is_empty() {
+                    return;
+                }
+                settled.await;
+            }
+        };
+        tokio::select! { biased; () = finished => {}, () = self.clock.sleep(grace) => {} }
+        let left = std::mem::take(&mut self.state().members);
+        left.iter().for_each(|member| member.instance.end(Ending::Unneeded));
+    }
+
+    /// The most recently used instance with a free place.
+    fn take_place(self: &Arc<Self>, state: &mut State) -> Option<Place> {
+        let free = |member: &Member| member.busy < self.function.limits.concurrency.max(1) && member.instance.is_alive();
+        let at = state.members.iter().rposition(free)?;
+        let mut member = state.members.remove(at);
+        member.busy += 1;
+        let instance = member.instance.clone();
+        state.members.push(member);
+        Some(Place { pool: self.clone(), instance })
+    }
+
+    /// Hands free places to those who wait, outside the lock: a caller that has gone gives its place back at once.
+    fn serve_waiting(self: &Arc<Self>, started: Option<Duration>) {
+        loop {
+            let (caller, place) = {
+                let mut state = self.state();
+                state.waiting.retain(|caller| !caller.is_closed());
+                if state.waiting.is_empty() {
+                    return;
+                }
+                let Some(place) = self.take_place(&mut state) else { return };
+                let Some(caller) = state.waiting.pop_front() else { return };
+                (caller, place)
+            };
+            let _ = caller.send(Ok(Granted { place, started }));
+        }
+    }
+
+    fn release(self: &Arc<Self>, instance: &Arc<Instance>) {
+        {
+            let mut state = self.state();
+            if let Some(member) = state.members.iter_mut().find(|member| Arc::ptr_eq(&member.instance, instance)) {
+                member.busy = member.busy.saturating_sub(1);
+            }
+            if state.waiting.is_empty() {
+                if state.retired || state.stopping {
+                    end_idle(&mut state, 0);
+                    drop(state);
+                    self.settled.notify_waiters();
+                }
+                return;
+            }
+        }
+        self.serve_waiting(None);
+    }
+
+    fn no_place(&self) -> Error {
+        let detail = format!("no instance of {} became free before the call's deadline; it did not run", self.function.reference());
+        Error::new(Code::FunctionTimeout, detail)
+            .hint("Raise `instances_max` or `concurrency` in the manifest, or `timeout` if it starts slowly.")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.pool.release(&self.instance);
+    }
+}
+
+/// Ends idle instances, the least recently used first, until `keep` are left.
+fn end_idle(state: &mut State, keep: usize) {
+    let mut surplus = state.members.len().saturating_sub(keep);
+    state.members.retain(|member| {
+        if surplus == 0 || member.busy > 0 {
+            return true;
+        }
+        surplus -= 1;
+        member.instance.end(Ending::Unneeded);
+        false
+    });
+}
+
+fn shutting_down() -> Error {
+    Error::new(Code::ShuttingDown, "mote is stopping; the call did not run").retry_after(Duration::from_secs(1))
+}

@@ -1,0 +1,142 @@
+//! When a pool starts instances: as many as are missing, and not in a loop if they fail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mote_core::error::Report;
+use mote_core::{Code, Error, Result};
+
+use super::{Pool, State};
+use crate::instance::Started;
+
+/// Doubles from the first to the last while starts fail.
+const WAIT_MIN: Duration = Duration::from_millis(250);
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// After a failed start no other is tried for a while: a broken function must not burn a core.
+#[derive(Default)]
+pub(super) struct Backoff {
+    failures: u32,
+    /// Of the monotonic clock.
+    until: Duration,
+    last: Option<Told>,
+}
+
+impl Backoff {
+    fn failed(&mut self, now: Duration, error: &Error) {
+        let wait = WAIT_MIN.saturating_mul(1 << self.failures.min(16)).min(WAIT_MAX);
+        self.failures += 1;
+        self.until = now + wait;
+        self.last = Some(Told::new(error));
+    }
+
+    fn succeeded(&mut self) {
+        *self = Backoff::default();
+    }
+
+    pub(super) fn is_clear(&self) -> bool {
+        self.failures == 0
+    }
+
+    fn holds(&self, now: Duration) -> bool {
+        now < self.until
+    }
+
+    /// What a caller is told who comes while nothing may start.
+    pub(super) fn refusal(&self, now: Duration) -> Option<Error> {
+        let last = self.last.as_ref().filter(|_| self.holds(now))?;
+        Some(last.error().retry_after(self.until - now))
+    }
+}
+
+/// An error for several callers.
+struct Told {
+    code: Code,
+    detail: String,
+    hint: Option<String>,
+    report: Option<Report>,
+}
+
+impl Told {
+    fn new(error: &Error) -> Told {
+        Told {
+            code: error.code(),
+            detail: error.detail().to_owned(),
+            hint: error.hint_text().map(str::to_owned),
+            report: error.report().cloned(),
+        }
+    }
+
+    fn error(&self) -> Error {
+        let mut error = Error::new(self.code, self.detail.clone());
+        if let Some(hint) = &self.hint {
+            error = error.hint(hint.clone());
+        }
+        match &self.report {
+            Some(report) => error.with_report(report.clone()),
+            None => error,
+        }
+    }
+}
+
+impl Pool {
+    /// Starts what those who wait need beyond what starts already.
+    pub(super) fn start_missing(self: &Arc<Self>, state: &mut State) {
+        if state.stopping || state.backoff.holds(self.clock.monotonic()) {
+            return;
+        }
+        let limits = &self.function.limits;
+        let minimum = if state.retired { 0 } else { limits.instances_min };
+        let (live, waiting) = (state.members.len() as u32, state.waiting.len() as u32);
+        let wanted = waiting.div_ceil(limits.concurrency.max(1)).max(minimum.saturating_sub(live));
+        let room = limits.instances_max.max(1).saturating_sub(live + state.starting);
+        for _ in 0..wanted.saturating_sub(state.starting).min(room) {
+            state.starting += 1;
+            let pool = self.clone();
+            tokio::spawn(async move {
+                let outcome = (pool.starter)(pool.function.clone()).await;
+                pool.started(outcome);
+            });
+        }
+    }
+
+    fn started(self: &Arc<Self>, outcome: Result<Started>) {
+        match outcome {
+            Ok(started) => {
+                let took = started.took;
+                let instance = started.run(Arc::downgrade(self));
+                {
+                    let mut state = self.state();
+                    state.starting = state.starting.saturating_sub(1);
+                    state.backoff.succeeded();
+                    state.join(instance);
+                    if state.stopping {
+                        super::end_idle(&mut state, 0);
+                    }
+                }
+                self.serve_waiting(Some(took));
+            }
+            Err(error) => self.start_failed(&error),
+        }
+        self.settled.notify_waiters();
+    }
+
+    /// Those for whom it was hear why. Others may still get a place in an instance that lives.
+    fn start_failed(self: &Arc<Self>, error: &Error) {
+        let told = Told::new(error);
+        let mut unlucky = Vec::new();
+        {
+            let mut state = self.state();
+            state.starting = state.starting.saturating_sub(1);
+            state.backoff.failed(self.clock.monotonic(), error);
+            if state.members.is_empty() {
+                let share = if state.starting == 0 { state.waiting.len() } else { self.function.limits.concurrency.max(1) as usize };
+                let share = share.min(state.waiting.len());
+                unlucky.extend(state.waiting.drain(..share));
+            }
+        }
+        for caller in unlucky {
+            let _ = caller.send(Err(told.error()));
+        }
+    }
+}

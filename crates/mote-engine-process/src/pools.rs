@@ -1,0 +1,48 @@
+//! The pools of all versions that have an instance; a version that nobody calls costs nothing here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mote_core::clock::{Clock, Id};
+use mote_core::function::Function;
+
+use crate::pool::{Pool, Starter};
+
+pub(crate) struct Pools {
+    by_version: Mutex<HashMap<Id, Arc<Pool>>>,
+    starter: Arc<Starter>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Pools {
+    pub(crate) fn new(starter: Starter, clock: Arc<dyn Clock>) -> Pools {
+        Pools { by_version: Mutex::default(), starter: Arc::new(starter), clock }
+    }
+
+    pub(crate) fn of(&self, function: &Arc<Function>) -> Arc<Pool> {
+        let mut pools = self.lock();
+        if let Some(pool) = pools.get(&function.id) {
+            return pool.clone();
+        }
+        // A new version is the moment to forget old ones: it happens now and then, and to the caller who waits for a start anyway.
+        pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_empty());
+        pools.entry(function.id).or_insert_with(|| Pool::new(function.clone(), self.starter.clone(), self.clock.clone())).clone()
+    }
+
+    pub(crate) fn retire(&self, version: Id) {
+        let pool = self.lock().get(&version).cloned();
+        if let Some(pool) = pool {
+            pool.retire();
+        }
+    }
+
+    pub(crate) async fn stop(&self, grace: Duration) {
+        let pools: Vec<_> = self.lock().values().cloned().collect();
+        futures_util::future::join_all(pools.iter().map(|pool| pool.stop(grace))).await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Id, Arc<Pool>>> {
+        self.by_version.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,117 @@
+//! An engine in a directory of its own, and short words for deploying and calling.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mote_core::bundle::Bundle;
+use mote_core::clock::{Clock, Id, SystemClock};
+use mote_core::engine::{Answer, Connection, Engine, Gateway, Invocation, Output, Payload, Prepared, Progress};
+use mote_core::event::Event;
+use mote_core::function::{Digest, Function, HttpAccess, Limits, Name, Signature};
+use mote_core::{Body, BoxFuture, Result};
+use mote_engine_process::{ProcessEngine, Settings};
+use mote_testkit::MemoryStore;
+use tokio::io::AsyncWriteExt;
+
+pub(crate) struct House {
+    pub(crate) engine: Arc<ProcessEngine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) logs: Arc<MemoryStore>,
+    pub(crate) place: tempfile::TempDir,
+}
+
+impl House {
+    pub(crate) fn new() -> House {
+        House::with_clock(Arc::new(SystemClock::new()))
+    }
+
+    pub(crate) fn with_clock(clock: Arc<dyn Clock>) -> House {
+        let place = tempfile::tempdir().unwrap();
+        let logs = MemoryStore::new(clock.clone());
+        let settings = Settings {
+            artifacts: place.path().join("artifacts"),
+            cache: place.path().join("cache"),
+            executable: env!("CARGO_BIN_EXE_mote-jail-for-tests").into(),
+            hidden: vec![place.path().to_owned()],
+        };
+        let engine = ProcessEngine::new(settings, clock.clone(), logs.clone(), Arc::new(Greeter)).unwrap();
+        House { engine, clock, logs, place }
+    }
+
+    /// A function as the directory would make it, its limits changed by `change`.
+    pub(crate) fn function(&self, runtime: &str, entry: &str, change: impl FnOnce(&mut Function)) -> Function {
+        let mut function = Function {
+            id: self.clock.id(),
+            namespace: Name::default_namespace(),
+            name: Name::new("f").unwrap(),
+            version: 1,
+            runtime: runtime.parse().unwrap(),
+            dialect: "plain".into(),
+            entry: entry.into(),
+            artifact: Digest([0; 32]),
+            limits: Limits::default(),
+            env: BTreeMap::new(),
+            dev: true,
+            http: HttpAccess::default(),
+            bindings: Vec::new(),
+            signature: Signature::default(),
+            created: self.clock.now(),
+        };
+        change(&mut function);
+        function
+    }
+
+    pub(crate) async fn deploy(&self, function: Function, files: &[(&str, &str)]) -> Result<(Arc<Function>, Prepared)> {
+        let mut bundle = Bundle::default();
+        for (path, text) in files {
+            bundle.insert(path, text.as_bytes().to_vec(), text.starts_with("#!")).unwrap();
+        }
+        let prepared = self.engine.prepare(&function, &bundle, Progress::silent()).await?;
+        let function = Function { artifact: prepared.artifact, signature: prepared.signature.clone(), ..function };
+        Ok((Arc::new(function), prepared))
+    }
+
+    pub(crate) fn invocation(&self, function: &Arc<Function>) -> Invocation {
+        let id = self.clock.id();
+        let timeout = Duration::from_millis(function.limits.timeout_ms);
+        Invocation { id, function: function.clone(), event: event(id, &*self.clock), deadline: self.clock.now().plus(timeout), attempt: 1 }
+    }
+
+    pub(crate) async fn run(&self, function: &Arc<Function>, query: &str, body: impl Into<Body>) -> Result<Output> {
+        let call = self.invocation(function);
+        let head = serde_json::json!({
+            "id": call.id.to_string(), "deadline": call.deadline.0, "attempt": 1, "params": [], "query": query, "type": "application/json",
+            "env": { "MOTE_QUERY": query },
+        });
+        self.engine.run(&call, Payload { head: head.to_string().into(), body: body.into() }).await
+    }
+
+    /// The whole reply as text.
+    pub(crate) async fn call(&self, function: &Arc<Function>, query: &str, body: impl Into<Body>) -> Result<String> {
+        text(self.run(function, query, body).await?).await
+    }
+}
+
+pub(crate) async fn text(output: Output) -> Result<String> {
+    match output.answer {
+        Answer::Reply(payload) => Ok(String::from_utf8_lossy(&payload.body.collect(64 << 20).await?).into_owned()),
+        Answer::Failed(failure) => Ok(format!("failed: {} {} {}", failure.code, failure.report.kind, failure.report.message)),
+    }
+}
+
+fn event(id: Id, clock: &dyn Clock) -> Event {
+    Event::new(id, "test", "mote.test", clock.now(), "")
+}
+
+/// Says whose connection it is.
+struct Greeter;
+
+impl Gateway for Greeter {
+    fn serve(&self, from: Arc<Function>, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let _ = connection.write_all(format!("hello {}", from.name).as_bytes()).await;
+            let _ = connection.shutdown().await;
+        })
+    }
+}

@@ -1,0 +1,4 @@
+//! The engine against real processes in real jails.
+
+mod calls;
+mod house;
