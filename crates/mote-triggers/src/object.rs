@@ -174,3 +174,6 @@ impl Objects for ObjectTrigger {
         self.inner.uploads(bucket, prefix, after, limit)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,15 +149,17 @@ fn choose(accept: &[u8], whole: bool) -> Option<Coding> {
 }
 
 enum Encoder {
-    Gzip(GzEncoder<Vec<u8>>),
-    Brotli(brotli::CompressorWriter<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
+    Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
 }
 
 impl Encoder {
     fn new(coding: Coding) -> Encoder {
         match coding {
-            Coding::Gzip => Encoder::Gzip(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL))),
-            Coding::Brotli => Encoder::Brotli(brotli::CompressorWriter::new(Vec::new(), 4096, BROTLI_QUALITY, BROTLI_WINDOW_BITS)),
+            Coding::Gzip => Encoder::Gzip(Box::new(GzEncoder::new(Vec::new(), flate2::Compression::new(GZIP_LEVEL)))),
+            Coding::Brotli => {
+                Encoder::Brotli(Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, BROTLI_QUALITY, BROTLI_WINDOW_BITS)))
+            }
         }
     }
 

@@ -69,8 +69,10 @@ fn parameters(request: &HttpRequest) -> Result<Option<Bytes>> {
 
 /// A number, `true`, `false` or `null` if the text is exactly how JSON would write it.
 fn value_of(text: &str) -> Value {
+    // Written back and compared: `007` is no number, and a long one would lose its last digits.
+    let exact = |value: &Value| serde_json::to_string(value).is_ok_and(|written| written == text);
     match serde_json::from_str::<Value>(text) {
-        Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) if value.to_string() == text => value,
+        Ok(value @ (Value::Null | Value::Bool(_) | Value::Number(_))) if exact(&value) => value,
         _ => Value::String(text.to_owned()),
     }
 }
