@@ -52,6 +52,11 @@ impl ProcessEngine {
         Ok(Arc::new(ProcessEngine { workshop, pools, executables: Executables::new(host) }))
     }
 
+    /// Instances that live now, idle ones included; programs that run for one call are not counted.
+    pub fn instances(&self) -> usize {
+        self.pools.instances()
+    }
+
     async fn run_in_instance(&self, call: Job, mut input: Payload) -> Result<Output> {
         let clock = &self.workshop.host.clock;
         let arrived = clock.monotonic();

@@ -28,7 +28,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-pub use doctor::{Barrier as Check, doctor};
+pub use doctor::{Barrier as Check, doctor, doctor_of};
 pub use message::Exit;
 use message::Word;
 use spec::Spec;

@@ -7,6 +7,7 @@ mod artifact;
 mod engine;
 mod executable;
 mod host;
+pub mod install;
 mod instance;
 pub mod jail;
 mod lines;
@@ -20,4 +21,4 @@ pub mod wire;
 
 pub use engine::ProcessEngine;
 pub use host::Settings;
-pub use jail::{Check as Barrier, NAME as JAIL_NAME, doctor, jail_main};
+pub use jail::{Check as Barrier, NAME as JAIL_NAME, doctor, doctor_of, jail_main};

@@ -141,6 +141,10 @@ impl Pool {
         self.settled.notify_waiters();
     }
 
+    pub(crate) fn instances(&self) -> usize {
+        self.state().members.len()
+    }
+
     /// Whether nothing is here and nothing is remembered.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.state();

@@ -30,6 +30,10 @@ impl Pools {
         pools.entry(function.id).or_insert_with(|| Pool::new(function.clone(), self.starter.clone(), self.clock.clone())).clone()
     }
 
+    pub(crate) fn instances(&self) -> usize {
+        self.lock().values().map(|pool| pool.instances()).sum()
+    }
+
     pub(crate) fn retire(&self, version: Id) {
         let pool = self.lock().get(&version).cloned();
         if let Some(pool) = pool {

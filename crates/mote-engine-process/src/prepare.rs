@@ -1,8 +1,7 @@
 //! From a bundle to an artifact: files, transpiled source, installed dependencies, in one
 //! directory that is whole or not there.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
@@ -15,6 +14,7 @@ use crate::engine::{Workshop, blocking};
 use crate::host::Host;
 use crate::jail::program::interpreter_of;
 use crate::runtime::Interpreter;
+use crate::transpile;
 
 pub(crate) struct Built {
     pub(crate) digest: Digest,
@@ -55,7 +55,7 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
         .await?
     };
     let dependencies = match interpreter {
-        Some(interpreter) => finish(workshop, &building.path, interpreter, progress).await?,
+        Some(interpreter) => finish(&building.path, &interpreter, progress).await?,
         None => Duration::ZERO,
     };
     blocking(move || building.finish(&target)).await?;
@@ -63,7 +63,15 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
 }
 
 /// What the files need beyond being there.
-async fn finish(_workshop: &Workshop, _directory: &PathBuf, _interpreter: Arc<Interpreter>, _progress: &Progress) -> Result<Duration> {
+async fn finish(directory: &Path, interpreter: &Interpreter, progress: &Progress) -> Result<Duration> {
+    if interpreter.family == Family::Node {
+        let directory = directory.to_owned();
+        let translate = tokio::task::spawn_blocking(move || transpile::build(&directory)).await;
+        let files = translate.map_err(|error| Error::internal("the translation was lost").caused_by(error))??;
+        if files > 0 {
+            progress.tell(format!("translated {files} TypeScript files"));
+        }
+    }
     Ok(Duration::ZERO)
 }
 

@@ -35,13 +35,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(
-        host: &Arc<Host>,
-        call: &Job,
-        env: BTreeMap<String, String>,
-        body: Body,
-        counted: Counted,
-    ) -> Result<Process> {
+    pub(super) fn spawn(host: &Arc<Host>, call: &Job, env: BTreeMap<String, String>, body: Body, counted: Counted) -> Result<Process> {
         let function = &call.function;
         let piped = |error: io::Error| Error::internal("a pipe to a function's process can't be made").caused_by(error);
         let (stdin, ours) = io::pipe().map_err(piped)?;

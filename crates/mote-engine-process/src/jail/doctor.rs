@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -24,7 +25,12 @@ pub struct Barrier {
 
 /// Builds one jail with an empty program in it and reports on each barrier. Blocks for a few milliseconds.
 pub fn doctor() -> Vec<Barrier> {
-    let broken = match probe() {
+    doctor_of(Path::new("/proc/self/exe"))
+}
+
+/// The same with another binary that can become a jail.
+pub fn doctor_of(executable: &Path) -> Vec<Barrier> {
+    let broken = match probe(executable) {
         Ok(Word::Failed { barrier, error }) => Some((barrier, error)),
         Ok(_) => None,
         Err(error) => Some((super::Barrier::Start.name().to_owned(), error.to_string())),
@@ -58,20 +64,20 @@ fn hint(barrier: super::Barrier) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn probe() -> io::Result<Word> {
+fn probe(executable: &Path) -> io::Result<Word> {
     let place = tempdir()?;
-    let outcome = probe_in(&place);
+    let outcome = probe_in(executable, &place);
     fs::remove_dir_all(&place)?;
     outcome
 }
 
-fn tempdir() -> io::Result<std::path::PathBuf> {
+fn tempdir() -> io::Result<PathBuf> {
     let path = std::env::temp_dir().join(format!("mote-doctor-{}", std::process::id()));
     fs::create_dir(&path)?;
     Ok(path)
 }
 
-fn probe_in(place: &std::path::Path) -> io::Result<Word> {
+fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
     let etc = super::etc::prepare(place)?;
     let spec = Spec {
         // It is not there, so the last thing to fail is exec: then every barrier stands.
@@ -89,7 +95,7 @@ fn probe_in(place: &std::path::Path) -> io::Result<Word> {
     let file = rustix::fs::memfd_create(c"mote-jail-spec", rustix::fs::MemfdFlags::CLOEXEC)?;
     serde_json::to_writer(fs::File::from(file.try_clone()?), &spec)?;
     let null: OwnedFd = fs::File::open("/dev/null")?.into();
-    let mut child = Command::new("/proc/self/exe")
+    let mut child = Command::new(executable)
         .arg0(super::NAME)
         .env_clear()
         .stdin(Stdio::from(theirs))

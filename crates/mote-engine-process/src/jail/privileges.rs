@@ -14,15 +14,32 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, Unsh
 use super::spec::{FUNCTION_ID, JailLimits};
 use super::syscalls;
 
-/// Whether this process can do all of it with root's own rights.
+/// Whether this process can do all of it with root's own rights, and become [`FUNCTION_ID`].
+///
+/// Root of a user namespace that knows no other id (a rootless container) is an ordinary user.
 pub(super) fn is_root() -> io::Result<bool> {
-    let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::NET_ADMIN;
-    let able = rustix::thread::capabilities(None)?.effective.contains(needed);
-    if rustix::process::geteuid().is_root() && !able {
-        // Functions would run as this root: whatever else holds them, that is one barrier less.
-        return Err(io::Error::other("mote runs as root without its capabilities; start it as an ordinary user, or with CAP_SYS_ADMIN"));
+    if !rustix::process::geteuid().is_root() {
+        return Ok(false);
     }
-    Ok(able && rustix::process::geteuid().is_root())
+    let map = fs::read_to_string("/proc/self/uid_map")?;
+    if !knows(&map, FUNCTION_ID) {
+        return Ok(false);
+    }
+    let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::NET_ADMIN;
+    if rustix::thread::capabilities(None)?.effective.contains(needed) {
+        return Ok(true);
+    }
+    // Functions would run as this root: whatever else holds them, that is one barrier less.
+    Err(io::Error::other("mote runs as root without root's capabilities; start it as an ordinary user, or with CAP_SYS_ADMIN"))
+}
+
+/// Lines of `first id here, first id above, how many`.
+fn knows(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
+        let (first, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
+        (first..first + count).contains(&u64::from(id))
+    })
 }
 
 /// A user namespace in which this process's user is [`FUNCTION_ID`], and no other exists.

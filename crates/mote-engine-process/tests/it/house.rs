@@ -1,6 +1,7 @@
 //! An engine in a directory of its own, and short words for deploying and calling.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,11 @@ use mote_core::{Body, BoxFuture, Result};
 use mote_engine_process::{ProcessEngine, Settings};
 use mote_testkit::MemoryStore;
 use tokio::io::AsyncWriteExt;
+
+/// The binary that becomes a jail; a copy of it for a user who can't read the build's directory.
+pub(crate) fn jail() -> PathBuf {
+    std::env::var_os("MOTE_TEST_JAIL").map_or_else(|| env!("CARGO_BIN_EXE_mote-jail-for-tests").into(), PathBuf::from)
+}
 
 pub(crate) struct House {
     pub(crate) engine: Arc<ProcessEngine>,
@@ -32,7 +38,7 @@ impl House {
         let settings = Settings {
             artifacts: place.path().join("artifacts"),
             cache: place.path().join("cache"),
-            executable: env!("CARGO_BIN_EXE_mote-jail-for-tests").into(),
+            executable: jail(),
             hidden: vec![place.path().to_owned()],
         };
         let engine = ProcessEngine::new(settings, clock.clone(), logs.clone(), Arc::new(Greeter)).unwrap();

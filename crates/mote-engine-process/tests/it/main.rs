@@ -1,4 +1,8 @@
 //! The engine against real processes in real jails.
 
 mod calls;
+mod executables;
 mod house;
+mod instances;
+mod jail;
+mod pool;

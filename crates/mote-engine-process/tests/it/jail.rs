@@ -1,0 +1,147 @@
+//! What a process in a jail sees, has and can do: asked from inside, as root and as an ordinary user.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use mote_engine_process::{Barrier, doctor_of};
+use serde_json::Value;
+
+use crate::house::House;
+
+/// Python, as it can look at everything without a tool of the host.
+const PROBE: &str = include_str!("probe.py");
+
+async fn probe() -> Value {
+    let house = House::new();
+    std::fs::write(house.place.path().join("secret"), "secret").unwrap();
+    let file = format!("#!/usr/bin/env python3\nPLACE = {:?}\n{PROBE}", house.place.path().display().to_string());
+    let function = house.function("executable", "probe", |f| {
+        f.limits.tmp_bytes = 4 << 20;
+        f.limits.open_files = 77;
+        f.limits.processes = 20;
+        f.limits.memory_bytes = 200 << 20;
+    });
+    let (f, _) = house.deploy(function, &[("probe", &file)]).await.unwrap();
+    let text = house.call(&f, "", "").await.unwrap();
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn check(seen: &Value) {
+    let is = |name: &str, expect: Value| assert_eq!(seen[name], expect, "{name} of {seen:#}");
+    is("uid", 64100.into());
+    is("gid", 64100.into());
+    is("can become root", false.into());
+    is("capabilities", serde_json::json!(["0", "0", "0", "0", "0"]));
+    is("no new privileges", 1.into());
+    is("can make a user namespace", false.into());
+    is("can mount", false.into());
+    is("can unmount", serde_json::json!([]));
+    is("can write to", serde_json::json!(["/dev/shm", "/tmp"]));
+    is("sees of the host", serde_json::json!([]));
+    is("sees secret", false.into());
+    is("can trace init", false.into());
+    is("can open init's binary", false.into());
+    is("interfaces", serde_json::json!(["lo"]));
+    is("network", "unreachable".into());
+    is("gateway", "hello f".into());
+    is("hostname", "mote".into());
+    is("cwd", "/code".into());
+    is("open files", serde_json::json!([0, 1, 2]));
+    is("ignored signals", "0".into());
+    is("limits", serde_json::json!([77, 20, 200 << 20, 0]));
+    is("tmp ends", true.into());
+    is("umask", 0o022.into());
+    is("session leader", true.into());
+    is(
+        "environment",
+        serde_json::json!([
+            "AWS_ACCESS_KEY_ID",
+            "AWS_DEFAULT_REGION",
+            "AWS_ENDPOINT_URL",
+            "AWS_REGION",
+            "AWS_SECRET_ACCESS_KEY",
+            "HOME",
+            "LANG",
+            "MOTE_FUNCTION",
+            "MOTE_NAMESPACE",
+            "MOTE_QUERY",
+            "MOTE_VERSION",
+            "PATH",
+            "TMPDIR"
+        ]),
+    );
+    let pids = seen["pids"].as_array().unwrap().len();
+    assert_eq!(pids, 2, "init and the function itself: {seen:#}");
+    let root: Vec<&str> = seen["root"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for name in ["home", "root", "var", "opt", "srv", "boot", "sys", "run"] {
+        assert!(!root.contains(&name), "{name} in {root:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_has_nothing_but_its_own() {
+    check(&probe().await);
+}
+
+/// The same test again, by somebody without any right: a copy of this test and its jail, run as `nobody`.
+#[test]
+fn an_ordinary_user_gets_the_same_jail() {
+    if !rustix::process::geteuid().is_root() {
+        // Then the test above was this one.
+        return;
+    }
+    let place = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let copy = |from: &Path, name: &str| {
+        let to = place.path().join(name);
+        std::fs::copy(from, &to).unwrap();
+        to
+    };
+    let test = copy(&std::env::current_exe().unwrap(), "test");
+    let jail = copy(Path::new(env!("CARGO_BIN_EXE_mote-jail-for-tests")), "jail");
+    let work = place.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    std::os::unix::fs::chown(&work, Some(65534), Some(65534)).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"])
+        .arg(&test)
+        .args(["--exact", "jail::a_function_has_nothing_but_its_own", "executables::a_script_answers", "--test-threads=1"])
+        .env("MOTE_TEST_JAIL", &jail)
+        .env("TMPDIR", &work)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("2 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_doctor_finds_every_barrier() {
+    let barriers = doctor_of(crate::house::jail().as_ref());
+    assert!(barriers.iter().all(|barrier| barrier.enforced), "{barriers:#?}");
+    assert_eq!(barriers.len(), 6);
+}
+
+/// A host that can't give a user namespace: the doctor names it, and nothing runs.
+#[test]
+fn the_doctor_names_what_is_missing() {
+    let place = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().unwrap();
+    let jail = place.path().join("jail");
+    std::fs::copy(crate::house::jail(), &jail).unwrap();
+    // In a user namespace without a right to make more, even root is an ordinary user.
+    let mut child = Command::new("unshare")
+        .args(["--user", "--map-root-user", "sh", "-c", "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\""])
+        .arg(&jail)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().flush().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let barriers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(barriers[0]["name"], "user namespace");
+    assert_eq!(barriers[0]["enforced"], false, "{barriers:#?}");
+    assert!(barriers[0]["hint"].is_string(), "{barriers:#?}");
+    let _ = std::any::type_name::<Barrier>();
+}

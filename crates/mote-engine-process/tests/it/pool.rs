@@ -1,0 +1,137 @@
+//! Many calls and few instances: starts, order, idleness, retirement, the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mote_core::Code;
+use mote_core::engine::Engine;
+use mote_core::function::Function;
+use mote_testkit::FakeClock;
+
+use crate::house::House;
+
+const CODE: &str = r#"
+import os, threading
+count = 0
+
+def f(meet: int = 0, die: bool = False):
+    global count
+    count += 1
+    if die:
+        os._exit(1)
+    return count
+"#;
+
+async fn deploy(house: &House, change: impl FnOnce(&mut Function)) -> Arc<Function> {
+    house.deploy(house.function("python", "f.py:f", change), &[("f.py", CODE)]).await.unwrap().0
+}
+
+/// The same code as another version, which has no instance yet.
+fn cold(house: &House, f: &Arc<Function>) -> Arc<Function> {
+    Arc::new(Function { id: mote_core::clock::Clock::id(&*house.clock), ..(**f).clone() })
+}
+
+#[tokio::test]
+async fn a_burst_starts_as_many_instances_as_it_needs() {
+    let house = House::new();
+    let f = deploy(&house, |f| f.limits.concurrency = 4).await;
+    let f = cold(&house, &f);
+    let before = house.engine.instances();
+    let outputs = join_all((0..10).map(|_| house.run(&f, "", ""))).await;
+    assert!(outputs.iter().all(|output| output.as_ref().is_ok_and(|output| output.timing.cold || output.timing.start.is_zero())));
+    let started = house.engine.instances() - before;
+    assert!((1..=3).contains(&started), "{started} instances for 10 calls at 4 a time");
+}
+
+#[tokio::test]
+async fn who_waits_is_served_in_order() {
+    let house = House::new();
+    let f = deploy(&house, |f| f.limits.instances_max = 1).await;
+    let f = cold(&house, &f);
+    let answers = join_all((0..20).map(|_| house.call(&f, "", ""))).await;
+    let expect: Vec<String> = (1..=20).map(|number: u32| number.to_string()).collect();
+    assert_eq!(answers.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), expect);
+}
+
+#[tokio::test]
+async fn an_idle_instance_ends_and_the_minimum_stays() {
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |f| f.limits.idle_ms = 60_000).await;
+    let _kept = deploy(&house, |f| {
+        f.limits.idle_ms = 60_000;
+        f.limits.instances_min = 1;
+    })
+    .await;
+    house.call(&f, "", "").await.unwrap();
+    assert_eq!(house.engine.instances(), 2);
+    clock.advance(Duration::from_secs(61));
+    while house.engine.instances() > 1 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..3 {
+        clock.sleepers(1).await;
+        clock.advance(Duration::from_secs(61));
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(house.engine.instances(), 1, "the minimum was kept");
+    }
+    assert!(house.run(&f, "", "").await.unwrap().timing.cold);
+}
+
+#[tokio::test]
+async fn a_retired_version_serves_late_calls_and_keeps_nothing() {
+    let house = House::new();
+    let f = deploy(&house, |_| {}).await;
+    house.engine.retire(&f);
+    assert_eq!(house.engine.instances(), 0);
+    assert_eq!(house.call(&f, "", "").await.unwrap(), "1");
+    while house.engine.instances() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_broken_start_is_not_tried_at_once_again() {
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |_| {}).await;
+    let broken = Arc::new(Function { entry: "f.py:missing".into(), ..(*cold(&house, &f)).clone() });
+    let first = house.run(&broken, "", "").await.unwrap_err();
+    assert_eq!(first.code(), Code::FunctionStartFailed, "{first:?}");
+    assert!(first.wait().is_none());
+    let second = house.run(&broken, "", "").await.unwrap_err();
+    assert!(second.wait().is_some_and(|wait| !wait.is_zero()), "told at once, and when to come again: {second:?}");
+    clock.advance(Duration::from_secs(1));
+    assert!(house.run(&broken, "", "").await.unwrap_err().wait().is_none(), "tried anew");
+}
+
+#[tokio::test]
+async fn stopping_refuses_what_comes_and_ends_what_is_there() {
+    let house = House::new();
+    let f = deploy(&house, |_| {}).await;
+    house.engine.stop(Duration::from_secs(5)).await;
+    assert_eq!(house.engine.instances(), 0);
+    assert_eq!(house.run(&f, "", "").await.unwrap_err().code(), Code::ShuttingDown);
+}
+
+#[tokio::test]
+async fn a_killed_jail_leaves_no_process() {
+    let house = House::new();
+    let code = "import subprocess\n\ndef f():\n    subprocess.Popen(['sleep', '86399'], start_new_session=True)\n    return 'ok'\n";
+    let (f, _) = house.deploy(house.function("python", "f.py:f", |_| {}), &[("f.py", code)]).await.unwrap();
+    assert_eq!(house.call(&f, "", "").await.unwrap(), "ok");
+    assert_eq!(sleepers(), 1);
+    house.engine.retire(&f);
+    while sleepers() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Processes of this test on the host.
+fn sleepers() -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x0086399\x00")).count()
+}
