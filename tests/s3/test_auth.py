@@ -1,6 +1,7 @@
 """Who is let in."""
 
 import datetime
+import re
 
 from botocore import UNSIGNED
 from botocore.config import Config
@@ -51,44 +52,67 @@ def test_any_region_in_the_signature(world):
 
 
 def test_presigned_get(world):
-    name = world.bucket("a b/ü")
-    url = world.client.generate_presigned_url("get_object", Params={"Bucket": name, "Key": "a b/ü"}, ExpiresIn=60)
-    status, headers, body = http("GET", url)
-    assert (status, body) == (200, "a b/ü".encode()) and headers["ETag"]
+    name = world.bucket("a b/ü+")
+    for url in world.presigned("get_object", Bucket=name, Key="a b/ü+"):
+        status, headers, body = http("GET", url)
+        assert (status, body) == (200, "a b/ü+".encode()) and headers["ETag"], url
 
 
 def test_presigned_get_with_overrides_and_range(world):
     name = world.bucket("abcdef")
-    params = {"Bucket": name, "Key": "abcdef", "ResponseContentType": "text/x-test"}
-    url = world.client.generate_presigned_url("get_object", Params=params)
-    status, headers, body = http("GET", url, Range="bytes=1-2")
-    assert (status, body, headers["Content-Type"]) == (206, b"bc", "text/x-test")
+    for url in world.presigned("get_object", Bucket=name, Key="abcdef", ResponseContentType="text/x-test; a=b"):
+        status, headers, body = http("GET", url, Range="bytes=1-2")
+        assert (status, body, headers["Content-Type"]) == (206, b"bc", "text/x-test; a=b"), url
 
 
 def test_presigned_put(world):
     name = world.bucket()
-    url = world.client.generate_presigned_url(
-        "put_object", Params={"Bucket": name, "Key": "k", "ContentType": "text/plain", "Metadata": {"by": "url"}}
-    )
-    status, _, body = http("PUT", url, b"by a url", Content_Type="text/plain", x_amz_meta_by="url")
-    assert status == 200, body
-    got = world.client.get_object(Bucket=name, Key="k")
-    assert got["Body"].read() == b"by a url" and got["Metadata"] == {"by": "url"}
+    params = {"Bucket": name, "Key": "k", "ContentType": "text/plain", "Metadata": {"by": "url"}}
+    for url in world.presigned("put_object", **params):
+        status, _, body = http("PUT", url, b"by a url", Content_Type="text/plain", x_amz_meta_by="url")
+        assert status == 200, body
+        got = world.client.get_object(Bucket=name, Key="k")
+        assert got["Body"].read() == b"by a url" and got["Metadata"] == {"by": "url"}
+        world.client.delete_object(Bucket=name, Key="k")
 
 
 def test_presigned_url_is_for_one_method_and_key(world):
     name = world.bucket("k", "other")
-    url = world.client.generate_presigned_url("get_object", Params={"Bucket": name, "Key": "k"})
-    for method, where in (("PUT", url), ("DELETE", url), ("GET", url.replace("/k?", "/other?"))):
-        status, _, body = http(method, where)
-        assert status == 403 and b"SignatureDoesNotMatch" in body, (method, status, body)
+    for url in world.presigned("get_object", Bucket=name, Key="k"):
+        for method, where in (("PUT", url), ("DELETE", url), ("GET", url.replace("/k?", "/other?")), ("GET", url + "&acl")):
+            status, _, body = http(method, where)
+            assert status == 403 and b"SignatureDoesNotMatch" in body, (method, where, status, body)
 
 
 def test_presigned_put_takes_no_further_amz_headers(world):
     name = world.bucket("secret")
-    url = world.client.generate_presigned_url("put_object", Params={"Bucket": name, "Key": "k"})
-    status, _, body = http("PUT", url, b"", x_amz_copy_source=f"/{name}/secret")
-    assert status == 403 and b"AccessDenied" in body, (status, body)
+    for url in world.presigned("put_object", Bucket=name, Key="k"):
+        status, _, body = http("PUT", url, b"", x_amz_copy_source=f"/{name}/secret")
+        assert status == 403, (status, body)
+        status, _, body = http("PUT", f"{url}&x-amz-copy-source=/{name}/secret", b"")
+        assert status == 403, (status, body)
+    with refused("404"):
+        world.client.head_object(Bucket=name, Key="k")
+
+
+def test_presigned_old_kind_expires(world):
+    name = world.bucket("k")
+    url = next(world.presigned("get_object", Bucket=name, Key="k"))
+    past = re.sub("Expires=[0-9]+", "Expires=1700000000", url)
+    assert past != url
+    status, _, body = http("GET", past)
+    assert status == 403 and b"Request has expired" in body, (status, body)
+
+
+def test_presigned_part(world):
+    name = world.bucket()
+    upload = dict(Bucket=name, Key="k", UploadId=world.client.create_multipart_upload(Bucket=name, Key="k")["UploadId"])
+    for number, url in enumerate(world.presigned("upload_part", **upload, PartNumber=1), 1):
+        status, headers, body = http("PUT", url, str(number).encode())
+        assert status == 200 and headers["ETag"], body
+    parts = [{"PartNumber": 1, "ETag": headers["ETag"]}]
+    world.client.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    assert world.read(name, "k") == b"2"
 
 
 def test_presigned_url_expires(world):

@@ -186,10 +186,10 @@ mod tests {
             assert!(algorithm.accepts(expect));
         };
         check(Algorithm::Crc32, "y/Q5Jg==");
-        check(Algorithm::Crc32c, "4wZpgw==");
-        check(Algorithm::Crc64Nvme, "rosUhgp5mYg=");
-        check(Algorithm::Sha1, "98O8HYCOBHMqZUiDNjuaRACqVKI=");
-        check(Algorithm::Sha256, "FeK0FmMNvYFgdL+h5sHsDvcXJEVT4YvwmZ5xvPRCQyU=");
+        check(Algorithm::Crc32c, "4waSgw==");
+        check(Algorithm::Crc64Nvme, "rosUhgp5mIg=");
+        check(Algorithm::Sha1, "98O8HYCOBHMq32eZZczDTKeuNEE=");
+        check(Algorithm::Sha256, "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=");
     }
 
     #[test]

@@ -2,22 +2,23 @@
 //! nothing of signatures or framing is left in the request.
 //!
 //! `s3s` could verify signatures as well. It is not asked to: it reads the machine's clock, keeps
-//! a whole chunk of a signed body in memory, takes Signature Version 2 without a time limit and
-//! lets a bearer add unsigned `x-amz-` headers; and a jail's connection needs no signature at all.
+//! a whole chunk of a body in memory, lets a bearer add unsigned `x-amz-` headers, and takes
+//! Signature Version 2 without a time limit; and a jail's connection needs no signature at all.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::TryStreamExt;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HOST, RANGE, TRANSFER_ENCODING};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyDataStream, StreamBody};
 use mote_core::access::{Access, Credential};
 use mote_core::clock::Clock;
 use mote_core::store::Objects;
+use percent_encoding::percent_decode_str;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, s3_error};
 
@@ -26,6 +27,7 @@ use crate::host::LocalHosts;
 use crate::offered;
 use crate::ops::Store;
 use crate::payload::{self, Framing, Promises, Verdict};
+use crate::sigv2;
 use crate::sigv4::{Claim, Signer};
 
 /// See the module's text.
@@ -59,6 +61,10 @@ impl Gate {
         // Whatever the operation made of a broken body, the reason is known here.
         let outcome = verdict.take_broken().map_or(outcome, Err);
         let mut response = outcome.unwrap_or_else(|error| refusal(error, &id));
+        // s3s leaves the HEAD of a part at 200.
+        if response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-amz-request-id", id);
         }
@@ -77,6 +83,7 @@ impl Gate {
             None => self.identify(&parts)?,
         };
         self.access.caller(&who).map_err(crate::fault::wire)?;
+        plain_query(&mut parts)?;
         offered::check(&parts)?;
         let promises = Promises::read(&parts.headers, &framing, !completes_upload(&parts))?;
         plain(&mut parts, &framing, promises.length)?;
@@ -94,6 +101,9 @@ impl Gate {
     }
 
     fn identify(&self, parts: &Parts) -> Result<(Credential, Option<Signer>), S3Error> {
+        if let Some(key_id) = sigv2::verify(parts, &self.access, self.clock.now())? {
+            return Ok((Credential::AccessKey(key_id), None));
+        }
         let claim =
             Claim::read(parts)?.ok_or_else(|| s3_error!(AccessDenied, "The request is not signed, and this door needs a signature"))?;
         if claim.service != "s3" {
@@ -151,39 +161,53 @@ fn plain(parts: &mut Parts, framing: &Framing, length: Option<u64>) -> Result<()
     if headers.get(RANGE).is_some_and(|range| range.to_str().ok().and_then(|r| s3s::dto::Range::parse(r).ok()).is_none()) {
         headers.remove(RANGE);
     }
-    if !headers.contains_key(HOST)
-        && let Some(host) = parts.uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok())
-    {
-        headers.insert(HOST, host);
-    }
-    parts.uri = without_signature(&parts.uri)?;
     Ok(())
 }
 
-fn without_signature(uri: &Uri) -> Result<Uri, S3Error> {
-    let signs = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        ![
-            "X-Amz-Algorithm",
-            "X-Amz-Credential",
-            "X-Amz-Date",
-            "X-Amz-Expires",
-            "X-Amz-SignedHeaders",
-            "X-Amz-Signature",
-            "X-Amz-Security-Token",
-        ]
-        .contains(&name)
-    };
-    let query: Vec<&str> = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()).filter(signs).collect();
-    let text = if query.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), query.join("&")) };
-    text.parse().map_err(|error| s3_error!(error, InvalidURI, "The request's address can't be read"))
+/// The query without a signature, and what a presigned URL carries in the place of headers as
+/// headers. Checksums stay where they are: SDKs put the one of an empty body into such URLs.
+fn plain_query(parts: &mut Parts) -> Result<(), S3Error> {
+    const SIGNATURE: [&str; 10] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Signature",
+        "X-Amz-Security-Token",
+        "AWSAccessKeyId",
+        "Signature",
+        "Expires",
+    ];
+    let query = parts.uri.query().unwrap_or_default().to_owned();
+    let mut left = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let checksum = name.starts_with("x-amz-checksum-") || name.starts_with("x-amz-sdk-");
+        if (name.starts_with("x-amz-") && !checksum) || name == "content-type" || name == "content-md5" {
+            let value = percent_decode_str(value).decode_utf8().ok().and_then(|text| HeaderValue::from_str(&text).ok());
+            let header = HeaderName::try_from(name).ok().zip(value);
+            let (name, value) = header.ok_or_else(|| s3_error!(InvalidArgument, "The query parameter {name:?} is no header"))?;
+            parts.headers.entry(name).or_insert(value);
+        } else if !SIGNATURE.contains(&name) {
+            left.push(pair);
+        }
+    }
+    // HTTP/2 names the host in the address, which is written anew here.
+    if let Some(host) = parts.uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok()) {
+        parts.headers.entry(HOST).or_insert(host);
+    }
+    let path = parts.uri.path();
+    let text = if left.is_empty() { path.to_owned() } else { format!("{path}?{}", left.join("&")) };
+    parts.uri = text.parse().map_err(|error| s3_error!(error, InvalidURI, "The request's address can't be read"))?;
+    Ok(())
 }
 
 fn refusal(mut error: S3Error, id: &str) -> Response<s3s::Body> {
     error.set_request_id(id);
     error.to_http_response().unwrap_or_else(|_| {
         let mut response = Response::new(s3s::Body::empty());
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         response
     })
 }

@@ -17,6 +17,7 @@ mod meta;
 mod offered;
 mod ops;
 mod payload;
+mod sigv2;
 mod sigv4;
 
 use std::sync::Arc;

@@ -15,7 +15,7 @@ use mote_core::clock::Timestamp;
 use s3s::{S3Error, s3_error};
 use sha2::{Digest, Sha256};
 
-pub(crate) use canonical::hex;
+pub(crate) use canonical::{hex, query_pairs};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const SKEW_MAX_MS: u64 = 15 * 60 * 1000;
@@ -49,7 +49,7 @@ pub(crate) struct Signer {
 impl Claim {
     /// `None` if the request is not signed at all.
     pub(crate) fn read(parts: &Parts) -> Result<Option<Claim>, S3Error> {
-        let query = canonical::query_pairs(&parts.uri)?;
+        let query = query_pairs(&parts.uri)?;
         if query.iter().any(|(name, _)| name == "X-Amz-Signature" || name == "X-Amz-Algorithm") {
             return Claim::from_query(&query).map(Some);
         }
@@ -192,4 +192,132 @@ fn hmac(key: &[u8], data: &[u8]) -> Hmac<Sha256> {
     let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).unwrap_or_else(|_| <Hmac<Sha256> as KeyInit>::new(&Default::default()));
     mac.update(data);
     mac
+}
+
+/// The examples of the S3 API reference, which name each signature on the way.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+    use mote_core::access::KeyPair;
+
+    const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const MOMENT: &str = "20130524T000000Z";
+    const CREDENTIAL: &str = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request";
+
+    fn access() -> Access {
+        let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned();
+        Access::new("token".into(), vec![KeyPair { id: "AKIAIOSFODNN7EXAMPLE".into(), secret }])
+    }
+
+    fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn verify(parts: &Parts, hash: &str, moment: &str) -> Result<Signer, String> {
+        let claim = Claim::read(parts).map_err(|e| e.code().as_str().to_owned())?.ok_or("unsigned")?;
+        claim.verify(parts, hash, &access(), time::parse(moment).unwrap()).map_err(|e| e.code().as_str().to_owned())
+    }
+
+    fn get(signature: &str) -> Parts {
+        let authorization =
+            format!("{ALGORITHM} Credential={CREDENTIAL},SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,Signature={signature}");
+        let headers = [
+            ("host", "examplebucket.s3.amazonaws.com"),
+            ("range", "bytes=0-9"),
+            ("x-amz-content-sha256", EMPTY),
+            ("x-amz-date", MOMENT),
+            ("authorization", &authorization),
+        ];
+        request("GET", "/test.txt", &headers)
+    }
+
+    const GET: &str = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
+
+    #[test]
+    fn a_signed_get() {
+        assert!(verify(&get(GET), EMPTY, MOMENT).is_ok());
+        assert_eq!(verify(&get(&GET.replace('f', "0")), EMPTY, MOMENT).err().unwrap(), "SignatureDoesNotMatch");
+        let mut other = get(GET);
+        other.headers.insert("range", "bytes=0-10".parse().unwrap());
+        assert_eq!(verify(&other, EMPTY, MOMENT).err().unwrap(), "SignatureDoesNotMatch");
+        let mut more = get(GET);
+        more.headers.insert("x-amz-copy-source", "/secret/key".parse().unwrap());
+        assert_eq!(verify(&more, EMPTY, MOMENT).err().unwrap(), "AccessDenied");
+    }
+
+    #[test]
+    fn fifteen_minutes_either_way() {
+        let check = |moment, expect: Option<&str>| assert_eq!(verify(&get(GET), EMPTY, moment).err().as_deref(), expect, "{moment}");
+        check("20130524T001500Z", None);
+        check("20130524T001501Z", Some("RequestTimeTooSkewed"));
+        check("20130523T234500Z", None);
+        check("20130523T234459Z", Some("RequestTimeTooSkewed"));
+    }
+
+    #[test]
+    fn a_presigned_get() {
+        let uri = format!(
+            "/test.txt?X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential={}&X-Amz-Date={MOMENT}&X-Amz-Expires=86400\
+             &X-Amz-SignedHeaders=host&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404",
+            CREDENTIAL.replace('/', "%2F")
+        );
+        let parts = request("GET", &uri, &[("host", "examplebucket.s3.amazonaws.com")]);
+        let check = |moment, expect: Option<&str>| assert_eq!(verify(&parts, "UNSIGNED-PAYLOAD", moment).err().as_deref(), expect);
+        check("20130524T235959Z", None);
+        check("20130525T000000Z", Some("AccessDenied"));
+        check("20130523T000000Z", Some("AccessDenied"));
+    }
+
+    #[test]
+    fn signed_chunks_follow_each_other() {
+        let hash = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+        let signed =
+            "content-encoding;content-length;host;x-amz-content-sha256;x-amz-date;x-amz-decoded-content-length;x-amz-storage-class";
+        let signature = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
+        let authorization = format!("{ALGORITHM} Credential={CREDENTIAL},SignedHeaders={signed},Signature={signature}");
+        let headers = [
+            ("host", "s3.amazonaws.com"),
+            ("x-amz-date", MOMENT),
+            ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
+            ("authorization", &authorization),
+            ("x-amz-content-sha256", hash),
+            ("content-encoding", "aws-chunked"),
+            ("x-amz-decoded-content-length", "66560"),
+            ("content-length", "66824"),
+        ];
+        let mut signer = verify(&request("PUT", "/examplebucket/chunkObject.txt", &headers), hash, MOMENT).unwrap();
+        let chunks: [(usize, &str); 3] = [
+            (65536, "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648"),
+            (1024, "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497"),
+            (0, "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"),
+        ];
+        for (size, signature) in chunks {
+            let over = format!("{EMPTY}\n{}", hex(&Sha256::digest(vec![b'a'; size])));
+            assert!(!signer.clone().follows("PAYLOAD", &over, GET));
+            assert!(signer.follows("PAYLOAD", &over, signature));
+        }
+    }
+
+    #[test]
+    fn what_is_garbled_is_named() {
+        let check = |authorization: &str, expect: &str| {
+            let parts = request("GET", "/", &[("host", "h"), ("x-amz-date", MOMENT), ("authorization", authorization)]);
+            assert_eq!(verify(&parts, EMPTY, MOMENT).err().unwrap(), expect, "{authorization}");
+        };
+        check("Basic abc", "InvalidRequest");
+        check(ALGORITHM, "AuthorizationHeaderMalformed");
+        check(&format!("{ALGORITHM} Credential=a, SignedHeaders=host, Signature={GET}"), "AuthorizationHeaderMalformed");
+        check(&format!("{ALGORITHM} Credential={CREDENTIAL}, SignedHeaders=host, Signature=xyz"), "AuthorizationHeaderMalformed");
+        let other = CREDENTIAL.replace("AKIA", "BKIA");
+        let both = "host;x-amz-date";
+        check(&format!("{ALGORITHM} Credential={other}, SignedHeaders={both}, Signature={GET}"), "InvalidAccessKeyId");
+        let date = CREDENTIAL.replace("20130524", "20130525");
+        check(&format!("{ALGORITHM} Credential={date}, SignedHeaders={both}, Signature={GET}"), "SignatureDoesNotMatch");
+        check(&format!("{ALGORITHM} Credential={CREDENTIAL}, SignedHeaders=x-amz-date, Signature={GET}"), "AccessDenied");
+    }
 }

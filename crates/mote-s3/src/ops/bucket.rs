@@ -51,7 +51,7 @@ pub(super) async fn head(store: &Store, req: S3Request<HeadBucketInput>) -> Answ
 
 pub(super) async fn delete(store: &Store, req: S3Request<DeleteBucketInput>) -> Answer<DeleteBucketOutput> {
     store.objects.delete_bucket(&req.input.bucket).await.map_err(wire)?;
-    Ok(S3Response::with_status(DeleteBucketOutput {}, http::StatusCode::NO_CONTENT))
+    Ok(S3Response::new(DeleteBucketOutput {}))
 }
 
 pub(super) async fn location(store: &Store, req: S3Request<GetBucketLocationInput>) -> Answer<GetBucketLocationOutput> {

@@ -117,7 +117,7 @@ pub(super) async fn abort(store: &Store, req: S3Request<AbortMultipartUploadInpu
     let input = req.input;
     let upload = store.objects.upload(&input.bucket, &input.key, &input.upload_id).await.map_err(wire)?;
     store.objects.abort_upload(&upload).await.map_err(wire)?;
-    Ok(S3Response::with_status(AbortMultipartUploadOutput::default(), http::StatusCode::NO_CONTENT))
+    Ok(S3Response::new(AbortMultipartUploadOutput::default()))
 }
 
 pub(super) fn number(wish: i32) -> Result<u32, S3Error> {

@@ -75,8 +75,7 @@ pub(super) async fn head(store: &Store, req: S3Request<HeadObjectInput>) -> Answ
         metadata: said.user,
         ..Default::default()
     };
-    let status = if part.is_some() { http::StatusCode::PARTIAL_CONTENT } else { http::StatusCode::OK };
-    Ok(S3Response::with_status(output, status))
+    Ok(S3Response::new(output))
 }
 
 pub(super) async fn acl(store: &Store, req: S3Request<GetObjectAclInput>) -> Answer<GetObjectAclOutput> {

@@ -59,7 +59,7 @@ pub(super) async fn delete(store: &Store, req: S3Request<DeleteObjectInput>) -> 
             return Err(unmet(store, &req.input.bucket, &req.input.key, named, error).await);
         }
     }
-    Ok(S3Response::with_status(DeleteObjectOutput::default(), http::StatusCode::NO_CONTENT))
+    Ok(S3Response::new(DeleteObjectOutput::default()))
 }
 
 pub(super) async fn delete_many(store: &Store, req: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {

@@ -38,7 +38,7 @@ pub(super) fn paths(uri: &Uri) -> Vec<String> {
 }
 
 /// Names and values of the query, decoded.
-pub(super) fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, S3Error> {
+pub(crate) fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, S3Error> {
     let decode = |text: &str| {
         let text = percent_decode_str(text).decode_utf8();
         text.map(|t| t.into_owned()).map_err(|_| s3_error!(InvalidURI, "The query is not percent-encoded UTF-8"))

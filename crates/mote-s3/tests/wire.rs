@@ -1,0 +1,203 @@
+//! The door as bytes on a connection: what no client library would send, and what it hides.
+//!
+//! Operations as clients see them are the suite of `tests/s3`.
+
+#[path = "wire/client.rs"]
+mod client;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Door, header};
+use mote_core::clock::Clock;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const BODY: &[u8] = b"123456789";
+const CRC32: &str = "y/Q5Jg==";
+
+#[tokio::test]
+async fn a_signed_put_and_get() {
+    let door = Door::open().await;
+    let put = door.signed("PUT", "/photos/a%20b", &[], BODY).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    assert_eq!(header(&put, "etag"), "\"25f9e794323b453885f5181f1b624d0b\"");
+    let got = door.signed("GET", "/photos/a%20b", &[], b"").await;
+    assert_eq!((got.status, got.body.as_slice()), (200, BODY));
+}
+
+#[tokio::test]
+async fn time_is_the_clocks() {
+    let door = Door::open().await;
+    let head = door.sign("GET", "/photos", &[], b"");
+    assert_eq!(door.send(&head, b"").await.status, 200);
+    door.clock.advance(Duration::from_secs(15 * 60));
+    assert_eq!(door.send(&head, b"").await.status, 200);
+    door.clock.advance(Duration::from_secs(1));
+    let late = door.send(&head, b"").await;
+    assert_eq!(late.status, 403);
+    assert!(late.text().contains("RequestTimeTooSkewed"), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_chunked_body_with_a_trailer() {
+    let door = Door::open().await;
+    let put = |trailer: &'static str| {
+        let door = &door;
+        async move {
+            let body = format!("4\r\n1234\r\n5\r\n56789\r\n0\r\n{trailer}\r\n\r\n");
+            let length = body.len().to_string();
+            let headers = [
+                ("content-encoding", "aws-chunked"),
+                ("content-length", length.as_str()),
+                ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+                ("x-amz-decoded-content-length", "9"),
+                ("x-amz-trailer", "x-amz-checksum-crc32"),
+            ];
+            door.send(&door.sign("PUT", "/photos/k", &headers, b""), body.as_bytes()).await
+        }
+    };
+    for (trailer, word) in [("x-amz-checksum-crc32:AAAAAA==", "BadDigest"), ("x-amz-checksum-crc32c:4waSgw==", "IncompleteBody")] {
+        let refused = put(trailer).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains(word), "{refused:?}");
+        assert_eq!(door.signed("GET", "/photos/k", &[], b"").await.status, 404);
+    }
+    let put = put("x-amz-checksum-crc32:y/Q5Jg==").await;
+    assert_eq!((put.status, header(&put, "x-amz-checksum-crc32").as_str()), (200, CRC32));
+    let got = door.signed("GET", "/photos/k", &[("x-amz-checksum-mode", "ENABLED")], b"").await;
+    assert_eq!(got.body, BODY);
+    assert_eq!(header(&got, "x-amz-checksum-crc32"), CRC32);
+    assert_eq!(header(&got, "content-encoding"), "");
+}
+
+#[tokio::test]
+async fn signed_chunks_are_verified_one_by_one() {
+    let door = Door::open().await;
+    let (head, body) = door.sign_chunks("/photos/k", &[b"1234", b"56789", b""]);
+    let mut forged = body.clone();
+    let place = body.windows(4).position(|w| w == b"1234").unwrap();
+    forged[place] = b'X';
+    let refused = door.send(&head, &forged).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.text().contains("SignatureDoesNotMatch"), "{refused:?}");
+    assert_eq!(door.signed("GET", "/photos/k", &[], b"").await.status, 404);
+    assert_eq!(door.send(&head, &body).await.status, 200);
+    assert_eq!(door.signed("GET", "/photos/k", &[], b"").await.body, BODY);
+}
+
+#[tokio::test]
+async fn a_truncated_upload_stores_nothing() {
+    let door = Door::open().await;
+    let cut = [
+        door.sign("PUT", "/photos/k", &[("content-length", "1000"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b""),
+        door.sign(
+            "PUT",
+            "/photos/k",
+            &[
+                ("content-length", "1000"),
+                ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+                ("x-amz-decoded-content-length", "900"),
+            ],
+            b"",
+        ),
+    ];
+    for head in cut {
+        let mut connection = door.connect().await;
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.write_all(b"384\r\nonly so much").await.unwrap();
+        connection.shutdown().await.unwrap();
+        let mut reply = Vec::new();
+        // The server may answer or just close; either way it has ended with this request.
+        let _ = connection.read_to_end(&mut reply).await;
+        assert!(!reply.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&reply));
+        assert_eq!(door.signed("GET", "/photos/k", &[], b"").await.status, 404);
+    }
+    assert_eq!(door.staged(), 0, "nothing is left on disk");
+}
+
+#[tokio::test]
+async fn a_body_that_is_shorter_or_longer_than_it_says() {
+    let door = Door::open().await;
+    for decoded in ["8", "10"] {
+        let body = b"9\r\n123456789\r\n0\r\n\r\n";
+        let length = body.len().to_string();
+        let headers = [
+            ("content-length", length.as_str()),
+            ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+            ("x-amz-decoded-content-length", decoded),
+        ];
+        let refused = door.send(&door.sign("PUT", "/photos/k", &headers, b""), body).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains("IncompleteBody"), "{refused:?}");
+    }
+    assert_eq!(door.signed("GET", "/photos/k", &[], b"").await.status, 404);
+}
+
+#[tokio::test]
+async fn expect_100_continue_is_refused_before_the_body() {
+    let door = Door::open().await;
+    let head = format!("PUT /photos/k HTTP/1.1\r\nhost: {}\r\nexpect: 100-continue\r\ncontent-length: 1000000\r\n\r\n", door.address);
+    let reply = door.send(&head, b"").await;
+    assert_eq!(reply.status, 403);
+    assert!(reply.text().contains("AccessDenied"), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_jail_needs_no_signature_and_the_door_does() {
+    let door = Door::open().await;
+    let plain = "PUT /photos/k HTTP/1.1\r\nhost: h\r\ncontent-length: 9\r\nconnection: close\r\n\r\n";
+    assert_eq!(door.send(plain, BODY).await.status, 403);
+    assert_eq!(door.send_from_jail(plain, BODY).await.status, 200);
+    // A signature that means nothing here is let pass, and chunks of it are unpacked.
+    let (head, body) = door.sign_chunks("/photos/chunked", &[b"1234", b"56789", b""]);
+    let head = head.replace("Credential=mote", "Credential=whoever").replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1);
+    assert_eq!(door.send_from_jail(&head, &body).await.status, 200);
+    for key in ["k", "chunked"] {
+        let get = format!("GET /photos/{key} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer x\r\nconnection: close\r\n\r\n");
+        assert_eq!(door.send_from_jail(&get, b"").await.body, BODY);
+    }
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_finished_when_the_server_stops() {
+    let mut door = Door::open().await;
+    let head = door.sign("PUT", "/photos/k", &[("content-length", "9"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b"");
+    let mut connection = door.connect().await;
+    connection.write_all(head.replacen("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n", 1).as_bytes()).await.unwrap();
+    let mut go = [0; 25];
+    connection.read_exact(&mut go).await.unwrap();
+    assert_eq!(&go, b"HTTP/1.1 100 Continue\r\n\r\n", "the body is being read");
+    door.stop();
+    door.refuses().await;
+    connection.write_all(BODY).await.unwrap();
+    let mut reply = String::new();
+    connection.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+    door.ended().await;
+}
+
+#[tokio::test]
+async fn a_bucket_in_the_host_name() {
+    let door = Door::open().await;
+    door.signed("PUT", "/photos/k", &[], BODY).await;
+    let host = format!("photos.localhost:{}", door.address.port());
+    let head = door.sign("GET", "/k", &[("host", host.as_str())], b"");
+    assert_eq!(door.send(&head, b"").await.body, BODY);
+}
+
+#[tokio::test]
+async fn too_many_headers_are_refused() {
+    let door = Door::open().await;
+    let many: String = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let reply = door.send(&format!("GET / HTTP/1.1\r\nhost: h\r\n{many}\r\n"), b"").await;
+    assert_eq!(reply.status, 431);
+}
+
+#[tokio::test]
+async fn requests_have_ids_of_the_clock() {
+    let door = Door::open().await;
+    let reply = door.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n", b"").await;
+    let next = Arc::clone(&door.clock).id().to_string();
+    assert_eq!(header(&reply, "x-amz-request-id").len(), next.len());
+    assert!(header(&reply, "x-amz-request-id") < next);
+}
