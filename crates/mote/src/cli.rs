@@ -1,0 +1,193 @@
+//! The command line: what can be said, one file per command, and how a failure is told.
+//!
+//! A command talks to a server through [`crate::client`] and to a person through
+//! [`crate::output`]; it knows nothing of stores and engines. `serve` and `dev` start a server
+//! through [`crate::serve`].
+
+mod bucket;
+mod completion;
+mod deploy;
+mod dev;
+mod doctor;
+mod event;
+mod invoke;
+mod list;
+mod logs;
+mod new;
+mod remove;
+mod rollback;
+mod serve;
+mod show;
+mod status;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::client::Address;
+use crate::failure::{Exit, Failure};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the request was refused, or the function failed
+  2  the command line was not understood
+  3  no server answered
+  4  the platform failed
+
+Environment:
+  MOTE_URL, MOTE_TOKEN  the server's control address and token
+  MOTE_DATA             the data directory, instead of `--data`
+  MOTE_LOG              what the server logs (`info`, `mote_core=debug`, …)
+  NO_COLOR              no colours";
+
+/// Hand it the business logic, and it is a service.
+#[derive(Debug, Parser)]
+#[command(name = "mote", version, after_help = EXIT_CODES, arg_required_else_help = true, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a server
+    Serve(serve::Serve),
+    /// Serve a folder's functions, and deploy each again when it is saved
+    Dev(dev::Dev),
+    /// Make a folder with a function to start from
+    New(new::New),
+    /// Make a function of a file or a folder, live at once
+    Deploy(deploy::Deploy),
+    /// Call a function
+    Invoke(invoke::Invoke),
+    /// Read what functions and the platform said
+    Logs(logs::Logs),
+    /// List the functions
+    List(list::List),
+    /// Show one function: limits, parameters, versions
+    Show(show::Show),
+    /// Take a function away, with all its versions
+    Remove(remove::Remove),
+    /// Make an earlier version live again
+    Rollback(rollback::Rollback),
+    /// Buckets and their objects
+    Bucket(bucket::Bucket),
+    /// Sample events to call a function with
+    Event(event::Event),
+    /// Tell what this machine can run, and how well fenced
+    Doctor(doctor::Doctor),
+    /// Ask a server how it is
+    Status(status::Status),
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+}
+
+/// Flags of every command that asks a server.
+#[derive(Debug, Args)]
+struct Common {
+    #[command(flatten)]
+    server: Address,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+struct Output {
+    /// Print JSON for programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Namespace {
+    /// The namespace of the function
+    #[arg(long, value_name = "NS", default_value = "default")]
+    namespace: String,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> Exit {
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command,
+        Err(error) => {
+            // Help and version come this way too, and are no failures.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return error.print().map_or(Exit::Platform, |()| exit);
+        }
+    };
+    let json = command.json();
+    dispatch(command).unwrap_or_else(|failure| failure.tell(json))
+}
+
+fn dispatch(command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Serve(it) => it.run(),
+        Command::Dev(it) => it.run(),
+        Command::New(it) => it.run(),
+        Command::Completion(it) => it.run(CommandLine::command()),
+        Command::Deploy(it) => ask(it.run()),
+        Command::Invoke(it) => ask(it.run()),
+        Command::Logs(it) => ask(it.run()),
+        Command::List(it) => ask(it.run()),
+        Command::Show(it) => ask(it.run()),
+        Command::Remove(it) => ask(it.run()),
+        Command::Rollback(it) => ask(it.run()),
+        Command::Bucket(it) => ask(it.run()),
+        Command::Event(it) => it.run(),
+        Command::Doctor(it) => ask(it.run()),
+        Command::Status(it) => ask(it.run()),
+    }
+}
+
+/// A command that only asks needs no pool of threads.
+fn ask(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::platform(format!("no runtime could be made: {error}")))?.block_on(command)
+}
+
+impl Command {
+    /// Whether a failure is told in JSON as well.
+    fn json(&self) -> bool {
+        match self {
+            Command::Serve(it) => it.output.json,
+            Command::Dev(_) | Command::Completion(_) => false,
+            Command::New(it) => it.output.json,
+            Command::Deploy(it) => it.common.output.json,
+            Command::Invoke(it) => it.output.json,
+            Command::Logs(it) => it.common.output.json,
+            Command::List(it) => it.common.output.json,
+            Command::Show(it) => it.common.output.json,
+            Command::Remove(it) => it.common.output.json,
+            Command::Rollback(it) => it.common.output.json,
+            Command::Bucket(it) => it.json(),
+            Command::Event(it) => it.json(),
+            Command::Doctor(it) => it.common.output.json,
+            Command::Status(it) => it.common.output.json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in CommandLine::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("mote "), "`mote {}` has no example in its help", command.get_name());
+        }
+    }
+
+    #[test]
+    fn a_command_has_one_positional_at_most() {
+        let commands = CommandLine::command();
+        for command in commands.get_subcommands().flat_map(|command| command.get_subcommands().chain([command])) {
+            assert!(command.get_positionals().count() <= 1, "`{}` has more", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `mote deploy PATH`: pack, send, show the steps, and say where it answers.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cli::{Common, Namespace};
+use crate::client::{Client, lines};
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::pack::{self, Packed};
+
+const EXAMPLES: &str = "\
+Examples:
+  mote deploy formula.py
+  mote deploy ./orders --name orders-v2
+  mote deploy ./resize --namespace shop --json | jq -r .url
+
+With --json: {\"name\",\"version\",\"url\",…}; of a folder with several functions {\"functions\":[…]}.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Deploy {
+    /// A file, or a folder
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// The function's name, instead of the manifest's or the path's
+    #[arg(long)]
+    name: Option<String>,
+    /// Show the function's own errors to its callers
+    #[arg(long)]
+    dev: bool,
+    #[command(flatten)]
+    namespace: Namespace,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+impl Deploy {
+    pub(super) async fn run(self) -> Result<Exit, Failure> {
+        let client = self.common.server.connect()?;
+        let waiting = output::Waiting::start("packing");
+        let wish = Wish { namespace: &self.namespace.namespace, name: self.name.as_deref(), dev: self.dev };
+        let packed = pack::pack(&self.path)?;
+        let deployed = send(&client, packed, &wish, |line| waiting.say(line)).await?;
+        drop(waiting);
+        if self.common.output.json {
+            match deployed.as_slice() {
+                [one] => output::json(one),
+                several => output::json(&json!({ "functions": several })),
+            }
+        } else {
+            deployed.iter().for_each(show);
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// What is wished for beside the files.
+pub(super) struct Wish<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) name: Option<&'a str>,
+    pub(super) dev: bool,
+}
+
+/// Deploys what is packed; `say` gets each line of progress.
+pub(super) async fn send(client: &Client, packed: Packed, wish: &Wish<'_>, mut say: impl FnMut(&str)) -> Result<Vec<Value>, Failure> {
+    let mut query = vec![("namespace", wish.namespace)];
+    query.extend(wish.name.map(|name| ("name", name)));
+    query.extend(packed.name.as_deref().map(|name| ("default_name", name)));
+    query.extend(wish.dev.then_some(("dev", "1")));
+    let request = client.request(Method::POST, &["deploy"]).query(&query);
+    let reply = client.send(request.header("content-type", "application/gzip").body(packed.archive)).await?;
+    let mut done = None;
+    lines(reply, |line| {
+        if let Some(text) = line.get("progress").and_then(Value::as_str) {
+            say(text);
+        } else if let Some(failure) = Failure::from_wire(&line) {
+            return Err(failure);
+        } else if let Some(deployed) = line.get("done").and_then(Value::as_array) {
+            done = Some(deployed.clone());
+        }
+        Ok(true)
+    })
+    .await?;
+    let mut deployed = done.ok_or_else(|| {
+        Failure::platform("the server stopped answering in the middle of the deploy").hint("`mote list` tells whether the version is live.")
+    })?;
+    deployed.iter_mut().for_each(|one| complete(client, one));
+    Ok(deployed)
+}
+
+/// Adds `url`, where the server could not know its own address.
+fn complete(client: &Client, deployed: &mut Value) {
+    if deployed.get("url").is_none_or(Value::is_null) {
+        let path = deployed.get("path").and_then(Value::as_str);
+        deployed["url"] = path.map_or(Value::Null, |path| client.public_url(path).unwrap_or_else(|| path.to_owned()).into());
+    }
+}
+
+fn show(deployed: &Value) {
+    let text = |key: &str| deployed.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let time = |key: &str| Duration::from_millis(deployed.get(key).and_then(Value::as_u64).unwrap_or_default());
+    let barriers: Vec<_> = deployed.get("isolation").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let dependencies = time("dependencies_ms");
+    let version = deployed.get("version").and_then(Value::as_u64).unwrap_or_default();
+    output::line_out(&output::bold(&format!("{} is live", text("name"))));
+    output::pairs(&[
+        ("  url", if text("url").is_empty() { "none; call it by name".to_owned() } else { text("url") }),
+        ("  version", version.to_string()),
+        ("  runtime", text("runtime")),
+        ("  isolation", barriers.join(", ")),
+        ("  dependencies", if dependencies.is_zero() { "nothing to install".to_owned() } else { output::duration(dependencies) }),
+        ("  total", output::duration(time("total_ms"))),
+    ]);
+}

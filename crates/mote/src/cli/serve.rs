@@ -1,0 +1,118 @@
+//! `mote serve`: a server in the foreground, until a signal ends it.
+//!
+//! What is in the server stands in [`crate::serve`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::Output;
+use crate::config::{Addresses, default_data_dir};
+use crate::failure::{Exit, Failure};
+use crate::output;
+use crate::serve::{Busy, Config, Server};
+
+const EXAMPLES: &str = "\
+Examples:
+  mote serve
+  mote serve --data ./data --public 127.0.0.1:0 --control 127.0.0.1:0 --aws 127.0.0.1:0 --json
+  mote serve --public 0.0.0.0:80
+
+Nothing listens beyond this machine unless an address asks for it. With --json the first line on
+standard output, once every door answers, is
+{\"ready\":true,\"public\":\"http://…\",\"control\":\"http://…\",\"aws\":\"http://…\",\"mqtt\":null,\"token\":\"…\"}.
+SIGTERM or Ctrl-C: no new calls, 30 s for those that run; a second one ends at once.";
+
+/// What runs may go on for so long after the first signal.
+pub(super) const GRACE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Serve {
+    /// Where functions, objects and logs are kept [default: MOTE_DATA, then ~/.local/share/mote]
+    #[arg(long = "data", visible_alias = "data-dir", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    addresses: Addresses,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<Exit, Failure> {
+        let data_dir = self.data_dir.unwrap_or_else(default_data_dir);
+        let config = Config { data_dir, addresses: self.addresses, busy: Busy::Refuse };
+        listen_to_tracing("info");
+        block_on(async {
+            let mut signals = Signals::new()?;
+            let server = Server::start(config).await?;
+            announce(&server, self.output.json);
+            signals.next().await;
+            tracing::info!("draining: calls that run have {} s", GRACE.as_secs());
+            tokio::select! {
+                () = server.stop(GRACE) => Ok(Exit::Done),
+                () = signals.next() => Ok(Exit::Refused),
+            }
+        })
+    }
+}
+
+fn announce(server: &Server, json: bool) {
+    let (doors, token) = (server.doors(), server.token());
+    if json {
+        output::json(&json!({
+            "ready": true, "public": doors.public, "control": doors.control, "aws": doors.aws, "mqtt": null, "token": token,
+        }));
+        return;
+    }
+    output::line_out(&output::bold("mote is ready"));
+    output::pairs(&[
+        ("  public", doors.public.clone()),
+        ("  control", doors.control.clone()),
+        ("  aws", doors.aws.clone()),
+        ("  data", server.data_dir().display().to_string()),
+    ]);
+}
+
+/// The runtime of a server. Few threads: what waits costs nothing, what computes is a function's
+/// own process.
+pub(super) fn block_on(server: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(cores.clamp(2, 4)).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::platform(format!("no runtime could be made: {error}")))?;
+    let ended = runtime.block_on(server);
+    // What still blocks after the grace must not keep the process alive.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Sends the server's own log to standard error; `MOTE_LOG` says how much of it.
+pub(super) fn listen_to_tracing(usual: &str) {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MOTE_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    // A second listener is refused; the first one is as good.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(coloured).with_target(false).try_init();
+}
+
+/// SIGTERM and SIGINT, as they come.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn new() -> Result<Signals, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::platform(format!("signals can't be heard: {error}")));
+        Ok(Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    pub(super) async fn next(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}

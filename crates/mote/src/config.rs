@@ -1,0 +1,120 @@
+//! Where things are: the data directory, and the addresses that a server opens.
+//!
+//! Flags come before the environment, which comes before the defaults. There is no file to
+//! configure: what a function needs stands in its manifest.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::failure::Failure;
+
+/// The data directory of this machine's server, when nothing else is said.
+pub(crate) fn default_data_dir() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let base = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+    set("MOTE_DATA").unwrap_or_else(|| base.unwrap_or_else(|| PathBuf::from(".")).join("mote"))
+}
+
+/// The doors' addresses. Port 0 takes a free one.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Addresses {
+    /// Where function URLs and routes answer [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) public: Option<String>,
+    /// Where the command line and the API answer [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) control: Option<String>,
+    /// Where S3 clients are answered [default: 127.0.0.1:4566]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) aws: Option<String>,
+    /// Where devices connect; this version has no such door
+    #[arg(long, value_name = "ADDR", hide = true)]
+    pub(crate) mqtt: Option<String>,
+}
+
+impl Addresses {
+    /// What was asked for, or `None` for the default.
+    pub(crate) fn asked(&self, door: Door) -> Result<Option<SocketAddr>, Failure> {
+        let text = match door {
+            Door::Public => &self.public,
+            Door::Control => &self.control,
+            Door::Aws => &self.aws,
+        };
+        text.as_deref().map(|text| socket_address(door, text)).transpose()
+    }
+
+    /// Refuses what this version does not have.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match &self.mqtt {
+            None => Ok(()),
+            Some(address) => Err(Failure::usage(format!("--mqtt {address} asks for the MQTT door"))
+                .wanted("wanted: no --mqtt, since this version of mote has no MQTT door yet")
+                .hint("Let a bridge post the messages to a function's URL.")),
+        }
+    }
+}
+
+/// One door of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    Public,
+    Control,
+    Aws,
+}
+
+impl Door {
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Door::Public => "--public",
+            Door::Control => "--control",
+            Door::Aws => "--aws",
+        }
+    }
+
+    pub(crate) fn default(self) -> SocketAddr {
+        let port = match self {
+            Door::Public => 8080,
+            Door::Control => 8081,
+            Door::Aws => 4566,
+        };
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    /// Who may call what, once the door is open to more than this machine.
+    pub(crate) fn exposure(self) -> &'static str {
+        match self {
+            Door::Public => "anybody who reaches it may call every function that has a URL or a route",
+            Door::Control => {
+                "who reaches it and holds the token may deploy, call and remove everything; the token crosses the network unencrypted"
+            }
+            Door::Aws => "who reaches it and holds the access key may read and write every bucket",
+        }
+    }
+}
+
+/// `127.0.0.1:8080`, `[::1]:0`, `localhost:8080` or `:8080` (this machine alone).
+pub(crate) fn socket_address(door: Door, text: &str) -> Result<SocketAddr, Failure> {
+    let whole = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
+    whole.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(|| {
+        Failure::usage(format!("{} {text:?} is not an address", door.flag()))
+            .wanted("wanted: HOST:PORT, such as 127.0.0.1:8080")
+            .hint("Port 0 takes a free port.")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        let check = |text, expect: &str| assert_eq!(socket_address(Door::Public, text).unwrap().to_string(), expect);
+        check("127.0.0.1:0", "127.0.0.1:0");
+        check(":8080", "127.0.0.1:8080");
+        check("[::1]:99", "[::1]:99");
+        assert!(socket_address(Door::Public, "8080").is_err());
+        assert!(socket_address(Door::Public, "127.0.0.1:99999").is_err());
+    }
+}

@@ -1,0 +1,102 @@
+//! The server's own credentials: made at the first start, readable by its user alone.
+//!
+//! Who may do what with them is judged in `mote_core::access`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use mote_core::access::{Access, KeyPair};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+const FILE: &str = "credentials.json";
+
+/// See the module's text.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Credentials {
+    /// `Authorization: Bearer …` on the control door.
+    pub(crate) token: String,
+    /// The key pair that S3 clients sign with.
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+}
+
+impl Credentials {
+    /// Those of a data directory; without any, `None`.
+    pub(crate) fn read(data_dir: &Path) -> Result<Option<Credentials>, Failure> {
+        let path = data_dir.join(FILE);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => {
+                return Err(Failure::refused(format!("{} can't be read: {error}", path.display()))
+                    .hint("Run this as the server's user, or set MOTE_URL and MOTE_TOKEN."));
+            }
+        };
+        serde_json::from_slice(&text).map(Some).map_err(|error| {
+            Failure::refused(format!("{} is not what mote wrote: {error}", path.display()))
+                .hint("Delete it: the next start of the server makes new credentials.")
+        })
+    }
+
+    pub(crate) fn read_or_make(data_dir: &Path) -> Result<Credentials, Failure> {
+        if let Some(found) = Credentials::read(data_dir)? {
+            return Ok(found);
+        }
+        let made = Credentials {
+            token: format!("mote_{}", secret(32)?),
+            access_key_id: format!("MOTE{}", secret(16)?.to_ascii_uppercase()),
+            secret_access_key: secret(40)?,
+        };
+        write_private(data_dir, FILE, &made)?;
+        Ok(made)
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        let pair = KeyPair { id: self.access_key_id.clone(), secret: self.secret_access_key.clone() };
+        Access::new(self.token.clone(), vec![pair])
+    }
+}
+
+/// Letters and digits, five bits each.
+fn secret(length: usize) -> Result<String, Failure> {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = vec![0; length];
+    getrandom::fill(&mut bytes).map_err(|error| Failure::platform(format!("the system gives no random bytes: {error}")))?;
+    Ok(bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect())
+}
+
+/// A file for its owner alone; whole or not there, whatever happens meanwhile.
+pub(crate) fn write_private(dir: &Path, name: &str, value: &impl Serialize) -> Result<(), Failure> {
+    let (path, staged) = (dir.join(name), dir.join(format!("{name}.new")));
+    let write = || {
+        let mut file: File = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&staged, &path)
+    };
+    write().map_err(|error| Failure::platform(format!("{} can't be written: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn made_once_and_for_the_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = Credentials::read_or_make(dir.path()).unwrap();
+        let again = Credentials::read_or_make(dir.path()).unwrap();
+        assert_eq!(made.token, again.token);
+        assert_eq!(made.access_key_id.len(), 20);
+        assert_eq!(made.secret_access_key.len(), 40);
+        assert_eq!(fs::metadata(dir.path().join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_ne!(made.token, Credentials::read_or_make(tempfile::tempdir().unwrap().path()).unwrap().token);
+    }
+}

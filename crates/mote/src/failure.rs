@@ -1,0 +1,176 @@
+//! How a command fails: an exit code, and three lines for the person who reads them.
+//!
+//! What was found, what was wanted, what to do. With `--json` the same as one object on standard
+//! output, in the form that the server's errors have.
+
+use std::process::ExitCode;
+
+use mote_core::{Code, Error, Fault};
+use serde_json::{Value, json};
+
+use crate::output;
+
+/// The exit codes that `mote --help` documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    Refused = 1,
+    Usage = 2,
+    Unreachable = 3,
+    Platform = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    code: String,
+    found: String,
+    wanted: Option<String>,
+    hint: Option<String>,
+    /// The function's own trace, or an installer's words: printed as it is.
+    trace: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, found: impl Into<String>) -> Self {
+        let code = match exit {
+            Exit::Done | Exit::Refused => "refused",
+            Exit::Usage => "usage",
+            Exit::Unreachable => "unreachable",
+            Exit::Platform => Code::Internal.slug(),
+        };
+        Failure { exit, code: code.to_owned(), found: found.into(), wanted: None, hint: None, trace: None }
+    }
+
+    pub(crate) fn refused(found: impl Into<String>) -> Self {
+        Failure::new(Exit::Refused, found)
+    }
+
+    pub(crate) fn usage(found: impl Into<String>) -> Self {
+        Failure::new(Exit::Usage, found)
+    }
+
+    pub(crate) fn platform(found: impl Into<String>) -> Self {
+        Failure::new(Exit::Platform, found)
+    }
+
+    pub(crate) fn wanted(mut self, wanted: impl Into<String>) -> Self {
+        self.wanted = Some(wanted.into());
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Puts a better hint in the place of a general one.
+    pub(crate) fn set_hint(&mut self, hint: String) {
+        self.hint = Some(hint);
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Reads `{"error":{…}}`, the form of every error of the server.
+    pub(crate) fn from_wire(body: &Value) -> Option<Failure> {
+        let error = body.get("error")?;
+        let text = |key: &str| error.get(key).and_then(Value::as_str).map(str::to_owned);
+        let code = Code::from_slug(error.get("code")?.as_str()?)?;
+        let report = error.get("report");
+        let said = |key: &str| report.and_then(|report| report.get(key)).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let wanted = said("message").map(|message| format!("{}: {message}", said("type").unwrap_or("error")));
+        Some(Failure {
+            exit: exit_of(code),
+            code: code.slug().to_owned(),
+            found: text("message").unwrap_or_default(),
+            wanted,
+            hint: text("hint"),
+            trace: said("trace").map(str::to_owned),
+        })
+    }
+
+    /// Tells it, and gives the exit code back.
+    pub(crate) fn tell(self, json: bool) -> Exit {
+        if json {
+            output::json(&self.to_json());
+        } else {
+            self.print();
+        }
+        self.exit
+    }
+
+    pub(crate) fn print(&self) {
+        eprintln!("{} {}", output::red(&format!("error[{}]:", self.code)), self.found);
+        if let Some(wanted) = &self.wanted {
+            eprintln!("  {wanted}");
+        }
+        if let Some(trace) = &self.trace {
+            trace.trim_end().lines().for_each(|line| eprintln!("  | {line}"));
+        }
+        if let Some(hint) = &self.hint {
+            eprintln!("{} {hint}", output::bold("hint:"));
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let fault = match Code::from_slug(&self.code).map(Code::fault) {
+            Some(fault) => fault,
+            None if self.exit == Exit::Unreachable => Fault::Platform,
+            None => Fault::Caller,
+        };
+        let mut error = json!({ "code": self.code, "message": self.found, "fault": fault });
+        for (key, value) in [("detail", &self.wanted), ("hint", &self.hint), ("trace", &self.trace)] {
+            if let Some(value) = value {
+                error[key] = json!(value);
+            }
+        }
+        json!({ "error": error })
+    }
+}
+
+fn exit_of(code: Code) -> Exit {
+    match code.fault() {
+        Fault::Caller | Fault::Function => Exit::Refused,
+        Fault::Platform => Exit::Platform,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        let mut failure = Failure::new(exit_of(error.code()), error.detail());
+        failure.code = error.code().slug().to_owned();
+        failure.hint = error.hint_text().map(str::to_owned);
+        failure.wanted = std::error::Error::source(&error).map(|cause| format!("cause: {cause}"));
+        failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_error_keeps_its_words_and_its_fault() {
+        let check = |code: &str, exit| {
+            let body = json!({"error": {"code": code, "message": "m", "hint": "h", "report": {"type": "T", "message": "x", "trace": ""}}});
+            let failure = Failure::from_wire(&body).unwrap();
+            assert_eq!((failure.exit, failure.code()), (exit, code));
+            assert_eq!(failure.wanted.as_deref(), Some("T: x"));
+            assert_eq!(failure.trace, None);
+        };
+        check("function-not-found", Exit::Refused);
+        check("function-failed", Exit::Refused);
+        check("throttled", Exit::Platform);
+        assert!(Failure::from_wire(&json!({"error": "what a function may say of itself"})).is_none());
+        assert!(Failure::from_wire(&json!({"error": {"code": "its own"}})).is_none());
+    }
+}

@@ -1,0 +1,174 @@
+//! The server: the one list of all that is inside, and how it starts and stops.
+//!
+//! Every crate is named here and nowhere else; they meet in the core's seams. Start: addresses,
+//! store, directory, engine, doors. Stop: doors close, calls finish, instances end.
+
+mod listen;
+mod logs;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mote_core::clock::{Clock, SystemClock};
+use mote_core::directory::Directory;
+use mote_core::engine::Engine;
+use mote_core::invoke::deliver::Deliverer;
+use mote_core::invoke::retry::Policy;
+use mote_core::invoke::{Dialects, Engines, Invoker};
+use mote_core::platform::House;
+use mote_core::trigger::{Stop, Stopper, Trigger};
+use mote_dialects::plain::Plain;
+use mote_engine_process::{ProcessEngine, Settings};
+use mote_s3::S3Door;
+use mote_store::Embedded;
+use mote_triggers::http::HttpDoor;
+use mote_triggers::object::ObjectTrigger;
+use tokio::task::JoinSet;
+
+use crate::config::Addresses;
+use crate::credentials::Credentials;
+use crate::doors::{Announced, Doors};
+use crate::failure::Failure;
+
+pub(crate) use listen::Busy;
+use listen::Listeners;
+use logs::UntilStop;
+
+/// What a server is started with.
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) addresses: Addresses,
+    pub(crate) busy: Busy,
+}
+
+/// A server that answers on every door.
+pub(crate) struct Server {
+    data_dir: PathBuf,
+    doors: Doors,
+    token: String,
+    engines: Engines,
+    clock: Arc<dyn Clock>,
+    stopper: Stopper,
+    /// The doors and triggers, each until its last call has been answered.
+    running: JoinSet<()>,
+    announced: Announced,
+}
+
+/// What is inside, before it is opened to anybody.
+struct Inside {
+    house: Arc<House>,
+    s3: S3Door,
+    queue: Deliverer,
+    engines: Engines,
+}
+
+impl Server {
+    pub(crate) async fn start(config: Config) -> Result<Server, Failure> {
+        config.addresses.check()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let listeners = listen::all(&config.addresses, config.busy).await?;
+        let data_dir = config.data_dir;
+        let store = Embedded::open(&data_dir, clock.clone())?;
+        let credentials = Credentials::read_or_make(&data_dir)?;
+        let (stopper, stop) = Stopper::new();
+
+        let inside = assemble(&store, &credentials, &data_dir, clock.clone(), stop.clone()).await?;
+        let engines = inside.engines.clone();
+        let doors = listeners.doors();
+        let running = open(inside, listeners, &clock, &stop);
+        let announced = doors.announce(&data_dir)?;
+        Ok(Server { data_dir, doors, token: credentials.token, engines, clock, stopper, running, announced })
+    }
+
+    pub(crate) fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+
+    /// Takes no new call, lets what runs go on for `grace`, and ends every instance.
+    pub(crate) async fn stop(mut self, grace: Duration) {
+        let begun = self.clock.monotonic();
+        drop(self.announced);
+        self.stopper.stop();
+        let drained = async { while self.running.join_next().await.is_some() {} };
+        tokio::select! {
+            () = drained => {}
+            () = self.clock.sleep(grace) => tracing::warn!("calls that still run after {} s are cut off", grace.as_secs()),
+        }
+        let left = grace.saturating_sub(self.clock.monotonic() - begun);
+        for engine in self.engines.all() {
+            engine.stop(left).await;
+        }
+    }
+}
+
+/// Puts the parts together: this is the list.
+async fn assemble(
+    store: &Embedded,
+    credentials: &Credentials,
+    data_dir: &Path,
+    clock: Arc<dyn Clock>,
+    stop: Stop,
+) -> Result<Inside, Failure> {
+    let access = Arc::new(credentials.access());
+    let directory = Arc::new(Directory::default());
+    directory.load(&*store.catalog()).await?;
+    // Whoever changes an object, changes it through here, so that no change goes unnoticed.
+    let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), clock.clone()));
+    let s3 = mote_s3::service(objects.clone(), access.clone(), clock.clone());
+    let logs = Arc::new(UntilStop::new(store.logs(), stop));
+    // A function in its jail finds the buckets behind the same service, known by its connection.
+    let processes = ProcessEngine::new(settings(data_dir)?, clock.clone(), logs.clone(), Arc::new(s3.clone()))?;
+    let engines = Engines::new([processes as Arc<dyn Engine>]);
+    let invoker = Arc::new(Invoker {
+        directory,
+        catalog: store.catalog(),
+        queue: store.queue(),
+        logs,
+        clock: clock.clone(),
+        dialects: Dialects::new(vec![Arc::new(Plain::public())]),
+        engines: engines.clone(),
+    });
+    let queue = Deliverer::new(store.queue(), clock, Policy::default());
+    Ok(Inside { house: Arc::new(House::new(access, invoker, objects)), s3, queue, engines })
+}
+
+/// Where the process engine keeps what it makes.
+fn settings(data_dir: &Path) -> Result<Settings, Failure> {
+    let absolute =
+        data_dir.canonicalize().map_err(|error| Failure::platform(format!("{} can't be found again: {error}", data_dir.display())))?;
+    let executable = std::env::current_exe().map_err(|error| Failure::platform(format!("mote's own file can't be found: {error}")))?;
+    Ok(Settings { artifacts: absolute.join("artifacts"), cache: absolute.join("cache"), executable, hidden: vec![absolute] })
+}
+
+/// Opens every door, each on a task of its own.
+fn open(inside: Inside, listeners: Listeners, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
+    let mut running = JoinSet::new();
+    let Inside { house, s3, queue, .. } = inside;
+    let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone());
+    let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone());
+    let invoker = house.invoker.clone();
+    run(&mut running, "the public door", Arc::new(public).serve(listeners.public.socket, stop.clone()));
+    run(&mut running, "the control door", Arc::new(control).serve(listeners.control.socket, stop.clone()));
+    let (socket, stopped) = (listeners.aws.socket, stop.clone());
+    run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
+    let stopped = stop.clone();
+    run(&mut running, "the queue", async move { queue.serve(invoker, stopped).await });
+    running
+}
+
+fn run(running: &mut JoinSet<()>, what: &'static str, door: impl Future<Output = mote_core::Result<()>> + Send + 'static) {
+    running.spawn(async move {
+        if let Err(error) = door.await {
+            tracing::error!(?error, "{what} ended");
+        }
+    });
+}

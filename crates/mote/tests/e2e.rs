@@ -1,0 +1,14 @@
+//! The real binary, from outside: every test starts its own server and speaks to it as a user
+//! does. One test binary, so that it is linked once; a topic is a file beside `harness.rs`.
+
+#[path = "e2e/harness.rs"]
+mod harness;
+
+#[path = "e2e/cli.rs"]
+mod cli;
+#[path = "e2e/dev.rs"]
+mod dev;
+#[path = "e2e/input.rs"]
+mod input;
+#[path = "e2e/lifecycle.rs"]
+mod lifecycle;

@@ -1,0 +1,124 @@
+//! `mote dev`: what is saved is live, and no call is dropped meanwhile.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use crate::harness::{PATIENCE, folder, http, mote, save, until};
+
+/// A running `mote dev`, and each line that it prints.
+struct Dev {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Dev {
+    fn start(dir: &std::path::Path) -> Dev {
+        let mut child = mote()
+            .arg("dev")
+            .arg(dir)
+            .args(["--public", "127.0.0.1:0", "--control", "127.0.0.1:0", "--aws", "127.0.0.1:0"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("mote starts");
+        let (tell, lines) = channel();
+        let (out, err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        for stream in [Box::new(out) as Box<dyn std::io::Read + Send>, Box::new(err)] {
+            let tell = tell.clone();
+            std::thread::spawn(move || BufReader::new(stream).lines().map_while(Result::ok).for_each(|line| drop(tell.send(line))));
+        }
+        Dev { child, lines }
+    }
+
+    /// The next line that holds all of these words.
+    fn says(&self, words: &[&str]) -> String {
+        let mut seen = Vec::new();
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let Ok(line) = self.lines.recv_timeout(PATIENCE) else { break };
+            if words.iter().all(|word| line.contains(word)) {
+                return line;
+            }
+            seen.push(line);
+        }
+        panic!("no line with {words:?} in {seen:#?}");
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `127.0.0.1:12345` of a line with a URL.
+fn address(line: &str) -> String {
+    let url = line.split_whitespace().find_map(|word| word.strip_prefix("http://")).unwrap_or_else(|| panic!("no URL in {line}"));
+    url.split('/').next().unwrap_or_default().to_owned()
+}
+
+fn call(address: &str, path: &str) -> (u16, String) {
+    let reply = http(address, &format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n"), b"");
+    (reply.status, reply.text())
+}
+
+#[test]
+fn a_saved_file_is_live_without_a_dropped_call() {
+    let files = folder(&[("count.py", "def count():\n    return 'v0'\n")]);
+    let dev = Dev::start(files.path());
+    let address = address(&dev.says(&["count", "version 1"]));
+    let (done, calls) = (AtomicBool::new(false), AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        let caller = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let (status, text) = call(&address, "/count");
+                assert_eq!(status, 200, "a call was dropped: {text}");
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        for round in 1..=5 {
+            save(&files.path().join("count.py"), &format!("def count():\n    return 'v{round}'\n"));
+            until("the saved file answers", || caller.is_finished() || call(&address, "/count").1 == format!("v{round}"));
+        }
+        done.store(true, Ordering::Relaxed);
+        caller.join().expect("no call was dropped");
+    });
+    assert!(calls.load(Ordering::Relaxed) > 5);
+}
+
+#[test]
+fn functions_come_and_go_with_their_files() {
+    let files = folder(&[("a.py", "def a():\n    return 'a'\n"), ("sub/main.js", "export function main() { return 'sub'; }\n")]);
+    let dev = Dev::start(files.path());
+    let address = address(&dev.says(&["sub", "version 1"]));
+    assert_eq!(call(&address, "/a"), (200, "a".to_owned()));
+    assert_eq!(call(&address, "/sub"), (200, "sub".to_owned()));
+    save(&files.path().join("b.py"), "def b():\n    return 'b'\n");
+    dev.says(&["b ", "version 1"]);
+    assert_eq!(call(&address, "/b"), (200, "b".to_owned()));
+    std::fs::remove_file(files.path().join("a.py")).unwrap();
+    dev.says(&["a is removed"]);
+    assert_eq!(call(&address, "/a").0, 404);
+    assert_eq!(std::fs::read_to_string(files.path().join(".mote/.gitignore")).unwrap(), "*\n");
+}
+
+#[test]
+fn a_broken_save_keeps_the_version_before_and_shows_why() {
+    let files = folder(&[("say.py", "def say():\n    print('saying')\n    return 'good'\n")]);
+    let dev = Dev::start(files.path());
+    let address = address(&dev.says(&["say", "version 1"]));
+    save(&files.path().join("say.py"), "def say(:\n");
+    dev.says(&["SyntaxError"]);
+    assert_eq!(call(&address, "/say"), (200, "good".to_owned()));
+    dev.says(&["say", "saying"]);
+    save(&files.path().join("say.py"), "def say():\n    raise KeyError('lost')\n");
+    dev.says(&["say", "version 2"]);
+    let (status, text) = call(&address, "/say");
+    assert_eq!(status, 500);
+    assert!(text.contains("KeyError") && text.contains("say.py"), "a developer sees the trace: {text}");
+}
