@@ -13,15 +13,17 @@ mod plain;
 mod quiet;
 mod upload;
 
+use std::path::Path;
+
 use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::Result;
-use crate::places::release;
+use crate::places::{self, release};
 use quiet::Watch;
 
 /// Name, what it measures, how.
-type Benchmark = (&'static str, &'static str, fn(&Options) -> Result<Value>);
+type Benchmark = (&'static str, &'static str, fn(&Options, &Path) -> Result<Value>);
 
 const BENCHMARKS: &[Benchmark] = &[
     ("plain", "the formula, warm, beside its peers", plain::run),
@@ -50,14 +52,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let known: Vec<&str> = BENCHMARKS.iter().map(|(name, ..)| *name).collect();
         return Err(format!("there is no benchmark {unknown:?}; there are {}", known.join(", ")).into());
     }
-    release("mote")?;
     release("mote-load")?;
+    let binary = places::mote()?;
     let mut all = Map::new();
     for (name, what, measure) in BENCHMARKS.iter().filter(|(name, ..)| options.names.is_empty() || options.names.iter().any(|n| n == name))
     {
         options.say(&format!("\n{name}: {what}"));
         let watch = Watch::start()?;
-        let mut result = measure(options)?;
+        let mut result = measure(options, &binary)?;
         let elsewhere = watch.elsewhere()?;
         result["elsewhere"] = elsewhere.into();
         let verdict = judge(&result, elsewhere);

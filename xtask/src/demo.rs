@@ -12,7 +12,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::Result;
-use crate::places::{example, fresh, release};
+use crate::places::{self, example, fresh};
 use crate::report::{Steps, human};
 use crate::server::{Server, ask, get};
 use crate::shell::wait;
@@ -34,7 +34,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut steps = Steps::default();
-    let binary = steps.loud("build mote for release", |_| release("mote"))?;
+    let binary = steps.loud("build mote for release", |_| places::mote())?;
     let client = steps.quiet("install the S3 client (boto3)", |_| Venv::with("demo", CLIENTS))?;
     let picture = steps.quiet("fetch a photograph", |_| photo(&client))?;
     let data = match &options.data {

@@ -37,6 +37,21 @@ pub(crate) fn example(name: &str) -> PathBuf {
     root().join("examples").join(name)
 }
 
+/// A mote to test instead of building one: a packaged binary, or a debug build while developing.
+const BINARY: &str = "XTASK_MOTE";
+
+/// The binary under test.
+pub(crate) fn mote() -> Result<PathBuf> {
+    match std::env::var_os(BINARY) {
+        Some(binary) => {
+            let binary = std::path::absolute(binary)?;
+            println!("{BINARY} is set: this is about {}", binary.display());
+            Ok(binary)
+        }
+        None => release("mote"),
+    }
+}
+
 /// Builds the release binary of a package; cargo's own progress is the progress.
 pub(crate) fn release(package: &str) -> Result<PathBuf> {
     show(cargo().args(["build", "--release", "--locked", "--package", package]), Duration::from_secs(40 * 60))?;

@@ -1,6 +1,7 @@
 //! From no instance to the first answer. For mote: a call that the reply itself says was cold; for
 //! the peers, which do not scale from zero, the start of their process.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::figures::Figure;
 use super::pin::{SERVER, on_core};
 use super::{Options, at_least, peers};
 use crate::Result;
-use crate::places::{example, fresh, target};
+use crate::places::{example, fresh};
 use crate::server::{Server, get};
 use crate::shell::until;
 
@@ -22,8 +23,8 @@ const SCALED_DOWN: Duration = Duration::from_secs(20);
 const OURS: &[(&str, &str, &str)] =
     &[("formula", "formula.py", "python"), ("formula-js", "formula.js", "node"), ("formula-executable", "formula", "executable")];
 
-pub(super) fn run(options: &Options) -> Result<Value> {
-    let server = on_core(SERVER, || Server::start(&target().join("release/mote"), &fresh("bench")?.join("data")))?;
+pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
+    let server = on_core(SERVER, || Server::start(binary, &fresh("bench")?.join("data")))?;
     let mut rows = Vec::new();
     for (folder, file, runtime) in OURS {
         deploy_impatient(&server, folder, file, runtime)?;

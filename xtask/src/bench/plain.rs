@@ -1,5 +1,6 @@
 //! The formula, warm: mote's three runtimes and the peers, alternating round by round.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -50,8 +51,8 @@ struct Row {
     per_second_over_axum: Figure,
 }
 
-pub(super) fn run(options: &Options) -> Result<Value> {
-    let server = on_core(SERVER, || Server::start(&target().join("release/mote"), &fresh("bench")?.join("data")))?;
+pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
+    let server = on_core(SERVER, || Server::start(binary, &fresh("bench")?.join("data")))?;
     let mut contenders = Vec::new();
     let mut running = Vec::new();
     for peer in peers::all()? {

@@ -1,5 +1,6 @@
 //! From the answer to an upload until the function that it fires runs its first line.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use super::figures::Figure;
 use super::pin::{SERVER, on_core};
 use super::{Options, at_most};
 use crate::Result;
-use crate::places::{fresh, target};
+use crate::places::fresh;
 use crate::server::Server;
 use crate::shell::until;
 
@@ -17,8 +18,8 @@ const MANIFEST: &str =
     "name = \"started\"\nruntime = \"python\"\nentry = \"started.py\"\n\n[[bucket]]\nname = \"inbox\"\nevents = [\"created\"]\n";
 const UPLOADS_PER_ROUND: usize = 20;
 
-pub(super) fn run(options: &Options) -> Result<Value> {
-    let server = on_core(SERVER, || Server::start(&target().join("release/mote"), &fresh("bench")?.join("data")))?;
+pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
+    let server = on_core(SERVER, || Server::start(binary, &fresh("bench")?.join("data")))?;
     let folder = fresh("started")?;
     std::fs::write(folder.join("started.py"), FUNCTION)?;
     std::fs::write(folder.join("mote.toml"), MANIFEST)?;
