@@ -37,7 +37,7 @@ impl Catalog for Records {
         Box::pin(self.db.readers.run(move |connection| {
             let sql = "SELECT key, revision, value FROM records WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT ?3";
             let mut query = connection.prepare_cached(sql)?;
-            let rows = query.query_map(params![from, to, limit], columns)?;
+            let rows = query.query_map(params![from, to, i64::try_from(limit).unwrap_or(i64::MAX)], columns)?;
             rows.map(|row| record(row?)).collect()
         }))
     }

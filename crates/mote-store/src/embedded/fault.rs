@@ -3,7 +3,7 @@
 use std::io;
 
 use mote_core::error::{Code, Error};
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// What a piece of work on the database may end with: SQLite's failure, or an answer of our own.
 pub(super) enum Fault {
@@ -33,8 +33,10 @@ impl From<Fault> for Error {
 }
 
 pub(super) fn sql(error: rusqlite::Error) -> Error {
-    let code = match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => Code::StorageFull,
+    let code = match error.sqlite_error() {
+        Some(found) if found.code == ErrorCode::DiskFull => Code::StorageFull,
+        // The index of the write-ahead log could not grow: the same, in other words.
+        Some(found) if found.extended_code == ffi::SQLITE_IOERR_SHMSIZE => Code::StorageFull,
         _ => Code::StoreFailed,
     };
     told(code, "the database").caused_by(error)

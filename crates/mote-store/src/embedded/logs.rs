@@ -6,6 +6,8 @@
 //! keeps them within bounds. Not here: mote's own diagnostics; those go to `tracing`.
 
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;

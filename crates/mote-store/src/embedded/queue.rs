@@ -19,6 +19,9 @@ use super::Database;
 use super::fault::Fault;
 use super::writer::Transaction;
 
+/// Items that one call hands out at most: they are all in memory at once.
+const LEASES_MAX: usize = 100_000;
+
 pub(super) struct Items {
     pub(super) db: Arc<Database>,
     pub(super) changed: Arc<Notify>,
@@ -32,7 +35,7 @@ pub(super) fn add(transaction: &mut Transaction<'_>, items: Vec<Item>) -> Result
     let sql = "INSERT INTO items (id, queue, due, ready, payload) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT DO NOTHING";
     let mut insert = transaction.prepare_cached(sql)?;
     for item in &items {
-        insert.execute(params![item.id.0.to_be_bytes(), item.queue, item.due.0, &item.payload[..]])?;
+        insert.execute(params![item.id.0.to_be_bytes(), item.queue, ms(item.due), &item.payload[..]])?;
     }
     drop(insert);
     transaction.queued();
@@ -58,7 +61,7 @@ impl Queue for Items {
             Ok(transaction.prepare_cached("UPDATE items SET ready = ?3 WHERE id = ?1 AND epoch = ?2 AND held = 1")?.execute(params![
                 id,
                 lease.epoch,
-                until.0
+                ms(until)
             ])?)
         })
     }
@@ -75,7 +78,7 @@ impl Queue for Items {
         self.settle(lease, move |transaction, id| {
             let sql = "UPDATE items SET held = 0, due = ?3, ready = ?3, attempts = attempts - ?4, error = ?5
                        WHERE id = ?1 AND epoch = ?2 AND held = 1";
-            let changed = transaction.prepare_cached(sql)?.execute(params![id, lease.epoch, due.0, u32::from(!counted), error])?;
+            let changed = transaction.prepare_cached(sql)?.execute(params![id, lease.epoch, ms(due), u32::from(!counted), error])?;
             transaction.queued();
             Ok(changed)
         })
@@ -129,13 +132,13 @@ impl Items {
 
 fn lease(transaction: &Transaction<'_>, queue: String, max: usize, now: Timestamp, until: Timestamp) -> Result<Vec<Lease>, Fault> {
     let mut due = transaction.prepare_cached("SELECT seq FROM items WHERE queue = ?1 AND ready <= ?2 ORDER BY ready, seq LIMIT ?3")?;
-    let found = due.query_map(params![queue, now.0, max], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
+    let found = due.query_map(params![queue, now.0, max.min(LEASES_MAX)], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
     let sql = "UPDATE items SET held = 1, ready = ?2, epoch = epoch + 1, attempts = attempts + 1
                WHERE seq = ?1 RETURNING id, due, payload, epoch, attempts";
     let mut hold = transaction.prepare_cached(sql)?;
     let mut leases = Vec::with_capacity(found.len());
     for seq in found {
-        leases.push(hold.query_row(params![seq, until.0], |row| {
+        leases.push(hold.query_row(params![seq, ms(until)], |row| {
             let payload: Vec<u8> = row.get(2)?;
             let item = Item {
                 id: Id(u128::from_be_bytes(row.get(0)?)),
@@ -147,6 +150,11 @@ fn lease(transaction: &Transaction<'_>, queue: String, max: usize, now: Timestam
         })?);
     }
     Ok(leases)
+}
+
+/// A time as the table has it; the far end of a `u64` is as good as never.
+fn ms(time: Timestamp) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
 fn lost(lease: LeaseToken) -> Error {

@@ -13,6 +13,9 @@ use super::layout;
 
 const VERSION: u32 = 1;
 
+/// The writer's cache; below zero SQLite counts KiB.
+pub(super) const CACHE_SIZE: i32 = -8192;
+
 /// One statement each that the code prepares, with room to spare.
 const STATEMENTS_MAX: usize = 64;
 
@@ -118,7 +121,7 @@ fn prepare(path: &Path) -> Result<(Connection, i64), Fault> {
     // NORMAL would answer before the fsync: a power cut could then lose what was acknowledged.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.pragma_update(None, "cache_size", CACHE_SIZE)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
 
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -7,7 +7,7 @@
 
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc as sync;
 use std::thread::{self, JoinHandle};
@@ -16,25 +16,31 @@ use mote_core::error::{Code, Error, Result};
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::checkpoint;
 use super::fault::{self, Fault};
 use super::objects::{Leftovers, StagedFile};
+use super::{checkpoint, schema};
 
 /// Pieces of work that may wait; further callers wait for a place.
 const WAITING_MAX: usize = 1024;
 /// Pieces of work in one transaction.
 const BATCH_MAX: usize = 512;
-/// Row changes after which a checkpoint is asked for: some megabytes of log.
-const CHANGES_PER_CHECKPOINT: u64 = 4000;
-/// Pages in the log after which the writer itself takes part in checkpoints: 64 MiB.
-const LOG_PAGES_MAX: u32 = 16_384;
+/// A checkpoint is asked for after so many commits or changed rows: some megabytes of log.
+const COMMITS_PER_CHECKPOINT: u64 = 256;
+const CHANGES_PER_CHECKPOINT: u64 = 2000;
+/// The log's usual length: beyond it the writer itself takes part in checkpoints.
+const LOG_BYTES: u32 = 8 << 20;
+const PAGE_BYTES: u32 = 4096;
+/// The commit after which the log is given its usual length: a server that only looks pays nothing.
+const RESERVE_AT: u64 = 32;
+/// On a fuller disk the log grows only as it must.
+const RESERVE_FREE_BYTES_MIN: u64 = 512 << 20;
 
 type Work = Box<dyn FnOnce(&mut Transaction<'_>) -> Ran + Send>;
 
-/// Work that has run: whether its changes are to be kept, and how to answer for it once the
-/// commit is known to have happened (`None`) or failed.
+/// Work that has run: why its changes are not to be kept, if so, and how to answer for it once
+/// the commit is known to have happened (`None`) or failed.
 struct Ran {
-    keep: bool,
+    failed: Option<Code>,
     answer: Box<dyn FnOnce(Option<Code>)>,
 }
 
@@ -59,13 +65,13 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(connection: Connection, path: &Path, changed: Arc<Notify>, leftovers: Leftovers) -> Result<Writer> {
-        connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES_MAX).map_err(fault::sql)?;
+        connection.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / PAGE_BYTES).map_err(fault::sql)?;
         let fail = |error| Error::internal("no thread could be started for the store").caused_by(error);
         let (work, waiting) = mpsc::channel(WAITING_MAX);
         let (checkpoints, wanted) = sync::sync_channel(1);
-        let path = path.to_owned();
-        let one = thread::Builder::new().name("mote-checkpoint".into()).spawn(move || checkpoint::run(path, wanted)).map_err(fail)?;
-        let state = State { connection, changed, leftovers, checkpoints, changes: 0 };
+        let database = path.to_owned();
+        let one = thread::Builder::new().name("mote-checkpoint".into()).spawn(move || checkpoint::run(database, wanted)).map_err(fail)?;
+        let state = State { connection, path: path.to_owned(), changed, leftovers, checkpoints, commits: 0, checkpointed: (0, 0) };
         let two = thread::Builder::new().name("mote-writer".into()).spawn(move || state.run(waiting)).map_err(fail)?;
         Ok(Writer { work: Some(work), threads: vec![two, one] })
     }
@@ -81,17 +87,18 @@ impl Writer {
         let work: Work = Box::new(move |transaction| {
             // Effects are foreign code: a panic in them must not take the writer along.
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(transaction)))
-                .unwrap_or_else(|_| Err(Error::internal("a change of the store broke off").into()));
-            let keep = result.is_ok();
+                .unwrap_or_else(|_| Err(Error::internal("a change of the store broke off").into()))
+                .map_err(Error::from);
+            let failed = result.as_ref().err().map(Error::code);
             let answer = move |failed: Option<Code>| {
                 let result = match (result, failed) {
                     (Ok(_), Some(code)) => Err(fault::again(code)),
-                    (result, _) => result.map_err(Error::from),
+                    (result, _) => result,
                 };
                 // Nobody listens any more if the caller went away: it is done all the same.
                 let _ = reply.send(result);
             };
-            Ran { keep, answer: Box::new(answer) }
+            Ran { failed, answer: Box::new(answer) }
         });
         let sender = self.work.as_ref().ok_or_else(closed)?;
         sender.send(work).await.map_err(|_| closed())?;
@@ -151,11 +158,14 @@ impl Deref for Transaction<'_> {
 
 struct State {
     connection: Connection,
+    path: PathBuf,
     changed: Arc<Notify>,
     leftovers: Leftovers,
     checkpoints: sync::SyncSender<()>,
-    /// Of rows, when a checkpoint was last asked for.
-    changes: u64,
+    /// That wrote something.
+    commits: u64,
+    /// Commits and changed rows when a checkpoint was last asked for.
+    checkpointed: (u64, u64),
 }
 
 impl State {
@@ -172,7 +182,6 @@ impl State {
                 Err(error) => {
                     // Ends the transaction, if the failure has not; an error says that it has.
                     let _ = self.statement("ROLLBACK");
-                    let error = fault::sql(error);
                     tracing::error!(?error, answers = answers.len(), "a batch of changes was not stored");
                     Some(error.code())
                 }
@@ -190,7 +199,7 @@ impl State {
         waiting: &mut mpsc::Receiver<Work>,
         after: &mut After,
         answers: &mut Vec<Box<dyn FnOnce(Option<Code>)>>,
-    ) -> rusqlite::Result<()> {
+    ) -> Result<()> {
         self.statement("BEGIN IMMEDIATE")?;
         let mut next = Some(first);
         while let Some(work) = next {
@@ -198,22 +207,25 @@ impl State {
             let (claimed, discarded, queued) = (after.claimed.len(), after.discarded.len(), after.queued);
             let ran = work(&mut Transaction { connection: &self.connection, after });
             answers.push(ran.answer);
-            if !ran.keep {
+            if let Some(code) = ran.failed {
+                if self.connection.is_autocommit() {
+                    // SQLite has undone the whole transaction, as it may when the disk is full.
+                    return Err(fault::again(code));
+                }
                 after.claimed.truncate(claimed);
                 after.discarded.truncate(discarded);
                 after.queued = queued;
-                // Fails if the whole transaction is gone, as SQLite does when the disk is full.
                 self.statement("ROLLBACK TO work")?;
             }
             self.statement("RELEASE work")?;
             next = if answers.len() < BATCH_MAX { waiting.try_recv().ok() } else { None };
         }
-        self.leftovers.forget(&self.connection)?;
+        self.leftovers.forget(&self.connection).map_err(fault::sql)?;
         self.statement("COMMIT")
     }
 
-    fn statement(&self, sql: &str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute([]).map(drop)
+    fn statement(&self, sql: &str) -> Result<()> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(fault::sql)
     }
 
     /// What the commit has made true.
@@ -229,11 +241,33 @@ impl State {
             self.changed.notify_waiters();
             self.changed.notify_one();
         }
-        let changes = self.connection.total_changes();
-        if changes - self.changes >= CHANGES_PER_CHECKPOINT {
-            self.changes = changes;
+        self.commits += 1;
+        if self.commits == RESERVE_AT {
+            self.reserve();
+        }
+        let now = (self.commits, self.connection.total_changes());
+        if now.0 - self.checkpointed.0 >= COMMITS_PER_CHECKPOINT || now.1 - self.checkpointed.1 >= CHANGES_PER_CHECKPOINT {
+            self.checkpointed = now;
             // Full: one is asked for already.
             let _ = self.checkpoints.try_send(());
         }
+    }
+
+    /// Lets the log grow once to its usual length. A commit that makes the file longer waits for
+    /// the file system's journal, which costs up to ten times one that writes over old bytes.
+    fn reserve(&self) {
+        let free = rustix::fs::statvfs(&self.path).map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        if free < RESERVE_FREE_BYTES_MIN {
+            return;
+        }
+        // A transaction that does not fit into the cache spills into the log; undone, its bytes stay there.
+        let grow = format!(
+            "PRAGMA cache_size = 16; BEGIN IMMEDIATE; CREATE TABLE reserve (bytes BLOB); INSERT INTO reserve VALUES (zeroblob({LOG_BYTES}));"
+        );
+        if let Err(error) = self.connection.execute_batch(&grow) {
+            tracing::debug!(%error, "the write-ahead log grows step by step");
+        }
+        let _ = self.connection.execute_batch("ROLLBACK");
+        let _ = self.connection.execute_batch(&format!("PRAGMA cache_size = {}", schema::CACHE_SIZE));
     }
 }

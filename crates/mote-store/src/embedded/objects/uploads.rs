@@ -55,7 +55,8 @@ pub(super) fn list(
     let sql = "SELECT key, id, started, meta FROM uploads
                WHERE bucket = ?1 AND key >= ?2 AND key < ?3 AND (key, id) > (?4, ?5) ORDER BY key, id LIMIT ?6";
     let mut query = connection.prepare_cached(sql)?;
-    let rows = query.query_map(params![bucket, prefix.as_bytes(), end, key.as_bytes(), id, limit.min(i64::MAX as usize)], columns)?;
+    let rows =
+        query.query_map(params![bucket, prefix.as_bytes(), end, key.as_bytes(), id, i64::try_from(limit).unwrap_or(i64::MAX)], columns)?;
     rows.map(|row| upload(bucket, row?)).collect()
 }
 
@@ -82,7 +83,7 @@ pub(super) fn put_part(
 pub(super) fn parts(connection: &Connection, upload: &str, after: u32, limit: usize) -> Result<Vec<PartInfo>, Fault> {
     let sql = "SELECT number, size, etag, modified, checksums FROM parts WHERE upload = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
     let mut query = connection.prepare_cached(sql)?;
-    let mut rows = query.query(params![upload, after, limit.min(i64::MAX as usize)])?;
+    let mut rows = query.query(params![upload, after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut parts = Vec::new();
     while let Some(row) = rows.next()? {
         let checksums: String = row.get(4)?;

@@ -1,0 +1,115 @@
+//! Bounds of the log: of a line, of a function, of all, of what waits and of who lags.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use mote_core::store::{LogLine, LogQuery, LogSource, Logs as _};
+use mote_testkit::FakeClock;
+
+use super::table::{self, Table};
+use super::{Backlog, LAG_MAX, LINE_BYTES_MAX, LogStore, WAITING_BYTES_MAX};
+
+fn line(function: &str, text: impl Into<String>) -> LogLine {
+    LogLine {
+        time: Default::default(),
+        namespace: "default".into(),
+        function: function.into(),
+        version: 1,
+        invocation: None,
+        stream: LogSource::Stdout,
+        text: text.into(),
+    }
+}
+
+fn all() -> LogQuery {
+    LogQuery { tail: 10_000, ..LogQuery::default() }
+}
+
+fn open(dir: &tempfile::TempDir) -> LogStore {
+    LogStore::open(&dir.path().join("logs.db"), Arc::new(FakeClock::default())).unwrap()
+}
+
+#[tokio::test]
+async fn a_long_line_is_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(&dir);
+    // A character lies across the bound.
+    let text = format!("x{}", "é".repeat(LINE_BYTES_MAX / 2));
+    logs.append(line("f", text));
+    let found = logs.read(all()).await.unwrap().next().await.unwrap().unwrap().text;
+    assert!(found.starts_with("xéé") && found.ends_with(&format!("é… (cut: the line had {} bytes)", LINE_BYTES_MAX + 1)));
+}
+
+#[tokio::test]
+async fn lines_outlive_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(&dir);
+    logs.append(line("f", "one"));
+    drop(logs);
+    let logs = open(&dir);
+    logs.append(line("f", "two"));
+    let found: Vec<_> = logs.read(all()).await.unwrap().map(|line| line.unwrap().text).collect().await;
+    assert_eq!(found, ["one", "two"]);
+}
+
+#[test]
+fn the_oldest_lines_go_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("logs.db");
+    let mut table = Table::with_bounds(&path, 10_000, 25_000).map_err(mote_core::Error::from).unwrap();
+    table.append(&[line("quiet", "kept")]).unwrap();
+    for number in 0..100 {
+        table.append(&[line("loud", format!("{number:0904}"))]).unwrap();
+    }
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let read = |query: &LogQuery| table::read(&connection, query).map_err(mote_core::Error::from).unwrap().1;
+    let loud = read(&LogQuery { function: Some("loud".into()), ..all() });
+    assert!((9..=10).contains(&loud.len()), "{}", loud.len());
+    assert_eq!(loud.last().unwrap().text, format!("{:0904}", 99));
+    assert_eq!(read(&LogQuery { function: Some("quiet".into()), ..all() }).len(), 1);
+
+    for number in 0..100 {
+        table.append(&[line(&format!("one of many {number}"), "x".repeat(904))]).unwrap();
+    }
+    assert!((22..=25).contains(&read(&all()).len()), "{}", read(&all()).len());
+    assert!(read(&LogQuery { function: Some("quiet".into()), ..all() }).is_empty());
+
+    // What was counted is what is there, also for the next who opens it.
+    drop(table);
+    let mut table = Table::with_bounds(&path, 10_000, 5_000).map_err(mote_core::Error::from).unwrap();
+    table.append(&[line("last", "x")]).unwrap();
+    assert!((4..=5).contains(&read(&all()).len()), "{}", read(&all()).len());
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(&dir);
+    // As if so much waited already.
+    logs.backlog.bytes.fetch_add(WAITING_BYTES_MAX, std::sync::atomic::Ordering::Relaxed);
+    logs.append(line("f", "one"));
+    logs.append(line("f", "two"));
+    logs.backlog.bytes.fetch_sub(WAITING_BYTES_MAX, std::sync::atomic::Ordering::Relaxed);
+    logs.append(line("f", "three"));
+    let found: Vec<_> = logs.read(all()).await.unwrap().map(|line| line.unwrap()).collect().await;
+    assert_eq!((found.len(), found[0].text.as_str(), found[1].stream), (2, "three", LogSource::Platform));
+    assert!(found[1].text.contains("2 lines are missing"), "{}", found[1].text);
+    assert_eq!(found[1].function, "f");
+    let Backlog { bytes, lost } = &*logs.backlog;
+    assert!(bytes.load(std::sync::atomic::Ordering::Relaxed) == 0 && lost.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_slow_follower_learns_what_it_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let logs = open(&dir);
+    let mut follow = logs.read(LogQuery { follow: true, function: Some("f".into()), ..LogQuery::default() }).await.unwrap();
+    for number in 0..LAG_MAX + 3 {
+        logs.append(line("f", number.to_string()));
+    }
+    logs.written().await;
+    let first = follow.next().await.unwrap().unwrap();
+    assert!(first.stream == LogSource::Platform && first.text.contains("lines are missing"), "{}", first.text);
+    let next: usize = follow.next().await.unwrap().unwrap().text.parse().unwrap();
+    assert_eq!(next, 3);
+}
