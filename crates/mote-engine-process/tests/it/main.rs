@@ -1,6 +1,7 @@
 //! The engine against real processes in real jails.
 
 mod calls;
+mod cold;
 mod executables;
 mod house;
 mod instances;

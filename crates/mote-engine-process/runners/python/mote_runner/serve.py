@@ -262,7 +262,9 @@ class Inline(Server):
                 call = waiting.popleft()
                 logs.current = call
                 before = clock()
-                self.out.append(self.execute(call))
+                # First the call, then the list: what it sends at once replaces `out`.
+                last = self.execute(call)
+                self.out.append(last)
                 if clock() - before > BATCH_S:
                     self.flush()
             logs.current = None
