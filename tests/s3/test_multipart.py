@@ -174,6 +174,20 @@ def test_list_uploads(world):
     assert seen == [(u["Key"], u["UploadId"]) for u in listing["Uploads"]]
 
 
+def test_list_uploads_pages_through_prefixes(world):
+    name = world.bucket()
+    for key in ("a/1", "a/2", "b", "c/1", "d"):
+        world.client.create_multipart_upload(Bucket=name, Key=key)
+    seen, more = [], {}
+    while True:
+        page = world.client.list_multipart_uploads(Bucket=name, Delimiter="/", MaxUploads=1, **more)
+        seen += [u["Key"] for u in page.get("Uploads", [])] + prefixes(page)
+        if not page["IsTruncated"]:
+            break
+        more = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page.get("NextUploadIdMarker", "")}
+    assert seen == ["a/", "b", "c/", "d"]
+
+
 def test_conditional_completion(world):
     upload = Upload(world)
     world.client.put_object(Bucket=upload.bucket, Key="big", Body=b"there already")

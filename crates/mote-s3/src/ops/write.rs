@@ -42,10 +42,11 @@ pub(super) async fn put(store: &Store, req: S3Request<PutObjectInput>) -> Answer
 
 /// `If-Match` where nothing stands is a 404 with S3, and not a 412.
 pub(super) async fn unmet(store: &Store, bucket: &str, key: &str, named: bool, error: Error) -> S3Error {
-    if named && error.code() == Code::PreconditionFailed {
-        if let Err(absent) = store.objects.head(bucket, key).await {
-            return wire(absent);
-        }
+    if named
+        && error.code() == Code::PreconditionFailed
+        && let Err(absent) = store.objects.head(bucket, key).await
+    {
+        return wire(absent);
     }
     wire(error)
 }

@@ -19,9 +19,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-pub struct Door {
-    pub address: SocketAddr,
-    pub clock: Arc<FakeClock>,
+pub(crate) struct Door {
+    pub(crate) address: SocketAddr,
+    pub(crate) clock: Arc<FakeClock>,
     s3: S3Door,
     dir: tempfile::TempDir,
     stopper: Option<Stopper>,
@@ -29,26 +29,26 @@ pub struct Door {
 }
 
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-pub fn header(reply: &Reply, name: &str) -> String {
+pub(crate) fn header(reply: &Reply, name: &str) -> String {
     let lines = reply.head.lines().filter_map(|line| line.split_once(": "));
     lines.filter(|(n, _)| *n == name).map(|(_, value)| value.to_owned()).next().unwrap_or_default()
 }
 
 impl Door {
     /// With a bucket `photos`.
-    pub async fn open() -> Door {
+    pub(crate) async fn open() -> Door {
         let clock = Arc::new(FakeClock::default());
         let dir = tempfile::tempdir().unwrap();
         let store = Embedded::open(dir.path(), clock.clone()).unwrap();
@@ -63,22 +63,22 @@ impl Door {
         Door { address, clock, s3, dir, stopper: Some(stopper), serving: Some(serving) }
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    pub async fn signed(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    pub(crate) async fn signed(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
         let length = body.len().to_string();
         let mut headers = headers.to_vec();
         headers.push(("content-length", &length));
         self.send(&self.sign(method, target, &headers, body), body).await
     }
 
-    pub async fn send(&self, head: &str, body: &[u8]) -> Reply {
+    pub(crate) async fn send(&self, head: &str, body: &[u8]) -> Reply {
         converse(self.connect().await, head, body).await
     }
 
-    pub async fn send_from_jail(&self, head: &str, body: &[u8]) -> Reply {
+    pub(crate) async fn send_from_jail(&self, head: &str, body: &[u8]) -> Reply {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let serving = tokio::spawn(Gateway::serve(&self.s3, Arc::new(function(&*self.clock)), Box::new(theirs)));
         let reply = converse(ours, head, body).await;
@@ -87,12 +87,12 @@ impl Door {
     }
 
     /// A whole head: `target` must be encoded as S3 encodes it, without a query.
-    pub fn sign(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
+    pub(crate) fn sign(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> String {
         self.sign_for(method, target, headers, body).0
     }
 
     /// A PUT in signed chunks, and its body.
-    pub fn sign_chunks(&self, target: &str, chunks: &[&[u8]]) -> (String, Vec<u8>) {
+    pub(crate) fn sign_chunks(&self, target: &str, chunks: &[&[u8]]) -> (String, Vec<u8>) {
         let (data, framing): (usize, usize) = (
             chunks.iter().map(|c| c.len()).sum(),
             chunks.iter().map(|c| format!("{:x};chunk-signature=\r\n\r\n", c.len()).len() + 64).sum(),
@@ -151,7 +151,7 @@ impl Door {
     }
 
     /// Files in the store's folder for bytes, whether they belong to an object or not.
-    pub fn staged(&self) -> usize {
+    pub(crate) fn staged(&self) -> usize {
         fn files(dir: &std::path::Path) -> usize {
             let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
             entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
@@ -159,18 +159,18 @@ impl Door {
         files(&self.dir.path().join("objects"))
     }
 
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.stopper.take().unwrap().stop();
     }
 
     /// Resolves once nobody listens any more.
-    pub async fn refuses(&self) {
+    pub(crate) async fn refuses(&self) {
         while TcpStream::connect(self.address).await.is_ok() {
             tokio::task::yield_now().await;
         }
     }
 
-    pub async fn ended(mut self) {
+    pub(crate) async fn ended(mut self) {
         let serving = self.serving.take().unwrap();
         tokio::time::timeout(Duration::from_secs(10), serving).await.unwrap().unwrap().unwrap();
     }

@@ -2,7 +2,7 @@
 
 use mote_core::store::UploadInfo;
 use s3s::dto::*;
-use s3s::{S3Request, S3Response, s3_error};
+use s3s::{S3Error, S3Request, S3Response, s3_error};
 
 use super::super::list::{Encode, page};
 use super::super::{Answer, Store};
@@ -61,68 +61,85 @@ pub(in super::super) async fn list_uploads(store: &Store, req: S3Request<ListMul
     let input = req.input;
     let encode = Encode::read(input.encoding_type.as_ref())?;
     let max = page(input.max_uploads, "max-uploads")?;
-    let limit = usize::try_from(max).unwrap_or_default();
-    let prefix = input.prefix.clone().unwrap_or_default();
-    let delimiter = input.delimiter.clone().filter(|d| !d.is_empty());
+    let prefix = input.prefix.unwrap_or_default();
+    let delimiter = input.delimiter.filter(|d| !d.is_empty());
     store.objects.bucket(&input.bucket).await.map_err(wire)?;
 
-    let marker = input.key_marker.clone().filter(|key| !key.is_empty());
-    let mut after = marker.map(|key| {
-        let id = input.upload_id_marker.clone().filter(|id| !id.is_empty());
-        // Under a common prefix that was listed, nothing is new.
-        match delimiter.as_deref().is_some_and(|d| id.is_none() && key.len() > prefix.len() && key.ends_with(d)) {
-            true => (format!("{key}{LAST}"), LAST.to_owned()),
-            false => (key, id.unwrap_or_else(|| LAST.to_owned())),
-        }
+    let id = input.upload_id_marker.clone().filter(|id| !id.is_empty());
+    let after = input.key_marker.clone().filter(|key| !key.is_empty()).map(|key| {
+        let listed = id.is_none() && common_prefix(&key, &prefix, delimiter.as_deref()) == Some(&key);
+        if listed { behind(&key) } else { (key, id.unwrap_or_else(|| LAST.to_owned())) }
     });
-    let (mut uploads, mut prefixes, mut next, mut more) = (Vec::new(), Vec::new(), None, false);
-    'pages: while limit > 0 {
-        let from = after.as_ref().map(|(key, id)| (key.as_str(), id.as_str()));
-        let found = store.objects.uploads(&input.bucket, &prefix, from, PAGE).await.map_err(wire)?;
-        let full = found.len() == PAGE;
-        for upload in found {
-            let common = common_prefix(&upload.key, &prefix, delimiter.as_deref()).map(str::to_owned);
-            if common.is_some() && common.as_ref() == prefixes.last() {
-                continue;
-            }
-            if uploads.len() + prefixes.len() == limit {
-                more = true;
-                break 'pages;
-            }
-            next = Some(common.clone().map_or((upload.key.clone(), upload.id.clone()), |common| (common, String::new())));
-            match common {
-                Some(common) => {
-                    after = Some((format!("{common}{LAST}"), LAST.to_owned()));
-                    prefixes.push(common);
-                    // The rest of the prefix is skipped by asking anew behind it.
-                    continue 'pages;
-                }
-                None => {
-                    after = Some((upload.key.clone(), upload.id.clone()));
-                    uploads.push(upload);
-                }
-            }
-        }
-        if !full {
-            break;
-        }
-    }
-    let next = next.filter(|_| more);
+    let limit = usize::try_from(max).unwrap_or_default();
+    let found = gather(store, &input.bucket, &prefix, delimiter.as_deref(), after, limit).await?;
+    let prefixes = found.prefixes.iter().map(|p| CommonPrefix { prefix: Some(encode.text(p)) }).collect();
     Ok(S3Response::new(ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
-        common_prefixes: Some(prefixes.iter().map(|p| CommonPrefix { prefix: Some(encode.text(p)) }).collect()),
+        common_prefixes: Some(prefixes),
         delimiter: delimiter.map(|d| encode.text(&d)),
         encoding_type: input.encoding_type,
-        is_truncated: Some(more),
+        is_truncated: Some(found.next.is_some()),
         key_marker: input.key_marker.map(|key| encode.text(&key)),
         max_uploads: Some(max),
-        next_key_marker: next.as_ref().map(|(key, _)| encode.text(key)),
-        next_upload_id_marker: next.map(|(_, id)| id),
+        next_key_marker: found.next.as_ref().map(|(key, _)| encode.text(key)),
+        next_upload_id_marker: found.next.map(|(_, id)| id),
         prefix: Some(encode.text(&prefix)),
         upload_id_marker: input.upload_id_marker,
-        uploads: Some(uploads.into_iter().map(|upload| describe(upload, encode)).collect()),
+        uploads: Some(found.uploads.into_iter().map(|upload| describe(upload, encode)).collect()),
         ..Default::default()
     }))
+}
+
+#[derive(Default)]
+struct Found {
+    uploads: Vec<UploadInfo>,
+    prefixes: Vec<String>,
+    /// Key and id of the last one, if there are more.
+    next: Option<(String, String)>,
+}
+
+/// Uploads and common prefixes, together at most `limit`.
+async fn gather(
+    store: &Store,
+    bucket: &str,
+    prefix: &str,
+    delimiter: Option<&str>,
+    mut after: Option<(String, String)>,
+    limit: usize,
+) -> Result<Found, S3Error> {
+    let mut found = Found::default();
+    if limit == 0 {
+        return Ok(found);
+    }
+    let mut last = None;
+    'pages: loop {
+        let from = after.as_ref().map(|(key, id)| (key.as_str(), id.as_str()));
+        let page = store.objects.uploads(bucket, prefix, from, PAGE).await.map_err(wire)?;
+        let full = page.len() == PAGE;
+        for upload in page {
+            if found.uploads.len() + found.prefixes.len() == limit {
+                found.next = last;
+                return Ok(found);
+            }
+            if let Some(common) = common_prefix(&upload.key, prefix, delimiter).map(str::to_owned) {
+                // The rest of the prefix is skipped by asking anew behind it.
+                after = Some(behind(&common));
+                last = Some((common.clone(), String::new()));
+                found.prefixes.push(common);
+                continue 'pages;
+            }
+            after = Some((upload.key.clone(), upload.id.clone()));
+            last = after.clone();
+            found.uploads.push(upload);
+        }
+        if !full {
+            return Ok(found);
+        }
+    }
+}
+
+fn behind(prefix: &str) -> (String, String) {
+    (format!("{prefix}{LAST}"), LAST.to_owned())
 }
 
 fn common_prefix<'k>(key: &'k str, prefix: &str, delimiter: Option<&str>) -> Option<&'k str> {
