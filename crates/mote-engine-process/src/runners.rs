@@ -86,3 +86,6 @@ fn compile(directory: &Path, interpreter: &Interpreter) -> io::Result<()> {
         .status()?;
     if status.success() { Ok(()) } else { Err(io::Error::other(format!("compileall ended with {status}"))) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -270,6 +270,6 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let program = home.path().join("bin/node");
         assert_eq!(mounts(Family::Node, &program, Path::new("")), [program]);
-        assert_eq!(mounts(Family::Node, Path::new("/usr/bin/node"), Path::new("")), [PathBuf::new(); 0]);
+        assert!(mounts(Family::Node, Path::new("/usr/bin/node"), Path::new("")).is_empty());
     }
 }

@@ -165,8 +165,8 @@ class Handler:
             listed.append(one)
         doc = getattr(self.function, "__doc__", None)
         doc = " ".join(doc.strip().split("\n\n")[0].split()) if type(doc) is str else ""
-        returns = hints.get("return")
-        return {"parameters": listed, "returns": name_of(returns) if "return" in hints else "", "doc": doc[:1000]}
+        returns = name_of(hints["return"], underlying(self.function)) if "return" in hints else ""
+        return {"parameters": listed, "returns": returns, "doc": doc[:1000]}
 
 
 def take(parameter, way, value):
@@ -302,7 +302,11 @@ def is_async(function, code):
     return False
 
 
-def name_of(hint):
+def name_of(hint, function):
+    """As the code words it."""
+    worded = (getattr(function, "__annotations__", None) or {}).get("return")
+    if type(worded) is str:
+        return worded
     if isinstance(hint, type) and not hasattr(hint, "__args__"):
         return "None" if hint is type(None) else hint.__name__
     return str(hint).replace("typing.", "")
