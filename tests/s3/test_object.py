@@ -164,6 +164,15 @@ def test_delete_many_quietly(world):
     assert world.client.list_objects_v2(Bucket=name)["KeyCount"] == 0
 
 
+def test_delete_many_with_etags_and_versions(world):
+    name = world.bucket("a", "b", "c")
+    etag = world.client.head_object(Bucket=name, Key="a")["ETag"]
+    objects = [{"Key": "a", "ETag": etag}, {"Key": "b", "ETag": etag}, {"Key": "c", "VersionId": "1"}]
+    reply = world.client.delete_objects(Bucket=name, Delete={"Objects": objects})
+    assert [d["Key"] for d in reply["Deleted"]] == ["a"]
+    assert [(e["Key"], e["Code"]) for e in reply["Errors"]] == [("b", "PreconditionFailed"), ("c", "NoSuchVersion")]
+
+
 def test_delete_many_limit(world):
     name = world.bucket()
     objects = [{"Key": f"k{n}"} for n in range(1001)]

@@ -164,7 +164,7 @@ async fn all_parts(store: &Store, upload: &UploadInfo) -> Result<Vec<PartInfo>, 
     }
 }
 
-/// The parts that the client names, in its order, each as it was sent.
+/// The parts that the client names, in its order, each as it was sent; `sent` is in number order.
 fn chosen(named: &[CompletedPart], sent: &[PartInfo]) -> Result<Vec<PartInfo>, S3Error> {
     if named.is_empty() {
         return Err(s3_error!(MalformedXML, "An upload is completed with at least one part"));
@@ -177,7 +177,8 @@ fn chosen(named: &[CompletedPart], sent: &[PartInfo]) -> Result<Vec<PartInfo>, S
         if parts.last().is_some_and(|last| last.number >= number) {
             return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order of their numbers"));
         }
-        let found = sent.iter().find(|part| part.number == number && part.etag == tag.value() && agrees(one, part));
+        let place = sent.binary_search_by_key(&number, |part| part.number).ok();
+        let found = place.and_then(|place| sent.get(place)).filter(|part| part.etag == tag.value() && agrees(one, part));
         let invalid = || s3_error!(InvalidPart, "The part {number} was not sent, or it has another ETag or checksum now");
         parts.push(found.ok_or_else(invalid)?.clone());
     }

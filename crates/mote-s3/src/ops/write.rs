@@ -1,5 +1,7 @@
 //! PUT and DELETE of objects.
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use mote_core::error::{Code, Error};
 use mote_core::store::Precondition;
 use s3s::dto::*;
@@ -11,6 +13,7 @@ use crate::fault::wire;
 use crate::meta::{etag, said};
 
 const DELETE_MAX: usize = 1000;
+const DELETE_AT_ONCE: usize = 32;
 
 pub(super) async fn put(store: &Store, req: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
     let verdict = verdict(&req);
@@ -69,22 +72,16 @@ pub(super) async fn delete_many(store: &Store, req: S3Request<DeleteObjectsInput
         return Err(s3_error!(MalformedXML, "A request deletes from 1 to {DELETE_MAX} objects, not {}", delete.objects.len()));
     }
     store.objects.bucket(&bucket).await.map_err(wire)?;
+    // Together, so that the store syncs its disk for many at a time.
+    let outcomes = delete.objects.into_iter().map(|one| delete_one(store, &bucket, one));
+    let outcomes: Vec<_> = stream::iter(outcomes).buffered(DELETE_AT_ONCE).collect().await;
     let (mut deleted, mut errors) = (Vec::new(), Vec::new());
-    for one in delete.objects {
-        let condition = Precondition { if_match: one.e_tag.map(|tag| vec![tag.into_value()]), if_none_match: None };
-        let versioned = one.version_id.filter(|version| version != "null");
-        let outcome = match versioned {
-            Some(_) => Err(s3_error!(NoSuchVersion, "Objects have no versions here")),
-            None => match store.objects.delete(&bucket, &one.key, condition, None).await {
-                Err(error) if error.code() != Code::ObjectNotFound => Err(wire(error)),
-                _ => Ok(()),
-            },
-        };
+    for (key, outcome) in outcomes {
         match outcome {
-            Ok(()) => deleted.push(DeletedObject { key: Some(one.key), ..Default::default() }),
+            Ok(()) => deleted.push(DeletedObject { key: Some(key), ..Default::default() }),
             Err(error) => errors.push(s3s::dto::Error {
                 code: Some(error.code().as_str().to_owned()),
-                key: Some(one.key),
+                key: Some(key),
                 message: error.message().map(str::to_owned),
                 version_id: None,
             }),
@@ -96,4 +93,16 @@ pub(super) async fn delete_many(store: &Store, req: S3Request<DeleteObjectsInput
         errors: (!errors.is_empty()).then_some(errors),
         ..Default::default()
     }))
+}
+
+async fn delete_one(store: &Store, bucket: &str, one: ObjectIdentifier) -> (ObjectKey, Result<(), S3Error>) {
+    let condition = Precondition { if_match: one.e_tag.map(|tag| vec![tag.into_value()]), if_none_match: None };
+    let outcome = match one.version_id.filter(|version| version != "null") {
+        Some(_) => Err(s3_error!(NoSuchVersion, "Objects have no versions here")),
+        None => match store.objects.delete(bucket, &one.key, condition, None).await {
+            Err(error) if error.code() != Code::ObjectNotFound => Err(wire(error)),
+            _ => Ok(()),
+        },
+    };
+    (one.key, outcome)
 }
