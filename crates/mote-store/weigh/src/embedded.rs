@@ -29,26 +29,35 @@ async fn run() {
     say(NAME, "enqueue 1 KB, one caller", rate(2000, start.elapsed()));
 
     let start = Instant::now();
-    crowd(|queue, clock| async move {
-        for _ in 0..1000 {
-            queue.enqueue(vec![item(&clock)]).await.expect("accepts");
-        }
-    }, &queue, &clock)
+    crowd(
+        |queue, clock| async move {
+            for _ in 0..1000 {
+                queue.enqueue(vec![item(&clock)]).await.expect("accepts");
+            }
+        },
+        &queue,
+        &clock,
+    )
     .await;
     say(NAME, "enqueue 1 KB, 64 callers", rate(64_000, start.elapsed()));
 
     let start = Instant::now();
-    crowd(|queue, _| async move {
-        for _ in 0..500 {
-            let leases = queue.lease("work", 1, Duration::from_secs(60)).await.expect("leases");
-            queue.ack(leases[0].token()).await.expect("settles");
-        }
-    }, &queue, &clock)
+    crowd(
+        |queue, _| async move {
+            for _ in 0..500 {
+                let leases = queue.lease("work", 1, Duration::from_secs(60)).await.expect("leases");
+                queue.ack(leases[0].token()).await.expect("settles");
+            }
+        },
+        &queue,
+        &clock,
+    )
     .await;
     say(NAME, "lease and ack, 64 callers", rate(32_000, start.elapsed()));
 
     for batch in 0..100 {
-        let put = |number| Write::Put { key: format!("functions/default/{batch:03}-{number:03}"), expect: 0, value: RECORD.to_vec().into() };
+        let put =
+            |number| Write::Put { key: format!("functions/default/{batch:03}-{number:03}"), expect: 0, value: RECORD.to_vec().into() };
         catalog.commit((0..100).map(put).collect()).await.expect("commits");
     }
     drop((queue, catalog, store));

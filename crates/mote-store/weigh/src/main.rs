@@ -12,6 +12,7 @@ mod ordered;
 mod sqlite;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ pub const RECORD: [u8; 600] = [b'r'; 600];
 pub const ROW: [u8; 160] = [b'o'; 160];
 pub const KEYS: u64 = 100_000;
 const PRODUCERS: u64 = 64;
+const PHASE_MAX: Duration = Duration::from_secs(10);
 
 /// One change; a batch of them is one fsynced commit.
 #[derive(Clone, Copy)]
@@ -98,15 +100,15 @@ fn weigh(name: &str, open: fn(&Path) -> Box<dyn Engine>) {
     }
     say(name, "lease and ack, one caller", rate(2000, start.elapsed()));
 
-    let (engine, took) = crowd(engine, 1000, |producer, turn, call| {
+    let (engine, done, took) = crowd(engine, 1000, |producer, turn, call| {
         call(Change::Enqueue(1_000_000 + turn * PRODUCERS + producer));
     });
-    say(name, "enqueue 1 KB, 64 callers", rate(PRODUCERS * 1000, took));
-    let (mut engine, took) = crowd(engine, 500, |_, _, call| {
+    say(name, "enqueue 1 KB, 64 callers", rate(done, took));
+    let (mut engine, done, took) = crowd(engine, 500, |_, _, call| {
         let number = call(Change::Lease);
         call(Change::Ack(number));
     });
-    say(name, "lease and ack, 64 callers", rate(PRODUCERS * 500, took));
+    say(name, "lease and ack, 64 callers", rate(done, took));
 
     let start = Instant::now();
     for batch in 0..KEYS / 100 {
@@ -127,13 +129,11 @@ fn weigh(name: &str, open: fn(&Path) -> Box<dyn Engine>) {
 }
 
 /// 64 threads, each with one change under way at a time; a writer commits all that wait at once.
-fn crowd(
-    mut engine: Box<dyn Engine>,
-    turns: u64,
-    work: fn(u64, u64, &mut dyn FnMut(Change) -> u64),
-) -> (Box<dyn Engine>, Duration) {
+/// Gives back the turns that were done: who is very slow is stopped after some seconds.
+fn crowd(mut engine: Box<dyn Engine>, turns: u64, work: fn(u64, u64, &mut dyn FnMut(Change) -> u64)) -> (Box<dyn Engine>, u64, Duration) {
     let (send, waiting) = mpsc::sync_channel::<(Change, mpsc::SyncSender<u64>)>(1024);
     let start = Instant::now();
+    let done = AtomicU64::new(0);
     let writer = std::thread::spawn(move || {
         while let Ok(first) = waiting.recv() {
             let (mut changes, mut answers) = (vec![first.0], vec![first.1]);
@@ -149,19 +149,22 @@ fn crowd(
     });
     std::thread::scope(|scope| {
         for producer in 0..PRODUCERS {
-            let send = send.clone();
+            let (send, done) = (send.clone(), &done);
             scope.spawn(move || {
                 let (answer, wait) = mpsc::sync_channel(1);
                 let mut call = |change| {
                     send.send((change, answer.clone())).expect("the writer runs");
                     wait.recv().expect("the writer answers")
                 };
-                (0..turns).for_each(|turn| work(producer, turn, &mut call));
+                for turn in (0..turns).take_while(|_| start.elapsed() < PHASE_MAX) {
+                    work(producer, turn, &mut call);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
             });
         }
     });
     drop(send);
-    (writer.join().expect("the writer ends"), start.elapsed())
+    (writer.join().expect("the writer ends"), done.into_inner(), start.elapsed())
 }
 
 pub fn size(path: &Path) -> u64 {
