@@ -26,9 +26,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// See the module's text.
+/// See the module's text. One pointer wide, as the core's error is.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub(crate) struct Failure(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     exit: Exit,
     code: String,
     found: String,
@@ -46,7 +49,7 @@ impl Failure {
             Exit::Unreachable => "unreachable",
             Exit::Platform => Code::Internal.slug(),
         };
-        Failure { exit, code: code.to_owned(), found: found.into(), wanted: None, hint: None, trace: None }
+        Failure(Box::new(Inner { exit, code: code.to_owned(), found: found.into(), wanted: None, hint: None, trace: None }))
     }
 
     pub(crate) fn refused(found: impl Into<String>) -> Self {
@@ -62,22 +65,22 @@ impl Failure {
     }
 
     pub(crate) fn wanted(mut self, wanted: impl Into<String>) -> Self {
-        self.wanted = Some(wanted.into());
+        self.0.wanted = Some(wanted.into());
         self
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     /// Puts a better hint in the place of a general one.
     pub(crate) fn set_hint(&mut self, hint: String) {
-        self.hint = Some(hint);
+        self.0.hint = Some(hint);
     }
 
     pub(crate) fn code(&self) -> &str {
-        &self.code
+        &self.0.code
     }
 
     /// Reads `{"error":{…}}`, the form of every error of the server.
@@ -88,14 +91,14 @@ impl Failure {
         let report = error.get("report");
         let said = |key: &str| report.and_then(|report| report.get(key)).and_then(Value::as_str).filter(|text| !text.is_empty());
         let wanted = said("message").map(|message| format!("{}: {message}", said("type").unwrap_or("error")));
-        Some(Failure {
+        Some(Failure(Box::new(Inner {
             exit: exit_of(code),
             code: code.slug().to_owned(),
             found: text("message").unwrap_or_default(),
             wanted,
             hint: text("hint"),
             trace: said("trace").map(str::to_owned),
-        })
+        })))
     }
 
     /// Tells it, and gives the exit code back.
@@ -105,30 +108,30 @@ impl Failure {
         } else {
             self.print();
         }
-        self.exit
+        self.0.exit
     }
 
     pub(crate) fn print(&self) {
-        eprintln!("{} {}", output::red(&format!("error[{}]:", self.code)), self.found);
-        if let Some(wanted) = &self.wanted {
+        eprintln!("{} {}", output::red(&format!("error[{}]:", self.0.code)), self.0.found);
+        if let Some(wanted) = &self.0.wanted {
             eprintln!("  {wanted}");
         }
-        if let Some(trace) = &self.trace {
+        if let Some(trace) = &self.0.trace {
             trace.trim_end().lines().for_each(|line| eprintln!("  | {line}"));
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = &self.0.hint {
             eprintln!("{} {hint}", output::bold("hint:"));
         }
     }
 
     fn to_json(&self) -> Value {
-        let fault = match Code::from_slug(&self.code).map(Code::fault) {
+        let fault = match Code::from_slug(&self.0.code).map(Code::fault) {
             Some(fault) => fault,
-            None if self.exit == Exit::Unreachable => Fault::Platform,
+            None if self.0.exit == Exit::Unreachable => Fault::Platform,
             None => Fault::Caller,
         };
-        let mut error = json!({ "code": self.code, "message": self.found, "fault": fault });
-        for (key, value) in [("detail", &self.wanted), ("hint", &self.hint), ("trace", &self.trace)] {
+        let mut error = json!({ "code": self.0.code, "message": self.0.found, "fault": fault });
+        for (key, value) in [("detail", &self.0.wanted), ("hint", &self.0.hint), ("trace", &self.0.trace)] {
             if let Some(value) = value {
                 error[key] = json!(value);
             }
@@ -147,9 +150,9 @@ fn exit_of(code: Code) -> Exit {
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let mut failure = Failure::new(exit_of(error.code()), error.detail());
-        failure.code = error.code().slug().to_owned();
-        failure.hint = error.hint_text().map(str::to_owned);
-        failure.wanted = std::error::Error::source(&error).map(|cause| format!("cause: {cause}"));
+        failure.0.code = error.code().slug().to_owned();
+        failure.0.hint = error.hint_text().map(str::to_owned);
+        failure.0.wanted = std::error::Error::source(&error).map(|cause| format!("cause: {cause}"));
         failure
     }
 }
@@ -163,9 +166,9 @@ mod tests {
         let check = |code: &str, exit| {
             let body = json!({"error": {"code": code, "message": "m", "hint": "h", "report": {"type": "T", "message": "x", "trace": ""}}});
             let failure = Failure::from_wire(&body).unwrap();
-            assert_eq!((failure.exit, failure.code()), (exit, code));
-            assert_eq!(failure.wanted.as_deref(), Some("T: x"));
-            assert_eq!(failure.trace, None);
+            assert_eq!((failure.0.exit, failure.code()), (exit, code));
+            assert_eq!(failure.0.wanted.as_deref(), Some("T: x"));
+            assert_eq!(failure.0.trace, None);
         };
         check("function-not-found", Exit::Refused);
         check("function-failed", Exit::Refused);

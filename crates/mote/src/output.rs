@@ -80,12 +80,13 @@ fn coloured() -> bool {
     *COLOURED.get_or_init(|| terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
 }
 
-/// `0.4 ms`, `87 ms`, `3.2 s`.
+/// `0.4 ms`, `87 ms`, `3.2 s`, `30 s`.
 pub(crate) fn duration(time: Duration) -> String {
     let ms = time.as_secs_f64() * 1000.0;
     match ms {
         ..10.0 => format!("{ms:.1} ms"),
         ..1000.0 => format!("{ms:.0} ms"),
+        _ if (ms / 1000.0).fract() == 0.0 => format!("{:.0} s", ms / 1000.0),
         _ => format!("{:.1} s", ms / 1000.0),
     }
 }
@@ -148,5 +149,6 @@ mod tests {
         assert_eq!(duration(Duration::from_micros(400)), "0.4 ms");
         assert_eq!(duration(Duration::from_millis(87)), "87 ms");
         assert_eq!(duration(Duration::from_millis(3210)), "3.2 s");
+        assert_eq!(duration(Duration::from_secs(30)), "30 s");
     }
 }

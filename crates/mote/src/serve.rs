@@ -145,7 +145,8 @@ async fn assemble(
 fn settings(data_dir: &Path) -> Result<Settings, Failure> {
     let absolute =
         data_dir.canonicalize().map_err(|error| Failure::platform(format!("{} can't be found again: {error}", data_dir.display())))?;
-    let executable = std::env::current_exe().map_err(|error| Failure::platform(format!("mote's own file can't be found: {error}")))?;
+    // Not the path that it was started by: an upgrade may have put another binary there.
+    let executable = PathBuf::from("/proc/self/exe");
     Ok(Settings { artifacts: absolute.join("artifacts"), cache: absolute.join("cache"), executable, hidden: vec![absolute] })
 }
 

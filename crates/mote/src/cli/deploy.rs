@@ -109,7 +109,7 @@ fn show(deployed: &Value) {
     let version = deployed.get("version").and_then(Value::as_u64).unwrap_or_default();
     output::line_out(&output::bold(&format!("{} is live", text("name"))));
     output::pairs(&[
-        ("  url", if text("url").is_empty() { "none; call it by name".to_owned() } else { text("url") }),
+        ("  url", if text("url").is_empty() { "none; its routes, its buckets or a call by name reach it".to_owned() } else { text("url") }),
         ("  version", version.to_string()),
         ("  runtime", text("runtime")),
         ("  isolation", barriers.join(", ")),

@@ -134,8 +134,10 @@ fn read(file: &str) -> Result<Vec<u8>, Failure> {
     })
 }
 
+type Headers = Vec<(String, String)>;
+
 /// An event's attributes as headers (CloudEvents over HTTP, binary mode), and its data.
-fn cloud_event(file: &str) -> Result<(Vec<(String, String)>, Vec<u8>), Failure> {
+fn cloud_event(file: &str) -> Result<(Headers, Vec<u8>), Failure> {
     let wrong =
         |found: String| Failure::usage(found).wanted("wanted: a CloudEvent in JSON").hint("`mote event show object-created` prints one.");
     let mut event: Map<String, Value> =

@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 use crate::config::{Addresses, Door};
 use crate::doors::Doors;
 use crate::failure::Failure;
+use crate::output;
 
 /// What to do where a port is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,8 @@ async fn bind(door: Door, addresses: &Addresses, busy: Busy) -> Result<Listener,
     let socket = bound.map_err(|error| refused(door, address, &error))?;
     let local = socket.local_addr().map_err(|error| refused(door, address, &error))?;
     if !local.ip().is_loopback() {
-        tracing::warn!("{} listens on {local}: {}", door.flag(), door.exposure());
+        // Not by way of the log, which can be turned down.
+        eprintln!("{} {} listens on {local}: {}", output::bold("warning:"), door.flag(), door.exposure());
     }
     // What listens everywhere is reached from here by the loopback address.
     let reached = if local.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], local.port())) } else { local };
