@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code, reason = "the runner's socket is given to it between fork and exec")]
 
+mod bucket;
 mod calls;
 mod speed;
 mod streams;
