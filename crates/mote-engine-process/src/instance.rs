@@ -25,7 +25,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 use crate::host::Host;
-use crate::lines::Tail;
+use crate::lines::{self, Tail};
 use crate::wire::{Broken, FromRunner, ToRunner};
 use call::Call;
 pub(crate) use call::Unstarted;
@@ -170,9 +170,7 @@ impl Instance {
 
     fn take_log(&self, call: u32, source: LogSource, text: String) {
         let invocation = self.state().calls.get(&call).map(|call| call.invocation);
-        for line in text.lines() {
-            self.log(invocation, source, line);
-        }
+        lines::of(&text, |line| self.log(invocation, source, line));
     }
 }
 

@@ -39,6 +39,11 @@ fn cut(one: &[u8], line: &mut impl FnMut(String)) {
     one.chunks(LINE_BYTES_MAX).for_each(|piece| line(text(piece)));
 }
 
+/// The lines of a text that came whole, by the same bound.
+pub(crate) fn of(text: &str, mut line: impl FnMut(String)) {
+    text.lines().for_each(|one| cut(one.as_bytes(), &mut line));
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes.strip_suffix(b"\r").unwrap_or(bytes)).into_owned()
 }
@@ -80,6 +85,9 @@ mod tests {
         let long = lines(&[b'x'; LINE_BYTES_MAX * 2 + 1]).await;
         assert_eq!(long.iter().map(String::len).collect::<Vec<_>>(), [LINE_BYTES_MAX, LINE_BYTES_MAX, 1]);
         assert_eq!(lines(b"\xff\n").await, ["\u{fffd}"]);
+        let mut seen = 0;
+        of(&"x".repeat(LINE_BYTES_MAX + 1), |_| seen += 1);
+        assert_eq!(seen, 2);
     }
 
     #[test]

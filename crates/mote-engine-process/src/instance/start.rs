@@ -101,7 +101,7 @@ async fn first_word(instance: &Instance, socket: &mut UnixStream, buffer: &mut B
             Ok(Some((0, FromRunner::Ready(signature)))) => return Answer::Ready(signature),
             Ok(Some((_, FromRunner::StartFailed(report)))) => return Answer::Failed(report),
             Ok(Some((_, FromRunner::Log { source, text }))) => {
-                text.lines().for_each(|line| instance.log(None, source, line));
+                lines::of(&text, |line| instance.log(None, source, line));
                 continue;
             }
             Ok(Some(_)) => return Answer::Broken(Broken("it spoke of a call before it was ready".into())),

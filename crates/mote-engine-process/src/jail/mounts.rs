@@ -43,9 +43,7 @@ pub(super) fn enter(spec: &Spec) -> io::Result<()> {
         tree.put(&root)?;
     }
     for path in &spec.hide {
-        if trees.iter().any(|tree| path.starts_with(&tree.from) && Path::new("/").join(&tree.to) == tree.from) {
-            attach(&tmpfs("0000", 4096, MountAttrFlags::MOUNT_ATTR_RDONLY)?, &root, path.strip_prefix("/").unwrap_or(path))?;
-        }
+        hide(path, &trees, &root)?;
     }
     links(&root)?;
     private(&root, spec)?;
@@ -110,6 +108,17 @@ fn open_trees(spec: &Spec) -> io::Result<Vec<Tree>> {
         trees.push(Tree::open(runner, Path::new("runner"), READ_ONLY)?);
     }
     Ok(trees)
+}
+
+/// Covers a path that lies within a shown tree by an empty directory that nobody may open.
+fn hide(path: &Path, trees: &[Tree], root: &OwnedFd) -> io::Result<()> {
+    if !trees.iter().any(|tree| path.starts_with(&tree.from) && Path::new("/").join(&tree.to) == tree.from) {
+        return Ok(());
+    }
+    match attach(&tmpfs("0000", 4096, MountAttrFlags::MOUNT_ATTR_RDONLY)?, root, relative(path)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// `/bin` and its kind are links on most hosts; the jail has the same ones.

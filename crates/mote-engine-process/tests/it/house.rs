@@ -39,7 +39,7 @@ impl House {
             artifacts: place.path().join("artifacts"),
             cache: place.path().join("cache"),
             executable: jail(),
-            hidden: vec![place.path().to_owned()],
+            hidden: vec![place.path().to_owned(), "/usr/share".into(), "/usr/nowhere".into()],
         };
         let engine = ProcessEngine::new(settings, clock.clone(), logs.clone(), Arc::new(Greeter)).unwrap();
         House { engine, clock, logs, place }
@@ -108,6 +108,13 @@ pub(crate) async fn text(output: Output) -> Result<String> {
 
 fn event(id: Id, clock: &dyn Clock) -> Event {
     Event::new(id, "test", "mote.test", clock.now(), "")
+}
+
+/// Processes of the host that sleep for so long, which only a test's function does.
+pub(crate) fn sleepers(seconds: u32) -> usize {
+    let line = format!("sleep\0{seconds}\0");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|found| found == line.as_bytes())).count()
 }
 
 /// Says whose connection it is.

@@ -1,11 +1,10 @@
 //! What a process in a jail sees, has and can do: asked from inside, as root and as an ordinary user.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mote_engine_process::{Barrier, doctor_of};
+use mote_engine_process::doctor_of;
 use serde_json::Value;
 
 use crate::house::House;
@@ -85,6 +84,15 @@ async fn a_function_has_nothing_but_its_own() {
     check(&probe().await);
 }
 
+/// `/usr/share` stands for a data directory that somebody put into a tree which every jail shows.
+#[tokio::test]
+async fn what_is_to_be_hidden_is_hidden_in_shown_trees_too() {
+    let house = House::new();
+    let code = "#!/bin/sh\ntest -d /usr/share && test ! -r /usr/share && test ! -x /usr/share && test -x /usr/bin && echo hidden\n";
+    let (f, _) = house.deploy(house.function("executable", "f", |_| {}), &[("f", code)]).await.unwrap();
+    assert_eq!(house.call(&f, "", "").await.unwrap(), "hidden\n");
+}
+
 /// The same test again, by somebody without any right: a copy of this test and its jail, run as `nobody`.
 #[test]
 fn an_ordinary_user_gets_the_same_jail() {
@@ -130,18 +138,14 @@ fn the_doctor_names_what_is_missing() {
     let jail = place.path().join("jail");
     std::fs::copy(crate::house::jail(), &jail).unwrap();
     // In a user namespace without a right to make more, even root is an ordinary user.
-    let mut child = Command::new("unshare")
+    let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "sh", "-c", "echo 0 > /proc/sys/user/max_user_namespaces && exec \"$0\""])
         .arg(&jail)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
+        .stdin(Stdio::null())
+        .output()
         .unwrap();
-    child.stdin.take().unwrap().flush().unwrap();
-    let output = child.wait_with_output().unwrap();
     let barriers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(barriers[0]["name"], "user namespace");
     assert_eq!(barriers[0]["enforced"], false, "{barriers:#?}");
     assert!(barriers[0]["hint"].is_string(), "{barriers:#?}");
-    let _ = std::any::type_name::<Barrier>();
 }

@@ -9,7 +9,7 @@ use mote_core::engine::Engine;
 use mote_core::function::Function;
 use mote_testkit::FakeClock;
 
-use crate::house::House;
+use crate::house::{House, sleepers};
 
 const CODE: &str = r#"
 import os, threading
@@ -124,17 +124,11 @@ async fn a_killed_jail_leaves_no_process() {
     let (f, _) = house.deploy(house.function("python", "f.py:f", |_| {}), &[("f.py", code)]).await.unwrap();
     assert_eq!(house.call(&f, "", "").await.unwrap(), "ok");
     // Its command line shows a moment after it has been executed.
-    while sleepers() == 0 {
+    while sleepers(86399) == 0 {
         tokio::task::yield_now().await;
     }
     house.engine.retire(&f);
-    while sleepers() > 0 {
+    while sleepers(86399) > 0 {
         tokio::task::yield_now().await;
     }
-}
-
-/// Processes of this test on the host.
-fn sleepers() -> usize {
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes.filter(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x0086399\x00")).count()
 }
