@@ -14,6 +14,7 @@ use mote_core::{BoxFuture, Error, Result};
 
 use crate::executable::Executables;
 use crate::host::{Host, Job, Launch, Settings};
+use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
 use crate::pools::Pools;
 use crate::runtime::Interpreters;
@@ -30,6 +31,7 @@ pub struct ProcessEngine {
 pub(crate) struct Workshop {
     pub(crate) host: Arc<Host>,
     pub(crate) interpreters: Interpreters,
+    pub(crate) installer: Installer,
 }
 
 impl ProcessEngine {
@@ -39,8 +41,9 @@ impl ProcessEngine {
         artifact::sweep(&settings.artifacts).map_err(failed)?;
         artifact::sweep(&settings.cache).map_err(failed)?;
         let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
+        let installer = Installer::new(settings.cache.join("dependencies"), clock.clone());
         let host = Arc::new(Host { settings, etc, clock: clock.clone(), logs, gateway });
-        let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()) });
+        let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()), installer });
         let starter = workshop.clone();
         let pools = Pools::new(
             Box::new(move |function| {

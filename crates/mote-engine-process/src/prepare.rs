@@ -55,7 +55,7 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
         .await?
     };
     let dependencies = match interpreter {
-        Some(interpreter) => finish(&building.path, &interpreter, progress).await?,
+        Some(interpreter) => finish(workshop, &building.path, &interpreter, progress).await?,
         None => Duration::ZERO,
     };
     blocking(move || building.finish(&target)).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
 }
 
 /// What the files need beyond being there.
-async fn finish(directory: &Path, interpreter: &Interpreter, progress: &Progress) -> Result<Duration> {
+async fn finish(workshop: &Workshop, directory: &Path, interpreter: &Interpreter, progress: &Progress) -> Result<Duration> {
     if interpreter.family == Family::Node {
         let directory = directory.to_owned();
         let translate = tokio::task::spawn_blocking(move || transpile::build(&directory)).await;
@@ -72,7 +72,9 @@ async fn finish(directory: &Path, interpreter: &Interpreter, progress: &Progress
             progress.tell(format!("translated {files} TypeScript files"));
         }
     }
-    Ok(Duration::ZERO)
+    let took = workshop.installer.install(directory, interpreter, progress).await?;
+    workshop.installer.compile(directory, interpreter).await?;
+    Ok(took)
 }
 
 /// Lock files are part of the bundle, so its digest covers the dependencies; the interpreter and
