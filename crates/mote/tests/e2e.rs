@@ -6,6 +6,8 @@ mod harness;
 
 #[path = "e2e/cli.rs"]
 mod cli;
+#[path = "e2e/crash.rs"]
+mod crash;
 #[path = "e2e/dev.rs"]
 mod dev;
 #[path = "e2e/input.rs"]
