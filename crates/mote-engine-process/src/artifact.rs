@@ -46,7 +46,9 @@ impl Building {
     /// Makes it durable and readable for the jail's user, and gives it its name. If somebody else
     /// was faster, theirs stays: the same name is the same content.
     pub(crate) fn finish(self, target: &Path) -> io::Result<()> {
-        settle(&self.path)?;
+        let mut written = Vec::new();
+        settle(&self.path, &mut written)?;
+        make_durable(&self.path, &written)?;
         match fs::rename(&self.path, target) {
             Err(error) if target.is_dir() && error.kind() == io::ErrorKind::DirectoryNotEmpty => return Ok(()),
             other => other?,
@@ -85,21 +87,32 @@ pub(crate) fn write(bundle: &Bundle, directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Depth first: modes that any user may read, then everything onto the disk.
-fn settle(directory: &Path) -> io::Result<()> {
+/// Depth first: modes that any user may read. Gives everything that has to reach the disk.
+fn settle(directory: &Path, written: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let kind = entry.file_type()?;
         if kind.is_dir() {
-            settle(&entry.path())?;
+            settle(&entry.path(), written)?;
         } else if kind.is_file() {
             let mode = if entry.metadata()?.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
             fs::set_permissions(entry.path(), Permissions::from_mode(mode))?;
-            sync(&entry.path())?;
+            written.push(entry.path());
         }
     }
     fs::set_permissions(directory, Permissions::from_mode(0o755))?;
-    sync(directory)
+    written.push(directory.to_owned());
+    Ok(())
+}
+
+/// Past this many, writing back the whole file system at once is cheaper than one file at a time.
+const SINGLE_SYNCS_MAX: usize = 256;
+
+fn make_durable(directory: &Path, written: &[PathBuf]) -> io::Result<()> {
+    if written.len() <= SINGLE_SYNCS_MAX {
+        return written.iter().try_for_each(|path| sync(path));
+    }
+    Ok(rustix::fs::syncfs(File::open(directory)?)?)
 }
 
 fn sync(path: &Path) -> io::Result<()> {
