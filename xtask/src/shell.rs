@@ -59,19 +59,18 @@ pub(crate) fn tail(text: &str, lines: usize) -> String {
     all.iter().skip(all.len().saturating_sub(lines)).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Asks again until it says yes, with growing pauses, or until the limit.
+/// Asks again until it says yes, or until the limit. Pauses grow with the time that has passed, so
+/// that what is timed by this is late by a twentieth at most.
 pub(crate) fn until<T>(limit: Duration, what: &str, mut ask: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let end = Instant::now() + limit;
-    let mut pause = Duration::from_millis(1);
+    let begun = Instant::now();
     loop {
         if let Some(found) = ask()? {
             return Ok(found);
         }
-        if Instant::now() >= end {
+        if begun.elapsed() >= limit {
             return Err(format!("waited {} s for {what}", limit.as_secs()).into());
         }
-        thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(200));
+        thread::sleep((begun.elapsed() / 20).clamp(Duration::from_micros(200), Duration::from_millis(200)));
     }
 }
 
