@@ -66,6 +66,9 @@ impl ProcessEngine {
         let pool = self.pools.of(&call.function);
         loop {
             let granted = pool.enter(call.deadline.since(clock.now())).await?;
+            if granted.started.is_some() {
+                self.pools.trim();
+            }
             let begun = clock.monotonic();
             let waited = begun - arrived;
             let start = granted.started.map_or(Duration::ZERO, |took| took.min(waited));
@@ -155,6 +158,7 @@ impl Engine for ProcessEngine {
                     let signature = started.signature.clone();
                     let function = Arc::new(Function { signature: signature.clone(), ..(*function).clone() });
                     self.pools.of(&function).adopt(started);
+                    self.pools.trim();
                     signature
                 }
             };

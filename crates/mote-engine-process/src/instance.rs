@@ -93,6 +93,11 @@ impl Instance {
         self.state().ending.is_none()
     }
 
+    /// When its last call ended, on the monotonic clock.
+    pub(crate) fn idle_since(&self) -> Duration {
+        self.state().idle_since
+    }
+
     fn log(&self, invocation: Option<Id>, source: LogSource, text: impl Into<String>) {
         self.host.log(&self.function, invocation, source, text);
     }

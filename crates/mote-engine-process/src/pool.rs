@@ -1,8 +1,8 @@
 //! The instances of one version: who gets a place, when another instance starts, which one ends.
 //!
 //! Callers without a place wait in arrival order. Starts are coalesced: as many as the waiting
-//! callers need, not one for each. The instance used last is used first, so that the others can
-//! grow idle and end. Admission and its bounds came before ([`mote_core::invoke::admit`]).
+//! callers need, not one for each, and while an instance lives, only for those who have waited a
+//! moment. The instance used last is used first, so that the others can grow idle and end. Admission and its bounds came before ([`mote_core::invoke::admit`]).
 
 mod starts;
 
@@ -34,11 +34,19 @@ pub(crate) struct Pool {
 struct State {
     /// The one used last is last.
     members: Vec<Member>,
-    waiting: VecDeque<oneshot::Sender<Result<Granted>>>,
+    waiting: VecDeque<Waiting>,
     starting: u32,
+    /// Somebody looks again at who waits, once the first of them has waited long enough.
+    alarmed: bool,
     backoff: Backoff,
     retired: bool,
     stopping: bool,
+}
+
+struct Waiting {
+    /// On the monotonic clock.
+    since: Duration,
+    caller: oneshot::Sender<Result<Granted>>,
 }
 
 struct Member {
@@ -91,7 +99,7 @@ impl Pool {
                 return Err(error);
             }
             let (sender, granted) = oneshot::channel();
-            state.waiting.push_back(sender);
+            state.waiting.push_back(Waiting { since: self.clock.monotonic(), caller: sender });
             self.start_missing(&mut state);
             granted
         };
@@ -123,12 +131,32 @@ impl Pool {
         if state.members.get(at).is_some_and(|member| member.busy > 0) {
             return true;
         }
-        let keep = if state.retired || state.stopping { 0 } else { self.function.limits.instances_min as usize };
-        if state.members.len() <= keep {
+        if state.members.len() <= self.minimum(&state) {
             return true;
         }
         state.members.remove(at);
         false
+    }
+
+    /// Since when its idlest instance has had nothing to do, if it may end.
+    pub(crate) fn idlest(&self) -> Option<Duration> {
+        let state = self.state();
+        let surplus = state.members.len() > self.minimum(&state);
+        state.members.iter().find(|member| member.busy == 0).filter(|_| surplus).map(|member| member.instance.idle_since())
+    }
+
+    /// Ends the instance that has been idle longest, unless it is part of the minimum.
+    pub(crate) fn end_idlest(&self) {
+        let mut state = self.state();
+        if state.members.len() > self.minimum(&state)
+            && let Some(at) = state.members.iter().position(|member| member.busy == 0)
+        {
+            state.members.remove(at).instance.end(Ending::Unneeded);
+        }
+    }
+
+    fn minimum(&self, state: &State) -> usize {
+        if state.retired || state.stopping { 0 } else { self.function.limits.instances_min as usize }
     }
 
     /// The instance has ended, or is about to.
@@ -159,7 +187,7 @@ impl Pool {
             end_idle(&mut state, 0);
             std::mem::take(&mut state.waiting)
         };
-        for caller in waiting {
+        for Waiting { caller, .. } in waiting {
             let _ = caller.send(Err(shutting_down()));
         }
         let finished = async {
@@ -195,12 +223,12 @@ impl Pool {
         loop {
             let (caller, place) = {
                 let mut state = self.state();
-                state.waiting.retain(|caller| !caller.is_closed());
+                state.waiting.retain(|waiting| !waiting.caller.is_closed());
                 if state.waiting.is_empty() {
                     return;
                 }
                 let Some(place) = self.take_place(&mut state) else { return };
-                let Some(caller) = state.waiting.pop_front() else { return };
+                let Some(Waiting { caller, .. }) = state.waiting.pop_front() else { return };
                 (caller, place)
             };
             let _ = caller.send(Ok(Granted { place, started }));

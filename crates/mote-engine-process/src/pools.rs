@@ -9,6 +9,10 @@ use mote_core::function::Function;
 
 use crate::pool::{Pool, Starter};
 
+/// Functions of which an idle instance is kept, beyond their minimum; past it the idlest ends. A
+/// server with a thousand functions must not hold a thousand processes for what nobody calls.
+pub(crate) const IDLE_MAX: usize = 64;
+
 pub(crate) struct Pools {
     by_version: Mutex<HashMap<Id, Arc<Pool>>>,
     starter: Arc<Starter>,
@@ -28,6 +32,15 @@ impl Pools {
         // A new version is the moment to forget old ones: it happens now and then, and to the caller who waits for a start anyway.
         pools.retain(|_, pool| Arc::strong_count(pool) > 1 || !pool.is_empty());
         pools.entry(function.id).or_insert_with(|| Pool::new(function.clone(), self.starter.clone(), self.clock.clone())).clone()
+    }
+
+    /// Keeps to [`IDLE_MAX`]; to be called when an instance has been added.
+    pub(crate) fn trim(&self) {
+        let pools: Vec<_> = self.lock().values().cloned().collect();
+        let mut idle: Vec<_> = pools.iter().filter_map(|pool| Some((pool.idlest()?, pool))).collect();
+        let surplus = idle.len().saturating_sub(IDLE_MAX);
+        idle.sort_by_key(|(since, _)| *since);
+        idle.iter().take(surplus).for_each(|(_, pool)| pool.end_idlest());
     }
 
     pub(crate) fn instances(&self) -> usize {

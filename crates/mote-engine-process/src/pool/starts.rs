@@ -9,6 +9,11 @@ use mote_core::{Code, Error, Result};
 use super::{Pool, State};
 use crate::instance::Started;
 
+/// How long a caller waits for a living instance before another one is started for it. Calls of a
+/// millisecond queue for less than this behind one another, and another process would only slow
+/// them down; a start takes longer than this anyway.
+const SCALE_OUT_WAIT: Duration = Duration::from_millis(10);
+
 /// Doubles from the first to the last while starts fail.
 const WAIT_MIN: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -87,7 +92,7 @@ impl Pool {
         }
         let limits = &self.function.limits;
         let minimum = if state.retired { 0 } else { limits.instances_min };
-        let (live, waiting) = (state.members.len() as u32, state.waiting.len() as u32);
+        let (live, waiting) = (state.members.len() as u32, self.unserved(state));
         let wanted = waiting.div_ceil(limits.concurrency.max(1)).max(minimum.saturating_sub(live));
         let room = limits.instances_max.max(1).saturating_sub(live + state.starting);
         for _ in 0..wanted.saturating_sub(state.starting).min(room) {
@@ -98,6 +103,27 @@ impl Pool {
                 pool.started(outcome);
             });
         }
+    }
+
+    /// Callers who need another instance: all of them while none lives, later the impatient ones.
+    fn unserved(self: &Arc<Self>, state: &mut State) -> u32 {
+        if state.members.is_empty() {
+            return state.waiting.len() as u32;
+        }
+        let now = self.clock.monotonic();
+        let impatient = state.waiting.iter().take_while(|waiting| waiting.since + SCALE_OUT_WAIT <= now).count();
+        if let Some(next) = state.waiting.get(impatient).filter(|_| !state.alarmed) {
+            state.alarmed = true;
+            let wait = (next.since + SCALE_OUT_WAIT).saturating_sub(now);
+            let pool = self.clone();
+            tokio::spawn(async move {
+                pool.clock.sleep(wait).await;
+                let mut state = pool.state();
+                state.alarmed = false;
+                pool.start_missing(&mut state);
+            });
+        }
+        impatient as u32
     }
 
     fn started(self: &Arc<Self>, outcome: Result<Started>) {
@@ -118,6 +144,8 @@ impl Pool {
             }
             Err(error) => self.start_failed(&error),
         }
+        // More may be missing still: those who became impatient meanwhile.
+        self.start_missing(&mut self.state());
         self.settled.notify_waiters();
     }
 
@@ -132,7 +160,7 @@ impl Pool {
             if state.members.is_empty() {
                 let share = if state.starting == 0 { state.waiting.len() } else { self.function.limits.concurrency.max(1) as usize };
                 let share = share.min(state.waiting.len());
-                unlucky.extend(state.waiting.drain(..share));
+                unlucky.extend(state.waiting.drain(..share).map(|waiting| waiting.caller));
             }
         }
         for caller in unlucky {

@@ -45,6 +45,47 @@ async fn a_burst_starts_as_many_instances_as_it_needs() {
 }
 
 #[tokio::test]
+async fn a_short_wait_behind_a_living_instance_starts_no_other() {
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |_| {}).await;
+    // The first call runs until its body ends, which is for the test to say.
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let body = futures_util::stream::once(async move {
+        let _ = ended.await;
+        Ok("{}".into())
+    });
+    let first = house.call(&f, "", mote_core::Body::stream(body, None));
+    let second = house.call(&f, "", "");
+    tokio::pin!(first, second);
+    let waited = async {
+        // Two guards' deadlines are armed by now, and the pool's alarm is the third.
+        clock.sleepers(3).await;
+        assert_eq!(house.engine.instances(), 1);
+        clock.advance(Duration::from_millis(10));
+    };
+    tokio::select! {
+        biased;
+        answer = &mut first => panic!("the first call ended before its body: {answer:?}"),
+        answer = async { tokio::join!(&mut second, waited).0 } => assert_eq!(answer.unwrap(), "1", "a new instance counts from one"),
+    }
+    end.send(()).unwrap();
+    assert_eq!(first.await.unwrap(), "1");
+    assert_eq!(house.engine.instances(), 2);
+}
+
+#[tokio::test]
+async fn only_so_many_functions_keep_an_idle_instance() {
+    let house = House::new();
+    let first = deploy(&house, |_| {}).await;
+    for _ in 0..64 {
+        deploy(&house, |_| {}).await;
+    }
+    assert_eq!(house.engine.instances(), 64);
+    assert!(house.run(&first, "", "").await.unwrap().timing.cold, "the idlest was the first");
+}
+
+#[tokio::test]
 async fn who_waits_is_served_in_order() {
     let house = House::new();
     let f = deploy(&house, |f| f.limits.instances_max = 1).await;
