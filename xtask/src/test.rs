@@ -71,11 +71,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 /// In its own workspace, since its real runner needs a nightly compiler; here it runs on stable.
+/// Not `--locked`: a dependency that a crate gains must not have to be locked twice.
 fn fuzz() -> Result<()> {
-    show(
-        cargo().args(["test", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]).arg(target()).args(["--", "--nocapture"]),
-        LIMIT,
-    )
+    show(cargo().args(["test", "--manifest-path", "fuzz/Cargo.toml", "--target-dir"]).arg(target()).args(["--", "--nocapture"]), LIMIT)
 }
 
 /// The suite is a program of its own, which is given a running server.
