@@ -1,3 +1,5 @@
+//! Translation of TypeScript and what is read off a source, file by file.
+
 use super::*;
 
 fn artifact(files: &[(&str, &str)]) -> tempfile::TempDir {
