@@ -176,36 +176,44 @@ impl Directory {
         functions
     }
 
-    /// An error if a route of the function is not valid, or is another function's.
-    pub fn check_routes(&self, function: &Function) -> Result<()> {
-        let inner = self.read();
-        let names = inner.namespaces.get(&function.namespace).into_iter().flat_map(BTreeMap::values);
-        let others: Vec<_> = names.filter(|other| other.function.name != function.name).map(|other| other.function.clone()).collect();
-        drop(inner);
+    /// An error if a route of these functions, which go live together in one namespace, is not
+    /// valid, or is another function's.
+    pub fn check_routes(&self, functions: &[&Function]) -> Result<()> {
+        let others = self.others(functions);
+        let mut taken: Vec<_> = others.iter().flat_map(|other| http_routes(other)).collect();
         let mut routes = matchit::Router::new();
-        for (path, _, owner) in others.iter().flat_map(|other| http_routes(other)) {
-            // A path may be there already, for other methods; the first owner stands for all.
-            let _ = routes.insert(path, owner);
+        for (path, ..) in &taken {
+            // A path may be there already, for other methods.
+            let _ = routes.insert(*path, ());
         }
-        for (path, methods, _) in http_routes(function) {
-            let taken = |with: &str| {
+        for (path, methods, name) in functions.iter().flat_map(|function| http_routes(function)) {
+            let meets = |with: &str| {
                 Error::new(Code::Conflict, format!("the route {path} meets {with}"))
                     .hint("Change the path, or remove the other function first.")
             };
-            let same = others.iter().flat_map(|other| http_routes(other)).filter(|(other, ..)| *other == path);
-            for (_, others_methods, owner) in same {
+            for (_, others_methods, owner) in taken.iter().filter(|(other, _, owner)| *other == path && *owner != name) {
                 if methods.is_empty() || others_methods.is_empty() || methods.iter().any(|m| others_methods.contains(m)) {
-                    return Err(taken(&format!("the same route of the function {owner}")));
+                    return Err(meets(&format!("the same route of the function {owner}")));
                 }
             }
-            match routes.insert(path, &function.name) {
+            match routes.insert(path, ()) {
                 Ok(()) => {}
                 Err(matchit::InsertError::Conflict { with }) if with == path => {}
-                Err(matchit::InsertError::Conflict { with }) => return Err(taken(&with)),
+                Err(matchit::InsertError::Conflict { with }) => return Err(meets(&with)),
                 Err(error) => return Err(Error::new(Code::ManifestInvalid, format!("the route {path:?} is not valid: {error}"))),
             }
+            taken.push((path, methods, name));
         }
         Ok(())
+    }
+
+    /// The live functions that stay beside these.
+    fn others(&self, functions: &[&Function]) -> Vec<Arc<Function>> {
+        let Some(first) = functions.first() else { return Vec::new() };
+        let inner = self.read();
+        let names = inner.namespaces.get(&first.namespace).into_iter().flat_map(BTreeMap::values);
+        let stays = |entry: &&Entry| functions.iter().all(|function| function.name != entry.function.name);
+        names.filter(stays).map(|entry| entry.function.clone()).collect()
     }
 
     fn route(&self, namespace: &Name, request: &mut HttpRequest) -> Result<Entry> {
@@ -293,16 +301,27 @@ fn http_routes(function: &Function) -> impl Iterator<Item = (&str, &[String], &N
 }
 
 fn permits(methods: &[String], request: &HttpRequest) -> bool {
-    let method = request.method.as_str();
-    let preflight = request.method == http::Method::OPTIONS && request.headers.contains_key(http::header::ACCESS_CONTROL_REQUEST_METHOD);
+    takes(methods, request.method.as_str()) || announced(request).is_some()
+}
+
+fn takes(methods: &[String], method: &str) -> bool {
     let is = |allowed: &String| allowed == method || (method == "HEAD" && allowed == "GET");
-    methods.is_empty() || preflight || methods.iter().any(is)
+    methods.is_empty() || methods.iter().any(is)
+}
+
+/// The method that a preflight asks for.
+fn announced(request: &HttpRequest) -> Option<&str> {
+    let asked = request.headers.get(http::header::ACCESS_CONTROL_REQUEST_METHOD)?;
+    (request.method == http::Method::OPTIONS).then(|| asked.to_str().unwrap_or_default())
 }
 
 fn allowed<'a>(routes: &'a [Route], request: &HttpRequest) -> Result<&'a Route> {
+    // A preflight is answered by the function that the request itself will reach, if there is one.
+    let method = announced(request).unwrap_or(request.method.as_str());
     routes
         .iter()
-        .find(|route| permits(&route.methods, request))
+        .find(|route| takes(&route.methods, method))
+        .or_else(|| routes.iter().find(|route| permits(&route.methods, request)))
         .ok_or_else(|| not_allowed(routes.iter().flat_map(|route| &route.methods), request))
 }
 

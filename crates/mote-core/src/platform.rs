@@ -1,6 +1,7 @@
 //! Carries out the verbs that are not a call: deploy, remove, point, list, objects, logs.
 
 mod deploy;
+mod turns;
 
 use std::sync::Arc;
 
@@ -14,17 +15,18 @@ use crate::invoke::deliver::QUEUE;
 use crate::invoke::{Invoke, Invoker};
 use crate::store::{Catalog, Objects, Precondition, Write};
 
-/// The platform that the doors hold.
+/// The platform that the doors hold; cheap to clone.
+#[derive(Clone)]
 pub struct House {
     pub access: Arc<Access>,
     pub invoker: Arc<Invoker>,
     pub objects: Arc<dyn Objects>,
-    deploys: deploy::Turns,
+    turns: turns::Turns,
 }
 
 impl House {
     pub fn new(access: Arc<Access>, invoker: Arc<Invoker>, objects: Arc<dyn Objects>) -> Self {
-        House { access, invoker, objects, deploys: Default::default() }
+        House { access, invoker, objects, turns: turns::Turns::new() }
     }
 
     async fn run(&self, who: Credential, what: Action) -> Result<Done> {
@@ -32,11 +34,17 @@ impl House {
         Ok(match what {
             Action::Call { to, event } => Done::Reply(self.invoker.call(to, event).await?),
             Action::Send { to, event } => Done::Accepted(self.invoker.send(to, event).await?),
-            Action::Deploy(deploy) => Done::Deploying(deploy::start(self.invoker.clone(), self.deploys.clone(), *deploy)),
-            Action::Remove { function } => self.remove(&function).await?,
+            Action::Deploy(deploy) => Done::Deploying(deploy::start(self.invoker.clone(), self.turns.clone(), *deploy)),
+            Action::Remove { function } => {
+                let house = self.clone();
+                to_the_end(async move { house.remove(&function).await }).await?
+            }
             Action::Describe { function } => Done::Function(Box::new(self.describe(&function).await?)),
             Action::List { namespace, after, limit } => Done::Functions(self.directory().list(&namespace, after.as_deref(), limit)),
-            Action::Point { function, version } => self.point(&function, version).await?,
+            Action::Point { function, version } => {
+                let house = self.clone();
+                to_the_end(async move { house.point(&function, version).await }).await?
+            }
             Action::Logs(query) => Done::Logs(self.invoker.logs.read(query).await?),
             Action::CreateBucket { name } => self.objects.create_bucket(&name).await.map(|()| Done::Nothing)?,
             Action::DeleteBucket { name } => self.objects.delete_bucket(&name).await.map(|()| Done::Nothing)?,
@@ -88,7 +96,7 @@ impl House {
     }
 
     async fn remove(&self, function: &FunctionRef) -> Result<Done> {
-        let _turn = self.deploys.take(function).await;
+        let _turn = self.turns.function(function).await;
         let (revision, head) = self.head(function).await?;
         let mut batch = vec![Write::Delete { key: Head::key(function), expect: revision }];
         let mut artifacts = Vec::new();
@@ -99,14 +107,14 @@ impl House {
         }
         self.catalog().commit(batch).await?;
         if let Some(old) = self.directory().remove(function) {
-            self.invoker.engines.get(old.runtime.family)?.retire(&old);
+            deploy::retire(&self.invoker, &old);
         }
-        deploy::forget_unused(&self.invoker, artifacts).await?;
+        self.turns.forget_unused(&self.invoker, artifacts).await;
         Ok(Done::Nothing)
     }
 
     async fn point(&self, function: &FunctionRef, version: Option<u64>) -> Result<Done> {
-        let _turn = self.deploys.take(function).await;
+        let _turn = self.turns.function(function).await;
         let (revision, mut head) = self.head(function).await?;
         let version = version
             .or(head.previous)
@@ -117,7 +125,8 @@ impl House {
         })?;
         let live: Function = serde_json::from_slice(&record.value)
             .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
-        self.directory().check_routes(&live)?;
+        let flip = self.turns.flip().await;
+        self.directory().check_routes(&[&live])?;
         if live.version != head.live.version {
             head.previous = Some(head.live.version);
         }
@@ -126,11 +135,18 @@ impl House {
         self.catalog().commit(vec![Write::Put { key: Head::key(function), expect: revision, value: value.into() }]).await?;
         for old in self.directory().replace(vec![Arc::new(live)]) {
             if old.version != head.live.version {
-                self.invoker.engines.get(old.runtime.family)?.retire(&old);
+                deploy::retire(&self.invoker, &old);
             }
         }
+        drop(flip);
         Ok(Done::Function(Box::new(self.describe(function).await?)))
     }
+}
+
+/// Runs a change of catalog and directory to its end even if the caller goes away: stopped
+/// between the two, what is served would no longer be what is stored.
+async fn to_the_end<T: Send + 'static>(change: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(change).await.map_err(|e| Error::internal("a change broke off").caused_by(e))?
 }
 
 impl Platform for House {

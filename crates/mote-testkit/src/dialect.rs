@@ -8,10 +8,11 @@ use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response
 use mote_core::engine::{Answer, Invocation, Output, Payload};
 use mote_core::error::{Code, Error, Result};
 use mote_core::event::{Event, HttpRequest};
-use mote_core::function::{Family, HttpAccess, Limits, Name};
+use mote_core::function::{Binding, Family, HttpAccess, Limits, Name};
 use mote_core::reply::Reply;
 
-/// Every file `NAME.py` of a bundle is a function; every request is a call by route.
+/// Every file `NAME.py` of a bundle is a function, at the route that it holds, if it begins with
+/// `/`; every request is a call by route.
 pub struct EchoDialect;
 
 impl Dialect for EchoDialect {
@@ -20,8 +21,9 @@ impl Dialect for EchoDialect {
     }
 
     fn manifest(&self, bundle: &Bundle) -> Result<Option<Vec<Deployment>>> {
-        let stems = bundle.files().filter_map(|(path, _)| path.strip_suffix(".py").map(|stem| (stem, path)));
-        let deployments = stems.map(|(stem, path)| {
+        let stems = bundle.files().filter_map(|(path, file)| path.strip_suffix(".py").map(|stem| (stem, path, file)));
+        let deployments = stems.map(|(stem, path, file)| {
+            let route = std::str::from_utf8(&file.content).ok().filter(|content| content.starts_with('/'));
             Ok(Deployment {
                 name: Some(Name::new(stem)?),
                 runtime: Family::Python.into(),
@@ -30,7 +32,7 @@ impl Dialect for EchoDialect {
                 limits: Limits::default(),
                 env: Default::default(),
                 http: HttpAccess::default(),
-                bindings: Vec::new(),
+                bindings: route.map(|path| Binding::Http { path: path.to_owned(), methods: Vec::new() }).into_iter().collect(),
             })
         });
         let deployments: Vec<_> = deployments.collect::<Result<_>>()?;

@@ -17,6 +17,8 @@ pub type Script = Arc<dyn Fn(Arc<Function>, u32, Payload) -> BoxFuture<'static, 
 pub struct ScriptedEngine {
     script: Script,
     diary: Mutex<Vec<String>>,
+    /// Whoever holds it makes every build wait.
+    pub building: tokio::sync::Mutex<()>,
 }
 
 impl ScriptedEngine {
@@ -26,7 +28,7 @@ impl ScriptedEngine {
         F: Future<Output = Result<Answer>> + Send + 'static,
     {
         let script: Script = Arc::new(move |function, attempt, payload| Box::pin(script(function, attempt, payload)));
-        Arc::new(ScriptedEngine { script, diary: Mutex::default() })
+        Arc::new(ScriptedEngine { script, diary: Mutex::default(), building: Default::default() })
     }
 
     /// Answers with the body it is given.
@@ -37,6 +39,13 @@ impl ScriptedEngine {
     /// `prepare NAME vN`, `run NAME vN`, `retire NAME vN`, `forget`, in order.
     pub fn diary(&self) -> Vec<String> {
         self.diary.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Resolves once the diary holds the line.
+    pub async fn wrote(&self, line: &str) {
+        while !self.diary().iter().any(|written| written == line) {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn write(&self, verb: &str, function: &Function) {
@@ -53,6 +62,7 @@ impl Engine for ScriptedEngine {
     fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, _: Progress) -> BoxFuture<'a, Result<Prepared>> {
         self.write("prepare", function);
         Box::pin(async move {
+            drop(self.building.lock().await);
             Ok(Prepared { artifact: code.digest(), signature: Default::default(), isolation: Vec::new(), dependencies: Duration::ZERO })
         })
     }

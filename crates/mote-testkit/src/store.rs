@@ -19,6 +19,8 @@ pub struct MemoryStore {
     state: Mutex<State>,
     changed: Notify,
     pub faults: Faults,
+    /// Whoever holds it makes every commit wait for its answer, when it has happened.
+    pub answering: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -56,7 +58,13 @@ impl Faults {
 
 impl MemoryStore {
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(MemoryStore { clock, state: Mutex::default(), changed: Notify::new(), faults: Faults::default() })
+        Arc::new(MemoryStore {
+            clock,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            faults: Faults::default(),
+            answering: Default::default(),
+        })
     }
 
     /// Dead letters with their reasons.
@@ -102,23 +110,31 @@ impl Catalog for MemoryStore {
     fn commit(&self, batch: Vec<Write>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.faults.check()?;
-            let mut state = self.state();
-            for write in &batch {
-                let (Write::Put { key, expect, .. } | Write::Delete { key, expect }) = write;
-                if state.records.get(key).map_or(0, |record| record.revision) != *expect {
-                    return Err(Error::new(Code::Conflict, format!("the record {key} has changed")));
-                }
-            }
-            for write in batch {
-                state.revision += 1;
-                let revision = state.revision;
-                match write {
-                    Write::Put { key, value, .. } => drop(state.records.insert(key.clone(), Record { key, revision, value })),
-                    Write::Delete { key, .. } => drop(state.records.remove(&key)),
-                }
-            }
+            self.apply(batch)?;
+            drop(self.answering.lock().await);
             Ok(())
         })
+    }
+}
+
+impl MemoryStore {
+    fn apply(&self, batch: Vec<Write>) -> Result<()> {
+        let mut state = self.state();
+        for write in &batch {
+            let (Write::Put { key, expect, .. } | Write::Delete { key, expect }) = write;
+            if state.records.get(key).map_or(0, |record| record.revision) != *expect {
+                return Err(Error::new(Code::Conflict, format!("the record {key} has changed")));
+            }
+        }
+        for write in batch {
+            state.revision += 1;
+            let revision = state.revision;
+            match write {
+                Write::Put { key, value, .. } => drop(state.records.insert(key.clone(), Record { key, revision, value })),
+                Write::Delete { key, .. } => drop(state.records.remove(&key)),
+            }
+        }
+        Ok(())
     }
 }
 

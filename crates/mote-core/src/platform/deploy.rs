@@ -3,13 +3,14 @@
 //! Until the commit nothing is visible and an error changes nothing; after it the new version
 //! takes every new call and the old one finishes what it has.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedMutexGuard, mpsc};
+use tokio::sync::mpsc;
 
+use super::turns::Turns;
 use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
+use crate::body::Body;
 use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
 use crate::dialect::Deployment;
 use crate::directory::Head;
@@ -21,21 +22,6 @@ use crate::store::{Catalog, Write};
 
 /// Versions of a function that are kept.
 const VERSIONS_KEPT: usize = 10;
-
-/// One deploy, rollback or removal of a function at a time.
-#[derive(Clone, Default)]
-pub(super) struct Turns(Arc<Mutex<HashMap<FunctionRef, Arc<tokio::sync::Mutex<()>>>>>);
-
-impl Turns {
-    pub(super) async fn take(&self, function: &FunctionRef) -> OwnedMutexGuard<()> {
-        let turn = {
-            let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-            turns.entry(function.clone()).or_default().clone()
-        };
-        turn.lock_owned().await
-    }
-}
 
 /// Begins a deploy, which goes on to its end even if nobody reads its steps.
 pub(super) fn start(invoker: Arc<Invoker>, turns: Turns, deploy: Deploy) -> Steps {
@@ -55,12 +41,51 @@ pub(super) fn start(invoker: Arc<Invoker>, turns: Turns, deploy: Deploy) -> Step
 
 async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
     let begun = invoker.clock.monotonic();
-    let archive = archive.collect(ARCHIVE_BYTES_MAX).await?;
-    let bundle = tokio::task::spawn_blocking(move || Bundle::unpack(&archive))
-        .await
-        .map_err(|e| Error::internal("unpacking panicked").caused_by(e))??;
+    let _place = turns.deploy().await;
+    let bundle = unpack(archive).await?;
     let (mut drafts, mut held) = (Vec::new(), Vec::new());
-    let mut deployments = manifest(invoker, &bundle)?;
+    for (name, deployment) in named(&wish, manifest(invoker, &bundle)?)? {
+        held.push(turns.function(&FunctionRef { namespace: wish.namespace.clone(), name: name.clone() }).await);
+        drafts.push(draft(invoker, &wish, deployment, name, &bundle).await?);
+    }
+    // Judged once more at the flip; here it spares a build that would be for nothing.
+    check_routes(invoker, &drafts)?;
+
+    let _builder = turns.bundle(bundle.digest()).await;
+    let artifacts = turns.artifacts().await;
+    let mut prepared: Vec<Prepared> = Vec::new();
+    let made = async {
+        for Draft { function, .. } in &mut drafts {
+            let done = invoker.engines.get(function.runtime.family)?.prepare(function, &bundle, progress.clone()).await?;
+            function.artifact = done.artifact;
+            function.signature = done.signature.clone();
+            prepared.push(done);
+        }
+        go_live(invoker, turns, &drafts).await
+    };
+    let made = made.await;
+    drop(artifacts);
+    if let Err(error) = made {
+        // Ends the instances that were warmed for versions that will never be.
+        let warmed = || drafts.iter().take(prepared.len()).map(|draft| &draft.function);
+        warmed().for_each(|function| retire(invoker, function));
+        turns.forget_unused(invoker, warmed().map(|function| (function.artifact, function.runtime.family))).await;
+        return Err(error);
+    }
+    turns.forget_unused(invoker, drafts.iter().flat_map(|draft| draft.dropped.iter().copied())).await;
+    let total_ms = (invoker.clock.monotonic() - begun).as_millis() as u64;
+    Ok(drafts.iter().zip(prepared).map(|(draft, prepared)| deployed(&draft.function, prepared, total_ms)).collect())
+}
+
+async fn unpack(archive: Body) -> Result<Bundle> {
+    let archive = archive.collect(ARCHIVE_BYTES_MAX).await?;
+    let unpacked = tokio::task::spawn_blocking(move || Bundle::unpack(&archive)).await;
+    unpacked.map_err(|e| Error::internal("unpacking panicked").caused_by(e))?
+}
+
+/// Each function with its name, in name order, so that two deploys of the same functions can't
+/// wait for each other.
+fn named(wish: &DeployWish, mut deployments: Vec<Deployment>) -> Result<Vec<(Name, Deployment)>> {
     if wish.name.is_some() && deployments.len() > 1 {
         return Err(Error::new(Code::ManifestInvalid, "one name was given for a bundle of several functions"));
     }
@@ -69,43 +94,36 @@ async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy,
         let name = pair[0].name.as_ref().map_or("no name", Name::as_str);
         return Err(Error::new(Code::ManifestInvalid, format!("two functions of the bundle have the same name: {name}")));
     }
-    for deployment in deployments {
+    let name = |deployment: &Deployment| {
         let name = wish.name.clone().or_else(|| deployment.name.clone()).or_else(|| wish.default_name.clone());
-        let name = name
-            .ok_or_else(|| Error::new(Code::ManifestInvalid, "the function has no name").hint("Give `--name`, or `name` in mote.toml."))?;
-        // In name order, so that two deploys of the same functions can't wait for each other.
-        held.push(turns.take(&FunctionRef { namespace: wish.namespace.clone(), name: name.clone() }).await);
-        drafts.push(draft(invoker, &wish, deployment, name, &bundle).await?);
-    }
+        name.ok_or_else(|| Error::new(Code::ManifestInvalid, "the function has no name").hint("Give `--name`, or `name` in mote.toml."))
+    };
+    deployments.into_iter().map(|deployment| Ok((name(&deployment)?, deployment))).collect()
+}
 
-    let mut prepared: Vec<Prepared> = Vec::new();
-    for Draft { function, .. } in &mut drafts {
-        let engine = invoker.engines.get(function.runtime.family)?;
-        match engine.prepare(function, &bundle, progress.clone()).await {
-            Ok(done) => {
-                function.artifact = done.artifact;
-                function.signature = done.signature.clone();
-                prepared.push(done);
-            }
-            Err(error) => {
-                abandon(invoker, &drafts[..prepared.len()]).await;
-                return Err(error);
-            }
-        }
+/// Commit and flip. The old versions take no new call from here on.
+async fn go_live(invoker: &Invoker, turns: &Turns, drafts: &[Draft]) -> Result<()> {
+    let _flip = turns.flip().await;
+    check_routes(invoker, drafts)?;
+    commit(invoker, drafts).await?;
+    // On disk: from here on nothing may fail.
+    let live = drafts.iter().map(|draft| Arc::new(draft.function.clone())).collect();
+    for old in invoker.directory.replace(live) {
+        retire(invoker, &old);
     }
-    if let Err(error) = commit(invoker, &drafts).await {
-        abandon(invoker, &drafts).await;
-        return Err(error);
-    }
+    Ok(())
+}
 
-    let live: Vec<Arc<Function>> = drafts.iter().map(|draft| Arc::new(draft.function.clone())).collect();
-    for old in invoker.directory.replace(live.clone()) {
-        invoker.engines.get(old.runtime.family)?.retire(&old);
+fn check_routes(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {
+    let functions: Vec<&Function> = drafts.iter().map(|draft| &draft.function).collect();
+    invoker.directory.check_routes(&functions)
+}
+
+/// Lets an engine end what it keeps for a version. A server without that engine keeps nothing.
+pub(super) fn retire(invoker: &Invoker, function: &Function) {
+    if let Ok(engine) = invoker.engines.get(function.runtime.family) {
+        engine.retire(function);
     }
-    let unused: Vec<_> = drafts.iter().flat_map(|draft| draft.dropped.iter().copied()).collect();
-    forget_unused(invoker, unused).await?;
-    let total_ms = (invoker.clock.monotonic() - begun).as_millis() as u64;
-    Ok(live.iter().zip(prepared).map(|(function, prepared)| deployed(function, prepared, total_ms)).collect())
 }
 
 fn manifest(invoker: &Invoker, bundle: &Bundle) -> Result<Vec<Deployment>> {
@@ -150,7 +168,6 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         signature: Default::default(),
         created: invoker.clock.now(),
     };
-    invoker.directory.check_routes(&function)?;
     let (mut pruning, mut dropped) = (Vec::new(), Vec::new());
     if let Some((_, head)) = &head {
         let excess = (head.versions.len() + 1).saturating_sub(VERSIONS_KEPT);
@@ -192,19 +209,6 @@ async fn commit(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {
     })
 }
 
-/// Ends the instances that were warmed for versions that will never be.
-async fn abandon(invoker: &Invoker, drafts: &[Draft]) {
-    for draft in drafts {
-        if let Ok(engine) = invoker.engines.get(draft.function.runtime.family) {
-            engine.retire(&draft.function);
-        }
-    }
-    let artifacts = drafts.iter().map(|draft| (draft.function.artifact, draft.function.runtime.family)).collect();
-    if let Err(error) = forget_unused(invoker, artifacts).await {
-        tracing::warn!(?error, "an artifact that nothing uses stays on disk");
-    }
-}
-
 /// The stored version, and the writes that drop it with its reference to the artifact.
 pub(super) async fn drop_version(catalog: &dyn Catalog, reference: &FunctionRef, version: u64) -> Result<(Option<Function>, Vec<Write>)> {
     let Some(record) = catalog.get(&Head::version_key(reference, version)).await? else { return Ok((None, Vec::new())) };
@@ -215,16 +219,6 @@ pub(super) async fn drop_version(catalog: &dyn Catalog, reference: &FunctionRef,
         writes.push(Write::Delete { key: reference.key, expect: reference.revision });
     }
     Ok((Some(function), writes))
-}
-
-/// Lets engines delete the artifacts that no stored version refers to.
-pub(super) async fn forget_unused(invoker: &Invoker, artifacts: Vec<(Digest, Family)>) -> Result<()> {
-    for (artifact, family) in artifacts {
-        if invoker.catalog.scan(&format!("artifacts/{artifact}/"), None, 1).await?.is_empty() {
-            invoker.engines.get(family)?.forget(artifact).await;
-        }
-    }
-    Ok(())
 }
 
 fn artifact_key(function: &Function) -> String {

@@ -62,6 +62,11 @@ async fn routes_go_before_function_urls_and_know_their_methods() {
     call("GET", "/order/with/a/rest?x=1").await.unwrap();
     assert_eq!(scene.engine.diary(), ["run order v1", "run orders v1", "run order v1", "run order v1", "run order v1"]);
 
+    let mut preflight = request(&scene, "OPTIONS", "/orders/7");
+    preflight.request.as_mut().unwrap().headers.insert("access-control-request-method", "DELETE".parse().unwrap());
+    scene.invoker.call(route(), preflight).await.unwrap();
+    assert_eq!(scene.engine.diary().last().unwrap(), "run orders v1");
+
     let error = call("PATCH", "/orders/7").await.unwrap_err();
     assert_eq!((error.code(), error.headers()["allow"].to_str().unwrap()), (Code::MethodNotAllowed, "GET, PUT, DELETE"));
     for uri in ["/hidden", "/nobody", "/", "/@other/order", "/@default"] {
@@ -78,7 +83,7 @@ fn a_route_has_one_owner_per_method() {
     let owner = scene.invoker.directory.entry(&reference("get")).unwrap().function;
     let check = |path: &str, methods: &[&str], expect: Option<Code>| {
         let other = mote_core::function::Function { name: "other".parse().unwrap(), bindings: vec![on(path, methods)], ..(*owner).clone() };
-        assert_eq!(scene.invoker.directory.check_routes(&other).err().map(|e| e.code()), expect, "{path} {methods:?}");
+        assert_eq!(scene.invoker.directory.check_routes(&[&other]).err().map(|e| e.code()), expect, "{path} {methods:?}");
     };
     check("/orders/{id}", &["PUT"], None);
     check("/orders/{id}", &["PUT", "GET"], Some(Code::Conflict));
@@ -86,7 +91,7 @@ fn a_route_has_one_owner_per_method() {
     check("/orders/{number}", &["PUT"], Some(Code::Conflict));
     check("/orders/new", &["GET"], None);
     check("/orders/{", &["GET"], Some(Code::ManifestInvalid));
-    assert!(scene.invoker.directory.check_routes(&owner).is_ok());
+    assert!(scene.invoker.directory.check_routes(&[&owner]).is_ok());
 }
 
 #[tokio::test]

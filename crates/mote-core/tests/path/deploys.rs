@@ -1,9 +1,12 @@
 //! Deploy, rollback and removal: what is stored, what is live, what an error leaves behind.
 
+use std::sync::Arc;
+
 use mote_core::action::{Action, Done};
-use mote_core::directory::Directory;
+use mote_core::directory::{Directory, Head};
 use mote_core::error::Code;
 use mote_core::invoke::Invoke;
+use mote_core::store::Catalog;
 use mote_testkit::ScriptedEngine;
 
 use crate::house::{Scene, live, reference};
@@ -89,4 +92,78 @@ async fn deploys_of_one_function_take_turns() {
     versions.sort();
     assert_eq!(versions, [1, 2]);
     assert_eq!(live_version(&scene).await, 2);
+}
+
+#[tokio::test]
+async fn an_artifact_is_kept_for_a_deploy_that_found_it() {
+    for fails in [0, 1] {
+        let scene = Arc::new(Scene::new(ScriptedEngine::echo()));
+        scene.deploy(&[("f.py", "same")]).await.unwrap();
+        let held = scene.engine.building.lock().await;
+        let deploying = tokio::spawn({
+            let scene = scene.clone();
+            async move { scene.deploy_as(Some("g"), &[("f.py", "same")]).await }
+        });
+        scene.engine.wrote("prepare g v1").await;
+        // The last stored version with that artifact goes, while the other is about to have it.
+        scene.admin(Action::Remove { function: reference("f") }).await.unwrap();
+        scene.store.faults.fail_writes(fails);
+        drop(held);
+        assert_eq!(deploying.await.unwrap().is_err(), fails == 1);
+        let forgotten = scene.engine.diary().iter().filter(|line| *line == "forget").count();
+        assert_eq!(forgotten as u32, fails, "{:?}", scene.engine.diary());
+    }
+}
+
+#[tokio::test]
+async fn two_deploys_do_not_take_the_same_route() {
+    let scene = Arc::new(Scene::new(ScriptedEngine::echo()));
+    let held = scene.engine.building.lock().await;
+    let deploy = |file: &'static str| {
+        let scene = scene.clone();
+        tokio::spawn(async move { scene.deploy(&[(file, "/route")]).await })
+    };
+    let (a, b) = (deploy("a.py"), deploy("b.py"));
+    scene.engine.wrote("prepare a v1").await;
+    scene.engine.wrote("prepare b v1").await;
+    drop(held);
+    let codes = [a.await.unwrap(), b.await.unwrap()].map(|outcome| outcome.err().map(|error| error.code()));
+    assert!(codes == [None, Some(Code::Conflict)] || codes == [Some(Code::Conflict), None], "{codes:?}");
+    assert_eq!(scene.invoker.directory.len(), 1);
+}
+
+#[tokio::test]
+async fn the_routes_of_a_bundle_are_judged_together() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    let clash = scene.deploy(&[("a.py", "/{x}"), ("b.py", "/{y}")]).await.unwrap_err();
+    assert_eq!((clash.code(), scene.engine.diary().len()), (Code::Conflict, 0));
+    scene.deploy(&[("a.py", "/1"), ("b.py", "/2")]).await.unwrap();
+    // Each takes what the other gives up.
+    scene.deploy(&[("a.py", "/2"), ("b.py", "/1")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_ends_though_the_caller_went_away() {
+    let scene = Arc::new(Scene::new(ScriptedEngine::echo()));
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    let stored = async || scene.store.get(&Head::key(&reference("f"))).await.unwrap().map(|head| Head::read(&head).unwrap().live.version);
+    let served = || scene.invoker.directory.entry(&reference("f")).ok().map(|entry| entry.function.version);
+    let back = Action::Point { function: reference("f"), version: None };
+    for (action, wanted) in [(back, Some(1)), (Action::Remove { function: reference("f") }, None)] {
+        let held = scene.store.answering.lock().await;
+        let changing = tokio::spawn({
+            let scene = scene.clone();
+            async move { scene.admin(action).await.map(drop) }
+        });
+        while stored().await != wanted {
+            tokio::task::yield_now().await;
+        }
+        changing.abort();
+        assert!(changing.await.unwrap_err().is_cancelled());
+        drop(held);
+        while served() != wanted {
+            tokio::task::yield_now().await;
+        }
+    }
 }

@@ -74,6 +74,10 @@ impl Scene {
     }
 
     pub(crate) async fn deploy(&self, files: &[(&str, &'static str)]) -> Result<Vec<Deployed>> {
+        self.deploy_as(None, files).await
+    }
+
+    pub(crate) async fn deploy_as(&self, name: Option<&str>, files: &[(&str, &'static str)]) -> Result<Vec<Deployed>> {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, content) in files {
             let mut header = tar::Header::new_ustar();
@@ -81,7 +85,8 @@ impl Scene {
             header.set_mode(0o644);
             tar.append_data(&mut header, path, content.as_bytes()).unwrap();
         }
-        let wish = DeployWish { namespace: Name::default_namespace(), name: None, default_name: None, dev: false };
+        let name = name.map(|name| name.parse().unwrap());
+        let wish = DeployWish { namespace: Name::default_namespace(), name, default_name: None, dev: false };
         let deploy = Deploy { wish, archive: tar.into_inner().unwrap().into() };
         let Done::Deploying(mut steps) = self.admin(Action::Deploy(Box::new(deploy))).await? else { panic!("not a deploy") };
         while let Some(step) = steps.next().await {
