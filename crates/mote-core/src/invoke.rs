@@ -112,7 +112,8 @@ impl Invoker {
 
     /// Writes a failure, with the function's own trace, where its owner reads it.
     fn note(&self, function: &Function, id: Id, error: &Error) {
-        if error.code().fault() == Fault::Caller {
+        // Who is sent away is told so; a line for each would push the function's own out of the log.
+        if error.code().fault() == Fault::Caller || error.code() == Code::Throttled {
             return;
         }
         let mut text = format!("{error:?}");
@@ -142,7 +143,11 @@ impl Invoke for Invoker {
             let id = event.id;
             let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
             let event = event.into_stored(limit).await?;
-            let parcel = Parcel { to: entry.function.reference(), accepted: self.clock.now(), event };
+            let version = match to {
+                Target::Function { version: Qualifier::Version(version), .. } => Some(version),
+                Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
+            };
+            let parcel = Parcel { to: entry.function.reference(), version, accepted: self.clock.now(), event };
             self.queue.enqueue(vec![parcel.into_item(id)]).await?;
             Ok(id)
         })

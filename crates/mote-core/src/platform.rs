@@ -11,7 +11,7 @@ use crate::action::{Action, Description, Done, Platform, Status};
 use crate::directory::{Directory, Head};
 use crate::error::{Code, Error, Result};
 use crate::function::{Function, FunctionRef};
-use crate::invoke::deliver::QUEUE;
+use crate::invoke::deliver::QUEUES;
 use crate::invoke::{Invoke, Invoker};
 use crate::store::{Catalog, Objects, Precondition, Write};
 
@@ -68,7 +68,7 @@ impl House {
             Action::Status => Done::Status(Status {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 functions: self.directory().len(),
-                queued: self.invoker.queue.depth(QUEUE).await?,
+                queued: self.invoker.queue.depth(QUEUES).await?,
             }),
         })
     }

@@ -89,10 +89,11 @@ pub trait Queue: Send + Sync {
     fn fail(&self, lease: LeaseToken, due: Timestamp, counted: bool, error: String) -> BoxFuture<'_, Result<()>>;
     /// Given up: kept as a dead letter with the reason.
     fn bury(&self, lease: LeaseToken, reason: String) -> BoxFuture<'_, Result<()>>;
-    /// When the next item can be leased: at its due time, or when the lease on it runs out.
-    fn next_due<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>>;
-    /// Items waiting or leased, without dead letters.
-    fn depth<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>>;
+    /// The queues that hold items and whose names begin with `prefix`, each with when its next item
+    /// can be leased: at its due time, or when the lease on it runs out.
+    fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>>;
+    /// Items waiting or leased in the queues whose names begin with `prefix`, without dead letters.
+    fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>>;
     /// Resolves after something was enqueued since the last time it resolved; may do so early.
     fn changed(&self) -> BoxFuture<'_, ()>;
 }

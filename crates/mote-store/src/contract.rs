@@ -41,6 +41,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     queue::a_lost_lease_settles_nothing(fresh().await).await;
     queue::a_failure_is_due_again_and_may_not_count(fresh().await).await;
     queue::the_oldest_is_leased_first(fresh().await).await;
+    queue::each_queue_tells_its_next(fresh().await).await;
     queue::a_buried_item_is_gone(fresh().await).await;
     queue::a_change_wakes_who_waits(fresh().await).await;
     objects::buckets_come_and_go(fresh().await).await;

@@ -197,16 +197,20 @@ impl Queue for MemoryStore {
         })
     }
 
-    fn next_due<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>> {
+    fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>> {
         Box::pin(async move {
             let state = self.state();
-            let waiting = state.items.iter().filter(|held| held.item.queue == queue);
-            Ok(waiting.map(|held| held.leased_until.unwrap_or(held.item.due)).min())
+            let mut pending = BTreeMap::new();
+            for held in state.items.iter().filter(|held| held.item.queue.starts_with(prefix)) {
+                let ready = held.leased_until.unwrap_or(held.item.due);
+                pending.entry(held.item.queue.clone()).and_modify(|next: &mut Timestamp| *next = ready.min(*next)).or_insert(ready);
+            }
+            Ok(pending.into_iter().collect())
         })
     }
 
-    fn depth<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(async move { Ok(self.state().items.iter().filter(|held| held.item.queue == queue).count() as u64) })
+    fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move { Ok(self.state().items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64) })
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

@@ -70,7 +70,7 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
             extensions: Default::default(),
             body: body.clone(),
         };
-        Parcel { to, accepted: now, event }.into_item(id)
+        Parcel { to, version: None, accepted: now, event }.into_item(id)
     };
     bound.into_iter().map(item).collect()
 }

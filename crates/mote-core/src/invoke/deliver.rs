@@ -1,39 +1,42 @@
 //! From the queue to the call: the durable path, which ends in the same [`Invoke::attempt`] as
 //! every other. What is accepted here runs at least once, or becomes a dead letter with its reason.
 
+mod slots;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
+use self::slots::Slots;
 use crate::BoxFuture;
-use crate::action::Target;
+use crate::action::{Qualifier, Target};
 use crate::clock::{Clock, Id, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
 use crate::function::FunctionRef;
 use crate::invoke::Invoke;
 use crate::invoke::retry::{Next, Policy};
-use crate::store::{Item, Lease, Queue};
+use crate::store::{Item, Lease, LeaseToken, Queue};
 use crate::trigger::{Stop, Trigger};
 
-/// The queue of accepted events.
-pub const QUEUE: &str = "invoke";
+/// The queues of accepted events begin with this; each function has one of its own.
+pub const QUEUES: &str = "invoke/";
 /// The largest event that is taken for later.
 pub const EVENT_BYTES_MAX: u64 = 1 << 20;
-/// Calls from the queue that run at once.
-const RUNNING_MAX: usize = 64;
 /// A lease is held this long and extended while its call runs: what a crashed server held is
 /// due again after it.
 const VISIBILITY: Duration = Duration::from_secs(30);
 /// The longest time without a look at the queue.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// What an item of [`QUEUE`] holds.
+/// What an item of [`QUEUES`] holds.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Parcel {
     pub to: FunctionRef,
+    /// `None`: the one that is live when it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     pub accepted: Timestamp,
     pub event: StoredEvent,
 }
@@ -41,7 +44,7 @@ pub struct Parcel {
 impl Parcel {
     pub fn into_item(self, id: Id) -> Item {
         let payload = serde_json::to_vec(&self).expect("a parcel is plain data").into();
-        Item { id, queue: QUEUE.to_owned(), due: self.accepted, payload }
+        Item { id, queue: format!("{QUEUES}{}/{}", self.to.namespace, self.to.name), due: self.accepted, payload }
     }
 }
 
@@ -58,11 +61,11 @@ impl Deliverer {
     }
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
-        let slots = Arc::new(Semaphore::new(RUNNING_MAX));
+        let slots = Arc::new(Slots::default());
         while !stop.is_stopped() {
             let next = self.round(&door, &slots).await.unwrap_or_else(|error| {
                 tracing::error!(?error, "the queue can't be read; trying again");
-                Pause::UntilDue(Duration::from_secs(1))
+                Pause { wait: Duration::from_secs(1), for_slot: false }
             });
             tokio::select! {
                 () = self.pause(next, &slots) => {}
@@ -70,46 +73,59 @@ impl Deliverer {
             }
         }
         // What runs may finish; what does not will be leased again after the next start.
-        let _ = slots.acquire_many(RUNNING_MAX as u32).await;
+        slots.all_free().await;
         Ok(())
     }
 
-    /// Leases what is due, as far as there are slots, and sets it going.
-    async fn round(&self, door: &Arc<dyn Invoke>, slots: &Arc<Semaphore>) -> Result<Pause> {
-        let free = slots.available_permits();
-        let leases = self.queue.lease(QUEUE, free, VISIBILITY).await?;
-        let full = leases.len() == free;
-        for lease in leases {
-            let slot = slots.clone().acquire_owned().await.map_err(|_| Error::internal("the slots were closed"))?;
-            let one = Delivery { queue: self.queue.clone(), clock: self.clock.clone(), policy: self.policy, door: door.clone() };
-            tokio::spawn(async move {
-                one.deliver(lease).await;
-                drop(slot);
-            });
+    /// Leases what is due, as far as each function's share of the slots goes, and sets it going.
+    async fn round(&self, door: &Arc<dyn Invoke>, slots: &Arc<Slots>) -> Result<Pause> {
+        let (now, mut pending) = (self.clock.now(), self.queue.pending(QUEUES).await?);
+        // Whoever has least goes first.
+        pending.sort_by_cached_key(|(queue, ready)| (slots.held_by(queue), *ready));
+        let mut pause = Pause { wait: IDLE_MAX, for_slot: false };
+        for (queue, ready) in pending {
+            if ready > now {
+                pause.wait = pause.wait.min(ready.since(now));
+                continue;
+            }
+            let share = slots.share(&queue);
+            if share == 0 {
+                pause.for_slot = true;
+                continue;
+            }
+            let leases = self.queue.lease(&queue, share, VISIBILITY).await?;
+            // There may be more of it: look again at once. If somebody else was faster, later.
+            pause.wait = if leases.is_empty() { pause.wait.min(Duration::from_secs(1)) } else { Duration::ZERO };
+            for lease in leases {
+                let slot = slots.take(&queue);
+                let one = Delivery { queue: self.queue.clone(), clock: self.clock.clone(), policy: self.policy, door: door.clone() };
+                tokio::spawn(async move {
+                    one.deliver(lease).await;
+                    drop(slot);
+                });
+            }
         }
-        if full {
-            return Ok(Pause::UntilSlot);
-        }
-        let due = self.queue.next_due(QUEUE).await?;
-        Ok(Pause::UntilDue(due.map_or(IDLE_MAX, |due| due.since(self.clock.now()).min(IDLE_MAX))))
+        Ok(pause)
     }
 
-    async fn pause(&self, pause: Pause, slots: &Semaphore) {
-        match pause {
-            Pause::UntilSlot => drop(slots.acquire().await),
-            Pause::UntilDue(wait) => {
-                tokio::select! { () = self.queue.changed() => {}, () = self.clock.sleep(wait) => {} }
-            }
+    async fn pause(&self, Pause { wait, for_slot }: Pause, slots: &Slots) {
+        if wait.is_zero() {
+            return;
+        }
+        tokio::select! {
+            () = self.queue.changed() => {}
+            () = slots.freed(), if for_slot => {}
+            () = self.clock.sleep(wait) => {}
         }
     }
 }
 
-/// What the next look at the queue waits for.
-enum Pause {
-    /// All slots are taken, and there may be more to do.
-    UntilSlot,
-    /// Nothing can be leased before this time has passed, unless the queue changes.
-    UntilDue(Duration),
+/// What the next look at the queue waits for, unless the queue changes.
+struct Pause {
+    /// Nothing that has a share can be leased before this time has passed.
+    wait: Duration,
+    /// Something is due that has no share.
+    for_slot: bool,
 }
 
 impl Trigger for Deliverer {
@@ -135,21 +151,29 @@ impl Delivery {
                     Ok(()) => self.queue.ack(token).await,
                     Err(error) => match self.policy.after(&error, lease.attempt, accepted, self.clock.now(), lease.item.id) {
                         Next::Again { at, counted } => self.queue.fail(token, at, counted, format!("{error:?}")).await,
-                        Next::GiveUp => self.queue.bury(token, format!("{error:?}")).await,
+                        Next::GiveUp => self.bury(&lease, format!("{error:?}")).await,
                     },
                 }
             }
-            Err(error) => self.queue.bury(token, format!("the item can't be read: {error}")).await,
+            Err(error) => self.bury(&lease, format!("the item can't be read: {error}")).await,
         };
         if let Err(error) = settled {
             tracing::warn!(id = %token.id, ?error, "an item could not be settled; its lease will run out and it runs again");
         }
     }
 
+    async fn bury(&self, lease: &Lease, reason: String) -> Result<()> {
+        self.queue.bury(lease.token(), reason.clone()).await?;
+        tracing::warn!(id = %lease.item.id, queue = %lease.item.queue, reason, "an event was given up; it is kept as a dead letter");
+        Ok(())
+    }
+
     /// Runs the call to the end of its reply, extending the lease as long as it takes.
     async fn call(&self, parcel: Parcel, lease: &Lease) -> Result<()> {
+        let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
         let call = async {
-            let reply = self.door.attempt(Target::live(parcel.to), parcel.event.into(), lease.attempt).await?;
+            let to = Target::Function { function: parcel.to, version };
+            let reply = self.door.attempt(to, parcel.event.into(), lease.attempt).await?;
             if reply.status.is_server_error() || reply.status == http::StatusCode::TOO_MANY_REQUESTS {
                 return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));
             }
@@ -159,11 +183,18 @@ impl Delivery {
             }
             Ok(())
         };
-        tokio::pin!(call);
+        tokio::select! { biased; done = call => done, lost = self.keep(lease.token()) => Err(lost) }
+    }
+
+    /// Extends the lease until it is somebody else's.
+    async fn keep(&self, token: LeaseToken) -> Error {
         loop {
-            tokio::select! {
-                done = &mut call => return done,
-                () = self.clock.sleep(VISIBILITY / 3) => self.queue.extend(lease.token(), VISIBILITY).await?,
+            self.clock.sleep(VISIBILITY / 3).await;
+            match self.queue.extend(token, VISIBILITY).await {
+                Ok(()) => {}
+                Err(error) if error.code() == Code::LeaseLost => return error,
+                // A disk that is full just now must not end a call that runs: there are two more tries.
+                Err(error) => tracing::warn!(id = %token.id, ?error, "a lease could not be extended; trying again"),
             }
         }
     }

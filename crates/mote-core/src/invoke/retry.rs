@@ -44,20 +44,26 @@ impl Policy {
         let spent = counted && attempt >= self.attempts_max;
         let hopeless =
             matches!(error.code().retry(), Retry::Never) && error.code() != Code::FunctionStartFailed && error.code() != Code::ReplyInvalid;
-        if spent || hopeless || now.since(accepted) >= self.age_max {
+        let age = now.since(accepted);
+        if spent || hopeless || age >= self.age_max {
             return Next::GiveUp;
         }
-        let wait = error.wait().unwrap_or_else(|| self.backoff(attempt, item));
+        let whole = match counted {
+            // Doubles each time.
+            true => self.backoff_first.saturating_mul(1 << attempt.saturating_sub(1).min(16)),
+            // The attempts stand still where nothing ran, so the age tells how long this goes on.
+            false => (age / 4).max(self.backoff_first),
+        };
+        let wait = spread(whole.min(self.backoff_max), attempt, item).max(error.wait().unwrap_or_default());
         Next::Again { at: now.plus(wait), counted }
     }
+}
 
-    /// Doubles each time; between half and the whole of it, so that a burst of failures spreads.
-    fn backoff(&self, attempt: u32, item: Id) -> Duration {
-        let whole = self.backoff_first.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(self.backoff_max);
-        // The id's random tail is jitter enough, and makes a test repeatable.
-        let share = (item.0 as u32 ^ attempt) % 1000;
-        whole / 2 + (whole / 2) * share / 1000
-    }
+/// Between half and the whole of it, so that a burst of failures spreads.
+fn spread(whole: Duration, attempt: u32, item: Id) -> Duration {
+    // The id's random tail is jitter enough, and makes a test repeatable.
+    let share = (item.0 as u32 ^ attempt) % 1000;
+    whole / 2 + (whole / 2) * share / 1000
 }
 
 #[cfg(test)]
@@ -73,6 +79,8 @@ mod tests {
         assert_eq!(check(Code::FunctionFailed, 5, 0), Next::GiveUp);
         assert!(matches!(check(Code::FunctionStartFailed, 1, 0), Next::Again { counted: true, .. }));
         assert!(matches!(check(Code::Throttled, 50, 0), Next::Again { counted: false, .. }));
+        assert!(matches!(check(Code::Internal, 1, 400), Next::Again { counted: false, at } if (450_000..=500_000).contains(&at.0)));
+        assert!(matches!(check(Code::Internal, 1, 3600), Next::Again { counted: false, at } if at.0 <= 3_900_000));
         assert_eq!(check(Code::Throttled, 1, 6 * 3600), Next::GiveUp);
         assert_eq!(check(Code::FunctionNotFound, 1, 0), Next::GiveUp);
         assert_eq!(check(Code::ArgumentMissing, 1, 0), Next::GiveUp);

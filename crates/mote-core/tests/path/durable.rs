@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use mote_core::action::{Qualifier, Target};
 use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::Code;
 use mote_core::invoke::Invoke;
-use mote_core::invoke::deliver::{Deliverer, QUEUE};
+use mote_core::invoke::deliver::{Deliverer, QUEUES};
 use mote_core::invoke::retry::Policy;
 use mote_core::store::Queue;
 use mote_core::trigger::{Stopper, Trigger};
 use mote_testkit::ScriptedEngine;
 use tokio::sync::mpsc;
 
-use crate::house::{Scene, live};
+use crate::house::{Scene, live, reference};
 
 /// Fails so many times, then succeeds; tells each attempt's number.
 fn flaky(failures: u32) -> (Arc<ScriptedEngine>, mpsc::UnboundedReceiver<u32>) {
@@ -45,7 +46,7 @@ async fn a_failed_attempt_is_made_again_after_its_wait() {
         // Longer than any back-off of these attempts, shorter than a lease.
         scene.clock.advance(Duration::from_secs(8));
     }
-    while scene.store.depth(QUEUE).await.unwrap() > 0 {
+    while scene.store.depth(QUEUES).await.unwrap() > 0 {
         tokio::task::yield_now().await;
     }
     assert!(scene.store.buried().is_empty());
@@ -84,5 +85,79 @@ async fn what_is_refused_is_not_accepted() {
     assert_eq!(scene.invoker.send(live("unknown"), scene.event("")).await.unwrap_err().code(), Code::FunctionNotFound);
     scene.store.faults.fail_writes(1);
     assert_eq!(scene.invoker.send(live("known"), scene.event("")).await.unwrap_err().code(), Code::StorageFull);
-    assert_eq!(scene.store.depth(QUEUE).await.unwrap(), 0);
+    assert_eq!(scene.store.depth(QUEUES).await.unwrap(), 0);
+}
+
+/// An engine whose calls of `slow` never end; the others tell that they ran, and in what version.
+fn stuck() -> (Arc<ScriptedEngine>, mpsc::UnboundedReceiver<(String, u64)>) {
+    let (runs, ran) = mpsc::unbounded_channel();
+    let engine = ScriptedEngine::new(move |function, _, _| {
+        runs.send((function.name.to_string(), function.version)).unwrap();
+        async move {
+            if function.name.as_str() == "slow" {
+                std::future::pending::<()>().await;
+            }
+            Ok(Answer::Reply(Payload::default()))
+        }
+    });
+    (engine, ran)
+}
+
+#[tokio::test]
+async fn a_slow_function_holds_nobody_else_up() {
+    let (engine, mut ran) = stuck();
+    let scene = Scene::new(engine);
+    scene.install("slow", |f| f.limits.instances_max = 1000);
+    scene.install("quick", |_| {});
+    for _ in 0..500 {
+        scene.invoker.send(live("slow"), scene.event("")).await.unwrap();
+    }
+    let (_stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), Policy::default());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    for _ in 0..64 {
+        assert_eq!(ran.recv().await.unwrap().0, "slow");
+    }
+    for _ in 0..3 {
+        scene.invoker.send(live("quick"), scene.event("")).await.unwrap();
+        assert_eq!(ran.recv().await.unwrap().0, "quick");
+    }
+}
+
+#[tokio::test]
+async fn a_call_outlives_its_lease_and_a_full_disk() {
+    let (engine, mut ran) = stuck();
+    let scene = Scene::new(engine);
+    scene.install("slow", |_| {});
+    scene.invoker.send(live("slow"), scene.event("")).await.unwrap();
+    let (_stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), Policy::default());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    ran.recv().await.unwrap();
+    for beat in 0..12 {
+        // The deliverer and the lease.
+        scene.clock.sleepers(2).await;
+        scene.store.faults.fail_writes(u32::from(beat % 3 == 0));
+        scene.clock.advance(Duration::from_secs(10));
+    }
+    scene.clock.sleepers(2).await;
+    assert!(ran.try_recv().is_err(), "it was run twice");
+    assert_eq!(scene.store.depth(QUEUES).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_event_for_a_version_runs_that_version() {
+    let (engine, mut ran) = stuck();
+    let scene = Scene::new(engine);
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    let first = Target::Function { function: reference("f"), version: Qualifier::Version(1) };
+    scene.invoker.send(first, scene.event("")).await.unwrap();
+    let (_stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), Policy::default());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    assert_eq!(ran.recv().await.unwrap(), ("f".to_owned(), 1));
 }

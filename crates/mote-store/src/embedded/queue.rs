@@ -12,7 +12,7 @@ use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
 use mote_core::store::{Item, Lease, LeaseToken, Queue};
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use tokio::sync::Notify;
 
 use super::Database;
@@ -96,19 +96,27 @@ impl Queue for Items {
         })
     }
 
-    fn next_due<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Option<Timestamp>>> {
-        let queue = queue.to_owned();
+    fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>> {
+        let (from, to) = names(prefix);
         Box::pin(self.db.readers.run(move |connection| {
-            let mut query = connection.prepare_cached("SELECT ready FROM items WHERE queue = ?1 ORDER BY ready LIMIT 1")?;
-            Ok(query.query_row([queue], |row| row.get(0)).optional()?.map(Timestamp))
+            // From name to name by the index, however many items each queue holds.
+            let sql = "WITH RECURSIVE queues (name) AS (
+                           SELECT min(queue) FROM items WHERE queue >= ?1 AND queue < ?2
+                           UNION ALL
+                           SELECT (SELECT min(queue) FROM items WHERE queue > name AND queue < ?2) FROM queues WHERE name IS NOT NULL
+                       )
+                       SELECT name, (SELECT min(ready) FROM items WHERE queue = name) FROM queues WHERE name IS NOT NULL";
+            let mut query = connection.prepare_cached(sql)?;
+            let rows = query.query_map([from, to], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         }))
     }
 
-    fn depth<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
-        let queue = queue.to_owned();
+    fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
+        let (from, to) = names(prefix);
         Box::pin(self.db.readers.run(move |connection| {
-            let mut query = connection.prepare_cached("SELECT count(*) FROM items WHERE queue = ?1")?;
-            Ok(query.query_row([queue], |row| row.get(0))?)
+            let mut query = connection.prepare_cached("SELECT count(*) FROM items WHERE queue >= ?1 AND queue < ?2")?;
+            Ok(query.query_row([from, to], |row| row.get(0))?)
         }))
     }
 
@@ -128,6 +136,11 @@ impl Items {
             _ => Ok(()),
         }))
     }
+}
+
+/// The bounds of the names that begin with `prefix`: no name holds the last of all characters.
+fn names(prefix: &str) -> (String, String) {
+    (prefix.to_owned(), format!("{prefix}{}", char::MAX))
 }
 
 fn lease(transaction: &Transaction<'_>, queue: String, max: usize, now: Timestamp, until: Timestamp) -> Result<Vec<Lease>, Fault> {

@@ -179,7 +179,7 @@ fn world() -> (Arc<Recorder>, ObjectTrigger) {
 fn parcels(items: &[Item]) -> Vec<(String, String, serde_json::Value)> {
     let read = |item: &Item| {
         let parcel: Parcel = serde_json::from_slice(&item.payload).unwrap();
-        assert_eq!((item.id, item.queue.as_str()), (parcel.event.id, "invoke"));
+        assert_eq!((item.id, item.queue.clone()), (parcel.event.id, format!("invoke/default/{}", parcel.to.name)));
         assert_eq!(parcel.event.source, "/buckets/photos");
         let data: serde_json::Value = serde_json::from_slice(&parcel.event.body).unwrap();
         assert_eq!(parcel.event.subject.as_deref(), data["key"].as_str());
