@@ -17,6 +17,7 @@ pub const ARCHIVE_BYTES_MAX: u64 = 64 << 20;
 pub const UNPACKED_BYTES_MAX: u64 = 256 << 20;
 pub const FILES_MAX: usize = 20_000;
 pub const PATH_BYTES_MAX: usize = 1024;
+pub const PATH_PARTS_MAX: usize = 64;
 
 /// Files by their path below the root, `/` between its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,19 @@ impl Bundle {
         if bundle.files.is_empty() {
             return Err(invalid("the archive holds no file"));
         }
+        bundle.check_folders()?;
         Ok(bundle)
+    }
+
+    /// An error if a path is a file here and a folder there: no disk can hold both.
+    fn check_folders(&self) -> Result<()> {
+        for path in self.files.keys() {
+            let above = path.match_indices('/').map(|(end, _)| &path[..end]);
+            if let Some(file) = above.into_iter().find(|above| self.files.contains_key(*above)) {
+                return Err(invalid(format!("{file:?} is a file, and also the folder of {path:?}")));
+            }
+        }
+        Ok(())
     }
 
     /// Adds a file, if its path is good.
@@ -173,6 +186,9 @@ fn clean(path: &str) -> Result<String> {
     if parts.is_empty() {
         return refuse("names no file");
     }
+    if parts.len() > PATH_PARTS_MAX {
+        return refuse("lies more than 64 folders deep");
+    }
     Ok(parts.join("/"))
 }
 
@@ -224,6 +240,19 @@ mod tests {
         refused("link", tar::EntryType::Symlink);
         refused("link", tar::EntryType::Link);
         refused("dev", tar::EntryType::Char);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let insert = |parts: usize| Bundle::default().insert(&vec!["a"; parts].join("/"), "", false).is_ok();
+        assert_eq!((insert(PATH_PARTS_MAX), insert(PATH_PARTS_MAX + 1)), (true, false));
+    }
+
+    #[test]
+    fn refuses_a_file_that_is_also_a_folder() {
+        let file = |path| (path, tar::EntryType::Regular, &b"x"[..]);
+        let error = Bundle::unpack(&tar_of(&[file("a"), file("a-b"), file("a/b")])).unwrap_err();
+        assert_eq!((error.code(), error.detail()), (Code::BundleInvalid, r#""a" is a file, and also the folder of "a/b""#));
     }
 
     #[test]

@@ -61,7 +61,9 @@ fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
 }
 
 fn package_main(bundle: &Bundle) -> Option<(&str, Family)> {
-    let package: serde_json::Value = serde_json::from_slice(&bundle.file("package.json")?.content).ok()?;
+    // Read into values it takes many times its bytes.
+    let package = bundle.file("package.json").filter(|file| file.content.len() <= MANIFEST_BYTES_MAX)?;
+    let package: serde_json::Value = serde_json::from_slice(&package.content).ok()?;
     let main = package.get("main")?.as_str()?;
     let main = main.strip_prefix("./").unwrap_or(main);
     let (path, file) = bundle.files().find(|(path, _)| *path == main)?;
@@ -122,6 +124,8 @@ mod tests {
         check(&[("package.json", r#"{"main":"./src/a.js"}"#), ("src/a.js", ""), ("b.js", "")], Some(("src/a.js", Family::Node)));
         check(&[("package.json", r#"{"main":"gone.js"}"#), ("b.js", "")], Some(("b.js", Family::Node)));
         check(&[("package.json", "{"), ("index.js", ""), ("b.js", "")], Some(("index.js", Family::Node)));
+        let endless: &str = Box::leak(format!("{{\"main\":\"a.js\",\"x\":\"{}\"}}", "x".repeat(MANIFEST_BYTES_MAX)).into_boxed_str());
+        check(&[("package.json", endless), ("a.js", ""), ("index.js", "")], Some(("index.js", Family::Node)));
     }
 
     #[test]

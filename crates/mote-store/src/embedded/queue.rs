@@ -22,6 +22,9 @@ use super::writer::Transaction;
 /// Items that one call hands out at most: they are all in memory at once.
 const LEASES_MAX: usize = 100_000;
 
+/// Dead letters that are kept; the oldest go first.
+pub(super) const DEAD_LETTERS_MAX: i64 = 10_000;
+
 pub(super) struct Items {
     pub(super) db: Arc<Database>,
     pub(super) changed: Arc<Notify>,
@@ -90,6 +93,8 @@ impl Queue for Items {
             let sql = "INSERT OR REPLACE INTO dead_letters (id, queue, due, attempts, buried, reason, payload)
                        SELECT id, queue, due, attempts, ?3, ?4, payload FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1";
             transaction.prepare_cached(sql)?.execute(params![id, lease.epoch, now.0, reason])?;
+            let oldest = "DELETE FROM dead_letters WHERE rowid <= (SELECT max(rowid) FROM dead_letters) - ?1";
+            transaction.prepare_cached(oldest)?.execute([DEAD_LETTERS_MAX])?;
             Ok(transaction
                 .prepare_cached("DELETE FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1")?
                 .execute(params![id, lease.epoch])?)

@@ -9,6 +9,7 @@ use mote_core::store::{ObjectMeta, Precondition, Write};
 use mote_testkit::FakeClock;
 
 use super::Embedded;
+use super::queue::DEAD_LETTERS_MAX;
 use crate::contract::{self, Subject};
 
 fn open(dir: &Path) -> Embedded {
@@ -95,6 +96,23 @@ async fn a_lease_ends_with_the_server_that_held_it() {
     let new = store.queue().lease("q", 1, minute).await.unwrap().remove(0);
     assert!(new.attempt == 2 && new.epoch > old.epoch);
     assert_eq!(store.queue().ack(old.token()).await.unwrap_err().code(), Code::LeaseLost);
+}
+
+#[tokio::test]
+async fn dead_letters_are_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                INSERT INTO dead_letters SELECT CAST(i AS BLOB), 'q', 0, 1, 0, '', '' FROM n";
+    database.execute(fill, [DEAD_LETTERS_MAX]).unwrap();
+    let store = open(dir.path());
+    let item = mote_core::store::Item { id: mote_core::clock::Id(1), queue: "q".into(), due: Default::default(), payload: "p".into() };
+    store.queue().enqueue(vec![item]).await.unwrap();
+    let lease = store.queue().lease("q", 1, std::time::Duration::from_secs(60)).await.unwrap().remove(0);
+    store.queue().bury(lease.token(), "given up".into()).await.unwrap();
+    let count = |what: &str| database.query_row(&format!("SELECT count(*) FROM dead_letters WHERE {what}"), [], |row| row.get::<_, i64>(0));
+    assert_eq!((count("true"), count("reason = 'given up'"), count("id = CAST(1 AS BLOB)")), (Ok(DEAD_LETTERS_MAX), Ok(1), Ok(0)));
 }
 
 /// Files are unlinked by a thread of their own: waits for it to come to rest.

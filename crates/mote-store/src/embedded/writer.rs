@@ -71,7 +71,8 @@ impl Writer {
         let (checkpoints, wanted) = sync::sync_channel(1);
         let database = path.to_owned();
         let one = thread::Builder::new().name("mote-checkpoint".into()).spawn(move || checkpoint::run(database, wanted)).map_err(fail)?;
-        let state = State { connection, path: path.to_owned(), changed, leftovers, checkpoints, commits: 0, checkpointed: (0, 0) };
+        let state =
+            State { connection, path: path.to_owned(), changed, leftovers, checkpoints, changes: 0, commits: 0, checkpointed: (0, 0) };
         let two = thread::Builder::new().name("mote-writer".into()).spawn(move || state.run(waiting)).map_err(fail)?;
         Ok(Writer { work: Some(work), threads: vec![two, one] })
     }
@@ -162,6 +163,8 @@ struct State {
     changed: Arc<Notify>,
     leftovers: Leftovers,
     checkpoints: sync::SyncSender<()>,
+    /// Rows ever changed, as SQLite counts them.
+    changes: u64,
     /// That wrote something.
     commits: u64,
     /// Commits and changed rows when a checkpoint was last asked for.
@@ -241,11 +244,17 @@ impl State {
             self.changed.notify_waiters();
             self.changed.notify_one();
         }
+        let changes = self.connection.total_changes();
+        if changes == self.changes {
+            // A look for something to lease that found nothing.
+            return;
+        }
+        self.changes = changes;
         self.commits += 1;
         if self.commits == RESERVE_AT {
             self.reserve();
         }
-        let now = (self.commits, self.connection.total_changes());
+        let now = (self.commits, changes);
         if now.0 - self.checkpointed.0 >= COMMITS_PER_CHECKPOINT || now.1 - self.checkpointed.1 >= CHANGES_PER_CHECKPOINT {
             self.checkpointed = now;
             // Full: one is asked for already.

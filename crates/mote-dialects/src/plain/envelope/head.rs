@@ -111,7 +111,8 @@ impl Serialize for Params<'_> {
     }
 }
 
-/// Names are lower case already; repeats are joined by a comma, as HTTP reads them.
+/// Names are lower case already; repeats are joined by a comma, as HTTP reads them. Cookies, which
+/// HTTP/2 sends one by one, are joined as HTTP/1 has them.
 struct Headers<'h>(&'h HeaderMap);
 
 impl Serialize for Headers<'_> {
@@ -120,7 +121,8 @@ impl Serialize for Headers<'_> {
         for name in self.0.keys() {
             let mut values = self.0.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
             let first = values.next().unwrap_or_default();
-            let joined = values.fold(first, |joined, value| joined + ", " + value);
+            let between = if name == http::header::COOKIE { "; " } else { ", " };
+            let joined = values.fold(first, |joined, value| joined + between + value);
             map.serialize_entry(name.as_str(), &joined)?;
         }
         map.end()

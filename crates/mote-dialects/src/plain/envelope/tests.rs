@@ -76,6 +76,13 @@ fn heads() {
 }
 
 #[test]
+fn cookies_that_came_apart_are_one_header_again() {
+    let seen = headers(&[("cookie", "a=1"), ("cookie", "b=2, 3")]);
+    let head = head_of(over_http(function(Family::Python, &["event"]), Method::GET, seen, ""));
+    assert_eq!(head["head"]["event"]["http"]["headers"]["cookie"], "a=1; b=2, 3");
+}
+
+#[test]
 fn what_did_not_come_over_http_brings_its_event() {
     let mut event = Event::new(Id(7), "/buckets/photos", "mote.object.created", Timestamp(1_767_225_600_000), "{}");
     event.subject = Some("in/cat.jpg".into());
