@@ -3,7 +3,10 @@
 //!
 //! Deliberately through public interfaces only: what no caller can reach needs no fuzzing.
 
+mod s3;
 pub mod seeds;
+
+pub use s3::s3_request;
 
 use std::sync::Arc;
 
@@ -26,16 +29,19 @@ pub struct Target {
     pub name: &'static str,
     pub run: fn(&[u8]),
     pub seeds: fn() -> Vec<Vec<u8>>,
+    /// How many of the cheapest target's inputs one of this costs.
+    pub cost: u64,
 }
 
 pub const TARGETS: &[Target] = &[
-    Target { name: "bundle", run: bundle, seeds: seeds::archives },
-    Target { name: "manifest", run: manifest, seeds: seeds::manifests },
-    Target { name: "names", run: names, seeds: seeds::names },
-    Target { name: "control_api", run: control_api, seeds: seeds::control_requests },
-    Target { name: "public_call", run: public_call, seeds: seeds::public_requests },
-    Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads },
-    Target { name: "frames", run: frames, seeds: seeds::frames },
+    Target { name: "bundle", run: bundle, seeds: seeds::archives, cost: 1 },
+    Target { name: "manifest", run: manifest, seeds: seeds::manifests, cost: 1 },
+    Target { name: "names", run: names, seeds: seeds::names, cost: 1 },
+    Target { name: "control_api", run: control_api, seeds: seeds::control_requests, cost: 1 },
+    Target { name: "public_call", run: public_call, seeds: seeds::public_requests, cost: 1 },
+    Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads, cost: 1 },
+    Target { name: "frames", run: frames, seeds: seeds::frames, cost: 1 },
+    Target { name: "s3_request", run: s3_request, seeds: seeds::s3_requests, cost: 20 },
 ];
 
 /// An archive: whatever is taken stays below its root.

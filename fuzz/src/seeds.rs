@@ -64,6 +64,34 @@ pub fn control_requests() -> Vec<Vec<u8>> {
     ])
 }
 
+/// The first byte says whether the connection is known to come out of a jail (`j`), or has to be signed.
+pub fn s3_requests() -> Vec<Vec<u8>> {
+    let signed =
+        "authorization:AWS4-HMAC-SHA256 Credential=K/20260101/us-east-1/s3/aws4_request, SignedHeaders=host;x-amz-date, Signature=00";
+    let presigned = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=K%2F20260101%2Fus-east-1%2Fs3%2Faws4_request\
+                     &X-Amz-Date=20260101T000000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=00";
+    let mut seeds = texts(&[
+        "jGET\n/fuzz?list-type=2&prefix=a&delimiter=/&max-keys=2&continuation-token=YQ&encoding-type=url\nhost:127.0.0.1",
+        "jGET\n/fuzz?uploads&key-marker=a&upload-id-marker=b\nhost:127.0.0.1",
+        "jGET\n/fuzz/a?response-content-type=text/plain\nhost:127.0.0.1\nrange:bytes=1-2\nif-none-match:\"x\"",
+        "jPUT\n/fuzz/a\nhost:127.0.0.1\nx-amz-meta-a:b\ncontent-md5:XUFAKrxLKna5cZ2REBfFkg==\nx-amz-checksum-crc32:NhCmhg==\n\nhello",
+        "jPUT\n/fuzz/a\nhost:127.0.0.1\ncontent-encoding:aws-chunked\nx-amz-decoded-content-length:5\nx-amz-trailer:x-amz-checksum-crc32\n\
+         x-amz-content-sha256:STREAMING-UNSIGNED-PAYLOAD-TRAILER\n\n5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n",
+        "jPUT\n/fuzz/b\nhost:127.0.0.1\nx-amz-copy-source:/fuzz/a\nx-amz-metadata-directive:REPLACE",
+        "jPOST\n/fuzz?delete\nhost:127.0.0.1\n\n<Delete><Object><Key>a</Key></Object><Quiet>true</Quiet></Delete>",
+        "jPOST\n/fuzz/c?uploads\nhost:127.0.0.1",
+        "jPOST\n/fuzz/c?uploadId=x\nhost:127.0.0.1\n\n<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>",
+        "jDELETE\n/fuzz/a\nhost:127.0.0.1",
+        "jHEAD\n/fuzz/a\nhost:fuzz.localhost",
+    ]);
+    seeds.push(
+        format!("-GET\n/fuzz/a\nhost:127.0.0.1\nx-amz-date:20260101T000000Z\nx-amz-content-sha256:UNSIGNED-PAYLOAD\n{signed}").into_bytes(),
+    );
+    seeds.push(format!("-GET\n/fuzz/a?{presigned}\nhost:127.0.0.1").into_bytes());
+    seeds.push(b"-GET\n/fuzz/a?AWSAccessKeyId=K&Expires=1767225700&Signature=YQ%3D%3D\nhost:127.0.0.1".to_vec());
+    seeds
+}
+
 pub fn public_requests() -> Vec<Vec<u8>> {
     texts(&[
         "GET\n/formula?a=1&b=2.5&c=true&c=%C3%A4&d=007&e\nhost:localhost\nx-request-id:abc",
