@@ -22,12 +22,14 @@ pub struct Gate {
 #[derive(Default)]
 struct State {
     running: u32,
+    /// Of the version that was called last: a deploy may change it while callers wait.
+    capacity: u32,
     waiting: VecDeque<oneshot::Sender<Permit>>,
 }
 
 /// A place among the running; dropping it lets the next one in.
 pub struct Permit {
-    /// `None` once the place has gone to the next caller.
+    /// `None`: there was nobody to give it to.
     gate: Option<Arc<Gate>>,
 }
 
@@ -40,7 +42,10 @@ impl Gate {
     pub async fn enter(self: &Arc<Self>, function: &Function, clock: &dyn Clock, patience: Duration) -> Result<Permit> {
         let place = {
             let mut state = self.state();
-            if state.running < function.limits.capacity() {
+            state.capacity = function.limits.capacity();
+            // Before the newcomer, whoever waits since there were fewer places.
+            self.admit(&mut state);
+            if state.running < state.capacity {
                 state.running += 1;
                 return Ok(Permit { gate: Some(self.clone()) });
             }
@@ -62,6 +67,19 @@ impl Gate {
         }
     }
 
+    /// Gives free places to those who wait, in their order.
+    fn admit(self: &Arc<Self>, state: &mut State) {
+        while state.running < state.capacity
+            && let Some(next) = state.waiting.pop_front()
+        {
+            match next.send(Permit { gate: Some(self.clone()) }) {
+                Ok(()) => state.running += 1,
+                // It gave up. Disarmed: its drop would wait for the lock that is held here.
+                Err(mut unclaimed) => unclaimed.gate = None,
+            }
+        }
+    }
+
     /// Calls running and waiting.
     pub fn load(&self) -> (u32, usize) {
         let state = self.state();
@@ -75,21 +93,10 @@ impl Gate {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // A loop and not recursion: a thousand callers that gave up must not be a thousand frames.
-        while let Some(gate) = self.gate.take() {
-            let next = {
-                let mut state = gate.state();
-                match state.waiting.pop_front() {
-                    Some(next) => next,
-                    None => {
-                        state.running -= 1;
-                        return;
-                    }
-                }
-            };
-            if let Err(mut unclaimed) = next.send(Permit { gate: Some(gate) }) {
-                self.gate = unclaimed.gate.take();
-            }
+        if let Some(gate) = self.gate.take() {
+            let mut state = gate.state();
+            state.running -= 1;
+            gate.admit(&mut state);
         }
     }
 }

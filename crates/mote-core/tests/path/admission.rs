@@ -65,6 +65,39 @@ async fn callers_wait_in_order_and_the_line_is_bounded() {
 }
 
 #[tokio::test]
+async fn a_deploy_may_change_the_number_of_places() {
+    let (engine, mut arrived) = gated();
+    let scene = Arc::new(Scene::new(engine));
+    let places = |count: u32| scene.install("slow", |f| f.limits.instances_max = count);
+    let call = |name: &'static str| {
+        let scene = scene.clone();
+        tokio::spawn(async move { scene.invoker.call(live("slow"), scene.event(name)).await.map(drop) })
+    };
+    places(1);
+    call("first");
+    let (_, go_first) = arrived.recv().await.unwrap();
+    call("second");
+    scene.clock.sleepers(1).await;
+    // With two places, who came earlier has the second, and not the newcomer.
+    places(2);
+    call("third");
+    let (name, go_second) = arrived.recv().await.unwrap();
+    assert_eq!(name, "second");
+    // With one place again, one of the two that run ends without a successor.
+    places(1);
+    call("fourth");
+    scene.clock.sleepers(2).await;
+    go_first.send(()).unwrap();
+    let load = || scene.invoker.directory.entry(&crate::house::reference("slow")).unwrap().gate.load();
+    while load().0 == 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(arrived.try_recv().is_err());
+    go_second.send(()).unwrap();
+    assert_eq!(arrived.recv().await.unwrap().0, "third");
+}
+
+#[tokio::test]
 async fn waiting_ends_with_the_functions_timeout() {
     let (engine, mut arrived) = gated();
     let scene = Arc::new(Scene::new(engine));

@@ -79,7 +79,7 @@ fn heads() {
 fn cookies_that_came_apart_are_one_header_again() {
     let seen = headers(&[("cookie", "a=1"), ("cookie", "b=2, 3")]);
     let head = head_of(over_http(function(Family::Python, &["event"]), Method::GET, seen, ""));
-    assert_eq!(head["head"]["event"]["http"]["headers"]["cookie"], "a=1; b=2, 3");
+    assert_eq!(head["event"]["http"]["headers"]["cookie"], "a=1; b=2, 3");
 }
 
 #[test]
