@@ -91,9 +91,9 @@ pub(crate) fn duration(time: Duration) -> String {
     }
 }
 
-/// `0 B`, `12 B`, `3.4 MB`.
+/// `0 B`, `12 B`, `3.4 MiB`: powers of 1024, by the names that mote.toml has for them.
 pub(crate) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KB", "MB", "GB", "TB"];
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut size = count as f64;
     let mut unit = 0;
     while size >= 1024.0 && unit + 1 < UNITS.len() {
@@ -144,8 +144,8 @@ mod tests {
         let check = |count, expect: &str| assert_eq!(bytes(count), expect);
         check(0, "0 B");
         check(1023, "1023 B");
-        check(6 << 20, "6 MB");
-        check(1_600_000, "1.5 MB");
+        check(6 << 20, "6 MiB");
+        check(1_600_000, "1.5 MiB");
         assert_eq!(duration(Duration::from_micros(400)), "0.4 ms");
         assert_eq!(duration(Duration::from_millis(87)), "87 ms");
         assert_eq!(duration(Duration::from_millis(3210)), "3.2 s");
