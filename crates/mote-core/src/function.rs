@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 /// One immutable version of a function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Function {
-    /// Unique to this version; the engine's pool goes by it.
+    /// The engine's pool goes by it: unique to this version, and to each time that it goes live.
     pub id: Id,
     pub namespace: Name,
     pub name: Name,

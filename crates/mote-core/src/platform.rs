@@ -123,8 +123,10 @@ impl House {
             Error::new(Code::VersionNotFound, format!("{function} has no version {version}"))
                 .hint(format!("Versions that can be made live: {:?}.", head.versions))
         })?;
-        let live: Function = serde_json::from_slice(&record.value)
+        let mut live: Function = serde_json::from_slice(&record.value)
             .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
+        // A new one, or it would go on in the pool that was retired with it, and keep nothing warm.
+        live.id = if version == head.live.version { head.live.id } else { self.invoker.clock.id() };
         let flip = self.turns.flip().await;
         self.directory().check_routes(&[&live])?;
         if live.version != head.live.version {

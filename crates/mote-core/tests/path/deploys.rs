@@ -63,6 +63,22 @@ async fn rollback_goes_back_and_forth() {
 }
 
 #[tokio::test]
+async fn a_version_that_goes_live_again_is_not_the_retired_one() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    let id = || scene.invoker.directory.entry(&reference("f")).unwrap().function.id;
+    let point = |version| scene.admin(Action::Point { function: reference("f"), version: Some(version) });
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    let first = id();
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    point(1).await.unwrap();
+    let again = id();
+    assert_ne!(again, first);
+    // What is live already stays as it is, with its instances.
+    point(1).await.unwrap();
+    assert_eq!((id(), live_version(&scene).await), (again, 1));
+}
+
+#[tokio::test]
 async fn ten_versions_are_kept_and_unused_artifacts_forgotten() {
     let scene = Scene::new(ScriptedEngine::echo());
     for content in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
