@@ -3,10 +3,13 @@
 //! Named by what they hold, made beside their place, made durable, then renamed: a reader never
 //! sees half of one, and a crash leaves only a directory that the next start sweeps away.
 
+pub(crate) mod foreign;
+
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mote_core::bundle::Bundle;
@@ -30,7 +33,11 @@ pub(crate) fn build(under: &Path, name: &str, fill: impl FnOnce(&Path) -> io::Re
 /// A directory on its way; dropped before [`Building::finish`], it is removed.
 pub(crate) struct Building {
     pub path: PathBuf,
+    place: Arc<Place>,
 }
+
+/// Removed when nobody needs it any more, wherever that happens.
+pub(crate) struct Place(PathBuf);
 
 impl Building {
     pub(crate) fn new(under: &Path) -> io::Result<Building> {
@@ -40,7 +47,12 @@ impl Building {
         let path = under.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
         fs::create_dir(&path)?;
         fs::set_permissions(&path, Permissions::from_mode(0o755))?;
-        Ok(Building { path })
+        Ok(Building { place: Arc::new(Place(path.clone())), path })
+    }
+
+    /// Keeps the directory while processes that write to it live; it is not removed under them.
+    pub(crate) fn hold(&self) -> Arc<Place> {
+        self.place.clone()
     }
 
     /// Makes it durable and readable for the jail's user, and gives it its name. If somebody else
@@ -57,10 +69,10 @@ impl Building {
     }
 }
 
-impl Drop for Building {
+impl Drop for Place {
     fn drop(&mut self) {
         // After a rename there is nothing left to remove; otherwise the next sweep tries again.
-        let _ = fs::remove_dir_all(&self.path);
+        let _ = foreign::remove(&self.0);
     }
 }
 
@@ -70,7 +82,7 @@ pub(crate) fn sweep(under: &Path) -> io::Result<()> {
     for entry in fs::read_dir(under)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            fs::remove_dir_all(entry.path())?;
+            foreign::remove(&entry.path())?;
         }
     }
     Ok(())

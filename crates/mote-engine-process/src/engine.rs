@@ -41,7 +41,8 @@ impl ProcessEngine {
         artifact::sweep(&settings.artifacts).map_err(failed)?;
         artifact::sweep(&settings.cache).map_err(failed)?;
         let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
-        let installer = Installer::new(settings.cache.join("dependencies"), clock.clone());
+        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let installer = Installer::new(&settings, etc.clone(), env.collect(), clock.clone());
         let host = Arc::new(Host { settings, etc, clock: clock.clone(), logs, gateway });
         let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()), installer });
         let starter = workshop.clone();

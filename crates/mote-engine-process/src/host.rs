@@ -11,7 +11,7 @@ use mote_core::{Error, Result};
 use tokio::net::TcpListener;
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Spec};
+use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Network, Shown, Spec};
 
 /// Where the engine keeps and finds what it needs.
 #[derive(Clone, Debug)]
@@ -72,12 +72,20 @@ impl Host {
             command,
             env: environment(function),
             code: self.artifact(function.artifact),
+            building: false,
             channel: if runner.is_some() { Channel::Wire } else { Channel::Stdin },
             runner,
             etc: self.etc.clone(),
-            show,
+            show: show.into_iter().map(Shown::in_place).collect(),
             hide: self.settings.hidden.clone(),
-            limits: JailLimits { data_bytes, processes: limits.processes, open_files: limits.open_files, tmp_bytes: limits.tmp_bytes },
+            network: Network::Loopback,
+            limits: JailLimits {
+                data_bytes,
+                processes: limits.processes,
+                open_files: limits.open_files,
+                tmp_bytes: limits.tmp_bytes,
+                file_bytes: limits.tmp_bytes,
+            },
         }
     }
 

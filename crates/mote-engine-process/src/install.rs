@@ -3,13 +3,15 @@
 //!
 //! The result goes by the digest of everything that decides it: manifest, lock, interpreter,
 //! platform. Artifacts share its files by hard links. The installer may run code of the packages
-//! (a `setup.py`, an install script), and it needs the network, so it is not in the jail yet: it is
-//! a plain child in its own process group, with limits, without new privileges, with a cleaned
-//! environment, in a directory of its own. [`plan`] says what to run; [`child`] runs it.
+//! (a `setup.py`, an install script), so it runs in a jail like a function's, with two differences:
+//! it is in the host's network, and it may write to the directory that is being built, which is its
+//! `/code`. [`plan`] says what to run, [`surroundings`] what it sees of the host; [`child`] runs it.
 
 mod child;
 mod plan;
+mod surroundings;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
@@ -22,66 +24,139 @@ use mote_core::engine::Progress;
 use mote_core::function::Family;
 use mote_core::{Code, Error, Result};
 
-use crate::artifact::Building;
+use crate::artifact::{Building, foreign};
+use crate::engine::blocking;
+use crate::host::Settings;
+use crate::jail::spec::{Channel, Network, Shown, Spec};
 use crate::runtime::Interpreter;
+use child::Ended;
 use plan::Plan;
+use surroundings::Surroundings;
 
 /// Installed packages, made once and shared.
-pub struct Installer {
+pub(crate) struct Installer {
+    /// On the artifacts' file system, for the links; made when first needed.
     cache: PathBuf,
+    /// The `/etc` of jails that have no network.
+    etc: PathBuf,
+    executable: PathBuf,
+    hidden: Vec<PathBuf>,
+    /// mote's own environment.
+    env: BTreeMap<String, String>,
     clock: Arc<dyn Clock>,
 }
 
 impl Installer {
-    /// `cache` must be on the artifacts' file system for the links; it is made when first needed.
-    pub fn new(cache: PathBuf, clock: Arc<dyn Clock>) -> Self {
-        Installer { cache, clock }
+    pub(crate) fn new(settings: &Settings, etc: PathBuf, env: BTreeMap<String, String>, clock: Arc<dyn Clock>) -> Self {
+        let (cache, executable) = (settings.cache.join("dependencies"), settings.executable.clone());
+        Installer { cache, etc, executable, hidden: settings.hidden.clone(), env, clock }
     }
 
-    /// Puts the dependencies of the code in `artifact` beside it. Gives the time that the installer
-    /// took: zero if it had nothing to do.
-    pub async fn install(&self, artifact: &Path, interpreter: &Interpreter, progress: &Progress) -> Result<Duration> {
-        let Some(plan) = Plan::of(artifact, interpreter)? else { return Ok(Duration::ZERO) };
-        let cached = self.cache.join(plan.key.to_string());
-        let mut took = Duration::ZERO;
-        if cached.is_dir() {
-            progress.tell("the dependencies are in the cache");
-        } else {
-            let before = self.clock.monotonic();
-            self.make(&plan, artifact, &cached, progress).await?;
-            took = self.clock.monotonic().saturating_sub(before);
+    /// Puts the dependencies of the code in `artifact` beside it, and bytecode too. Gives the time
+    /// that the installer took: zero if it had nothing to do.
+    pub(crate) async fn install(&self, artifact: &Building, interpreter: &Interpreter, progress: &Progress) -> Result<Duration> {
+        let plan = Plan::of(&artifact.path, interpreter)?;
+        // Before the packages' files are there: they are shared, and no process may write to them.
+        let (mut took, mut cached) = (Duration::ZERO, None);
+        if let Some(plan) = &plan {
+            let entry = self.cache.join(plan.key.to_string());
+            if entry.is_dir() {
+                progress.tell("the dependencies are in the cache");
+            } else {
+                let before = self.clock.monotonic();
+                self.make(plan, &artifact.path, &entry, interpreter, progress).await?;
+                took = self.clock.monotonic().saturating_sub(before);
+            }
+            cached = Some((entry.join(plan.product), artifact.path.join(plan.place)));
         }
-        let target = artifact.join(plan.place);
-        link(&cached.join(plan.product), &target).map_err(|error| failed("the dependencies can't be put beside the code", error))?;
+        if interpreter.family == Family::Python {
+            self.compile(artifact, interpreter).await?;
+        }
+        if let Some((from, to)) = cached {
+            let linked = tokio::task::spawn_blocking(move || link(&from, &to)).await.map_err(lost)?;
+            linked.map_err(|error| failed("the dependencies can't be put beside the code", error))?;
+        }
         Ok(took)
     }
 
-    async fn make(&self, plan: &Plan, artifact: &Path, cached: &Path, progress: &Progress) -> Result<()> {
+    async fn make(&self, plan: &Plan, artifact: &Path, cached: &Path, interpreter: &Interpreter, progress: &Progress) -> Result<()> {
         let failed = |error| failed("the dependencies can't be stored", error);
         let building = Building::new(&self.cache).map_err(failed)?;
+        let mut around = Surroundings::gather(&self.env, interpreter, &self.hidden, &self.cache).map_err(failed)?;
+        plan.needs().into_iter().for_each(|tree| around.also(tree));
         plan.stage(artifact, &building.path).map_err(failed)?;
+        around.furnish(&building.path).map_err(failed)?;
+        foreign::lend(&building.path).map_err(failed)?;
         progress.tell(format!("installing the dependencies of {}", plan.manifest));
-        for (step, command) in plan.commands(&building.path).into_iter().enumerate() {
-            let ended = child::run(command, &building.path, &*self.clock, progress).await?;
-            // The installer comes first; that bytecode for some file can't be made is no failure.
-            if step == 0 && !ended.success {
-                return Err(Error::new(Code::BuildFailed, format!("{} failed: {}", plan.installer, ended.tail)).hint(plan.hint()));
-            }
+        let spec = Spec {
+            env: around.env.clone(),
+            show: around.show.clone(),
+            etc: around.etc.clone(),
+            network: Network::Host,
+            ..self.spec(&building)
+        };
+        let ended = self.run(Spec { command: plan.command(), ..spec.clone() }, &building, progress).await?;
+        if !ended.success {
+            return Err(Error::new(Code::BuildFailed, format!("{} failed: {}", plan.installer, ended.tail)).hint(plan.hint()));
         }
-        // A manifest may name nothing that leaves a file.
-        fs::create_dir_all(building.path.join(plan.product)).map_err(failed)?;
-        plan.clean(&building.path).map_err(failed)?;
-        building.finish(cached).map_err(failed)
+        if interpreter.family == Family::Python {
+            let command = plan::compile(interpreter, &format!("/code/{}", plan.product), "/code/.mote/site-packages");
+            let show = interpreter.mounts.iter().cloned().map(Shown::in_place).collect();
+            // That bytecode for some file can't be made is no failure.
+            self.run(Spec { command, show, ..self.spec(&building) }, &building, progress).await?;
+        }
+        let (product, cached) = (building.path.join(plan.product), cached.to_owned());
+        let plan_product = plan.product;
+        let settled = tokio::task::spawn_blocking(move || {
+            foreign::take_back(&building.path)?;
+            // A manifest may name nothing that leaves a file; what is no directory was put there to be followed.
+            match fs::symlink_metadata(&product) {
+                Ok(meta) if !meta.is_dir() => return Err(io::Error::other(format!("{plan_product} is no directory"))),
+                Ok(_) => {}
+                Err(_) => fs::create_dir(&product)?,
+            }
+            plan::clean(&building.path, plan_product)?;
+            building.finish(&cached)
+        });
+        settled.await.map_err(lost)?.map_err(|error| match error.kind() {
+            io::ErrorKind::Other => Error::new(Code::BuildFailed, format!("what {} left can't be kept: {error}", plan.installer)),
+            _ => failed(error),
+        })
     }
 
     /// Bytecode of the function's own Python, so that a cold start need not make it. It is never
     /// checked against the source: an artifact does not change.
-    pub async fn compile(&self, artifact: &Path, interpreter: &Interpreter) -> Result<()> {
-        if interpreter.family != Family::Python {
-            return Ok(());
+    async fn compile(&self, artifact: &Building, interpreter: &Interpreter) -> Result<()> {
+        let lend = artifact.path.clone();
+        blocking(move || foreign::lend(&lend)).await?;
+        let command = plan::compile(interpreter, "/code", "/code");
+        let show = interpreter.mounts.iter().cloned().map(Shown::in_place).collect();
+        let ended = self.run(Spec { command, show, ..self.spec(artifact) }, artifact, &Progress::silent()).await;
+        let back = artifact.path.clone();
+        blocking(move || foreign::take_back(&back)).await?;
+        ended.map(|_| ())
+    }
+
+    async fn run(&self, spec: Spec, building: &Building, progress: &Progress) -> Result<Ended> {
+        child::run(&self.executable, &spec, building.hold(), &*self.clock, progress).await
+    }
+
+    /// What all commands have in common; the network, unless they say otherwise, is none.
+    fn spec(&self, building: &Building) -> Spec {
+        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+        Spec {
+            command: Vec::new(),
+            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            code: building.path.clone(),
+            building: true,
+            runner: None,
+            etc: self.etc.clone(),
+            show: Vec::new(),
+            hide: self.hidden.clone(),
+            network: Network::Loopback,
+            channel: Channel::Stdin,
+            limits: child::LIMITS,
         }
-        let command = plan::compile(interpreter, artifact, "/code");
-        child::run(command, artifact, &*self.clock, &Progress::silent()).await.map(|_| ())
     }
 }
 
@@ -107,5 +182,6 @@ fn failed(what: &str, error: io::Error) -> Error {
     Error::new(code, what).caused_by(error)
 }
 
-#[cfg(test)]
-mod tests;
+fn lost(error: tokio::task::JoinError) -> Error {
+    Error::internal("work on files was lost").caused_by(error)
+}

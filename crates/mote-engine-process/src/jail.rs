@@ -72,6 +72,11 @@ impl Barrier {
     }
 }
 
+/// Whether jails run as another user of the host than mote, because mote is root.
+pub(crate) fn runs_as_another_user() -> io::Result<bool> {
+    privileges::is_root()
+}
+
 /// A running jail. Dropping it ends every process in it.
 pub struct Jail {
     child: Child,
@@ -109,11 +114,13 @@ impl Jail {
 
     /// Every barrier stands: the socket on which the jail's processes reach the platform.
     pub async fn ready(&mut self) -> Result<TcpListener> {
+        self.built().await?.ok_or_else(|| Error::internal("the jail sent no socket"))
+    }
+
+    /// The same for a jail that may have no network of its own, and so no such socket.
+    pub async fn built(&mut self) -> Result<Option<TcpListener>> {
         match self.word().await {
-            Some((Word::Ready, fds)) => match fds.into_iter().next() {
-                Some(socket) => Ok(TcpListener::from(socket)),
-                None => Err(Error::internal("the jail sent no socket")),
-            },
+            Some((Word::Ready, fds)) => Ok(fds.into_iter().next().map(TcpListener::from)),
             Some((Word::Failed { barrier, error }, _)) => Err(refused(&barrier, &error)),
             Some((Word::Exited(exit), _)) => Err(Error::internal(format!("the jail ended while it was being built: {exit}"))),
             None => Err(Error::internal("the jail was killed while it was being built")),
@@ -140,6 +147,13 @@ impl Jail {
         let _ = self.child.wait().await;
     }
 
+    /// Ends it and waits until every process in it is dead, so that what they wrote to is at rest.
+    pub async fn end(mut self) {
+        // The watcher sees the line close, kills init and waits for it: init's end is everybody's.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        let _ = self.child.wait().await;
+    }
+
     async fn word(&mut self) -> Option<(Word, Vec<OwnedFd>)> {
         let (bytes, fds) = self.socket.async_io(Interest::READABLE, |socket| message::receive(socket.as_fd())).await.ok()?;
         serde_json::from_slice(&bytes).ok().map(|word| (word, fds))
@@ -148,7 +162,7 @@ impl Jail {
 
 fn refused(barrier: &str, error: &str) -> Error {
     if barrier == Barrier::Program.name() {
-        return Error::new(Code::FunctionStartFailed, format!("the function's program can't be started: {error}"));
+        return Error::new(Code::FunctionStartFailed, format!("the program can't be started: {error}"));
     }
     Error::new(Code::Unsupported, format!("the jail is not complete, so nothing was started: {barrier}: {error}"))
         .hint("`mote doctor` says what this host can enforce and what to change.")

@@ -7,7 +7,7 @@ mod artifact;
 mod engine;
 mod executable;
 mod host;
-pub mod install;
+mod install;
 mod instance;
 pub mod jail;
 mod lines;

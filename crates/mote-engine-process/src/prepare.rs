@@ -1,7 +1,6 @@
 //! From a bundle to an artifact: files, transpiled source, installed dependencies, in one
 //! directory that is whole or not there.
 
-use std::path::Path;
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
@@ -55,7 +54,7 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
         .await?
     };
     let dependencies = match interpreter {
-        Some(interpreter) => finish(workshop, &building.path, &interpreter, progress).await?,
+        Some(interpreter) => finish(workshop, &building, &interpreter, progress).await?,
         None => Duration::ZERO,
     };
     blocking(move || building.finish(&target)).await?;
@@ -63,18 +62,16 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
 }
 
 /// What the files need beyond being there.
-async fn finish(workshop: &Workshop, directory: &Path, interpreter: &Interpreter, progress: &Progress) -> Result<Duration> {
+async fn finish(workshop: &Workshop, building: &Building, interpreter: &Interpreter, progress: &Progress) -> Result<Duration> {
     if interpreter.family == Family::Node {
-        let directory = directory.to_owned();
+        let directory = building.path.clone();
         let translate = tokio::task::spawn_blocking(move || transpile::build(&directory)).await;
         let files = translate.map_err(|error| Error::internal("the translation was lost").caused_by(error))??;
         if files > 0 {
             progress.tell(format!("translated {files} TypeScript files"));
         }
     }
-    let took = workshop.installer.install(directory, interpreter, progress).await?;
-    workshop.installer.compile(directory, interpreter).await?;
-    Ok(took)
+    workshop.installer.install(building, interpreter, progress).await
 }
 
 /// Lock files are part of the bundle, so its digest covers the dependencies; the interpreter and

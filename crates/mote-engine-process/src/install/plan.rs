@@ -1,7 +1,6 @@
 //! What must be installed for an artifact, by which command, and what decides the result.
 
 use std::env::consts::ARCH;
-use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -137,7 +136,7 @@ impl Plan {
             }
         }
         let beside = self.interpreter.program.with_file_name("npm");
-        self.npm = if beside.is_file() { beside } else { on_path("npm") };
+        self.npm = fs::canonicalize(if beside.is_file() { beside } else { on_path("npm") }).unwrap_or_default();
         if !self.npm.is_file() {
             let detail = format!("package.json has dependencies, but there is no npm beside {}", self.interpreter.program.display());
             return Err(Error::new(Code::Unsupported, detail).hint("Install npm on this host, or deploy with node_modules."));
@@ -174,39 +173,32 @@ impl Plan {
         self.staged.iter().try_for_each(|(name, text)| put(Path::new(name), text))
     }
 
-    /// Leaves only the product.
-    pub(super) fn clean(&self, build: &Path) -> io::Result<()> {
-        for entry in fs::read_dir(build)? {
-            let entry = entry?;
-            match entry.file_type()?.is_dir() {
-                _ if entry.file_name() == self.product => {}
-                true => fs::remove_dir_all(entry.path())?,
-                false => fs::remove_file(entry.path())?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The installer, then what makes its work faster to load.
-    pub(super) fn commands(&self, build: &Path) -> Vec<Vec<OsString>> {
+    pub(super) fn command(&self) -> Vec<String> {
         match self.interpreter.family {
             Family::Python => {
                 // -I: a pip.py among the user's files is not the installer.
-                let mut pip: Vec<OsString> = vec![self.interpreter.program.clone().into(), "-I".into(), "-m".into(), "pip".into()];
-                pip.extend(
-                    ["install", "--no-input", "--no-compile", "--no-warn-script-location", "--disable-pip-version-check"].map(Into::into),
-                );
-                pip.extend(["--target", self.product, "-r", "requirements.txt"].map(Into::into));
-                vec![pip, compile(&self.interpreter, &build.join(self.product), "/code/.mote/site-packages")]
+                let pip = [&*self.interpreter.program.to_string_lossy(), "-I", "-m", "pip", "install"].map(str::to_owned);
+                let quiet = ["--no-input", "--no-compile", "--no-warn-script-location", "--disable-pip-version-check"].map(str::to_owned);
+                let what = ["--target", self.product, "-r", "requirements.txt"].map(str::to_owned);
+                [&pip[..], &quiet, &what].concat()
             }
             Family::Node => {
+                let (node, npm) = (self.interpreter.program.to_string_lossy().into_owned(), self.npm.to_string_lossy().into_owned());
+                // As a script it would look for a node by itself.
+                let start = if self.npm.extension().is_some_and(|it| it == "js") { vec![node, npm] } else { vec![npm] };
                 let verb = if self.has_lock { "ci" } else { "install" };
-                let mut npm: Vec<OsString> = vec![self.npm.clone().into(), verb.into()];
-                npm.extend(["--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=warn"].map(Into::into));
-                vec![npm]
+                let options = [verb, "--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=warn"].map(str::to_owned);
+                [&start[..], &options].concat()
             }
             Family::Executable => Vec::new(),
         }
+    }
+
+    /// The installer's own files, where they are not the interpreter's.
+    pub(super) fn needs(&self) -> Vec<PathBuf> {
+        let package = self.npm.ancestors().skip(1).find(|tree| tree.join("package.json").is_file()).map(Path::to_owned);
+        let system = |tree: &PathBuf| tree.starts_with("/usr") || self.interpreter.mounts.iter().any(|mount| tree.starts_with(mount));
+        package.or_else(|| self.npm.is_absolute().then(|| self.npm.clone())).filter(|tree| !system(tree)).into_iter().collect()
     }
 
     pub(super) fn hint(&self) -> String {
@@ -223,14 +215,25 @@ impl Plan {
     }
 }
 
-/// Bytecode for a tree whose files will be seen at `seen_at`.
-pub(super) fn compile(interpreter: &Interpreter, tree: &Path, seen_at: &str) -> Vec<OsString> {
-    let mut command: Vec<OsString> = vec![interpreter.program.clone().into()];
-    command.extend(
-        ["-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "-x", r"/\.mote/|/node_modules/"].map(Into::into),
-    );
-    command.extend(["-s".into(), tree.into(), "-p".into(), seen_at.into(), tree.into()]);
-    command
+/// Leaves only the product.
+pub(super) fn clean(build: &Path, product: &str) -> io::Result<()> {
+    for entry in fs::read_dir(build)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            _ if entry.file_name() == product => {}
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
+/// Bytecode for a tree of the jail whose files will be seen at `seen_at`.
+pub(super) fn compile(interpreter: &Interpreter, tree: &str, seen_at: &str) -> Vec<String> {
+    let program = &*interpreter.program.to_string_lossy();
+    let compileall = [program, "-I", "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"].map(str::to_owned);
+    let what = ["-x", r"/\.mote/|/node_modules/", "-s", tree, "-p", seen_at, tree].map(str::to_owned);
+    [&compileall[..], &what].concat()
 }
 
 fn asks_for_something(line: &str) -> bool {

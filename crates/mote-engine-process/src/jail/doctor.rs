@@ -11,7 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 
 use super::message::{self, Word};
-use super::spec::{Channel, JailLimits, Spec};
+use super::spec::{Channel, JailLimits, Network, Spec};
 
 /// One barrier and whether this host lets mote set it up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,12 +84,14 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
         command: vec!["/nothing".to_owned()],
         env: Vec::new(),
         code: etc.clone(),
+        building: false,
         runner: None,
         etc,
         show: Vec::new(),
         hide: Vec::new(),
+        network: Network::Loopback,
         channel: Channel::Stdin,
-        limits: JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20 },
+        limits: JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20, file_bytes: 1 << 20 },
     };
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let file = rustix::fs::memfd_create(c"mote-jail-spec", rustix::fs::MemfdFlags::CLOEXEC)?;

@@ -21,20 +21,39 @@ const COPIED: &[(&[&str], &str)] = &[
     (&["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"], "ssl/certs/ca-certificates.crt"),
 ];
 
+/// How the host finds others, for a jail that is in its network.
+const NETWORK: &[&str] = &["resolv.conf", "hosts", "nsswitch.conf", "host.conf", "gai.conf", "services", "protocols"];
+
 /// The directory below `cache`, made if it is not there.
 pub fn prepare(cache: &Path) -> io::Result<PathBuf> {
     let files = files();
     let digest = crate::artifact::digest(files.iter().flat_map(|(path, content)| [path.as_bytes(), content]));
     crate::artifact::build(cache, &format!("etc-{digest}"), |directory| {
-        for (path, content) in &files {
-            let path = directory.join(path);
-            fs::create_dir_all(path.parent().unwrap_or(directory))?;
-            fs::write(&path, content)?;
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o644))?;
-        }
+        files.iter().try_for_each(|(path, content)| write(directory, Path::new(path), content))?;
         symlink("/proc/mounts", directory.join("mtab"))?;
         alternatives(directory)
     })
+}
+
+/// Fills `directory` for a jail in the host's network, as the host is configured now.
+pub fn fill_for_network(directory: &Path) -> io::Result<()> {
+    files().iter().try_for_each(|(path, content)| write(directory, Path::new(path), content))?;
+    for name in NETWORK {
+        // Read through links: some of these lie where no jail looks.
+        if let Ok(content) = fs::read(Path::new("/etc").join(name)) {
+            write(directory, Path::new(name), &content)?;
+        }
+    }
+    symlink("/proc/mounts", directory.join("mtab"))?;
+    alternatives(directory)
+}
+
+/// One file below a directory that is to be shown, readable for whoever is in the jail.
+pub fn write(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = directory.join(path);
+    fs::create_dir_all(path.parent().unwrap_or(directory))?;
+    fs::write(&path, content)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
 }
 
 fn files() -> Vec<(&'static str, Vec<u8>)> {

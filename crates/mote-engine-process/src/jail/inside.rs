@@ -19,7 +19,7 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 
 use super::message::{self, Exit, Word};
-use super::spec::{Channel, FUNCTION_ID, GATEWAY_PORT, Spec};
+use super::spec::{Channel, FUNCTION_ID, GATEWAY_PORT, Network, Spec};
 use super::{Barrier, mounts, privileges, program, syscalls};
 
 /// A barrier that does not stand, and why.
@@ -62,7 +62,10 @@ fn watcher(socket: &OwnedFd) -> Result<i32, Failed> {
     let spec = read_spec(spec).at(Barrier::Start)?;
     let channel = syscalls::above(channel.as_fd(), SOCKET_FLOOR).at(Barrier::Start)?;
 
-    let spaces = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWNET;
+    let mut spaces = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
+    if spec.network == Network::Loopback {
+        spaces |= UnshareFlags::NEWNET;
+    }
     let as_root = privileges::is_root().at(Barrier::User)?;
     if as_root {
         syscalls::unshare(spaces).at(Barrier::Namespaces)?;
@@ -116,13 +119,16 @@ fn watch(socket: &OwnedFd, init: Pid) -> i32 {
 
 fn init(socket: &OwnedFd, channel: OwnedFd, spec: &Spec, as_root: bool) -> Result<i32, Failed> {
     die_with_parent().at(Barrier::Start)?;
-    let gateway = network().at(Barrier::Network)?;
+    let gateway = match spec.network {
+        Network::Loopback => Some(network().at(Barrier::Network)?),
+        Network::Host => None,
+    };
     rustix::system::sethostname(b"mote").at(Barrier::Namespaces)?;
     mounts::enter(spec).at(Barrier::Root)?;
     let Some(function) = syscalls::fork().at(Barrier::Start)? else {
         return function(channel, spec, as_root);
     };
-    message::tell(socket, &Word::Ready, &[gateway.as_fd()]);
+    message::tell(socket, &Word::Ready, gateway.as_ref().map(|gateway| gateway.as_fd()).as_slice());
     privileges::retire(as_root).at(Barrier::Capabilities)?;
     // The change of user took both back.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;

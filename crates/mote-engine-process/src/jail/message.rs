@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 /// What a jail tells mote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Word {
-    /// Every barrier stands; the socket that listens at the platform's address comes along.
+    /// Every barrier stands; the socket that listens at the platform's address comes along, if
+    /// the jail has a network of its own.
     Ready,
     /// A barrier could not be set up, or the program could not be started: nothing runs.
     Failed { barrier: String, error: String },

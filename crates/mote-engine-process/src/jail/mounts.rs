@@ -16,10 +16,12 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree, unmount,
 };
 
-use super::spec::Spec;
+use super::spec::{Shown, Spec};
 use super::syscalls::mount_setattr;
 
 const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+/// The one tree that may be changed: the directory that is being built.
+const WRITABLE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
 const DEVICE: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NOEXEC;
 
 /// What every program may count on, where the host has it.
@@ -39,6 +41,7 @@ pub(super) fn enter(spec: &Spec) -> io::Result<()> {
     let root = tmpfs("0755", 1 << 20, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
     // It needs some place in the old tree until it becomes the root; every host has this one.
     attach(&root, &root_of_host()?, "proc")?;
+    private(&root, spec)?;
     for tree in &trees {
         tree.put(&root)?;
     }
@@ -46,7 +49,6 @@ pub(super) fn enter(spec: &Spec) -> io::Result<()> {
         hide(path, &trees, &root)?;
     }
     links(&root)?;
-    private(&root, spec)?;
     mount_setattr(root.as_fd(), READ_ONLY, false)?;
 
     rustix::process::fchdir(&root)?;
@@ -93,17 +95,18 @@ fn open_trees(spec: &Spec) -> io::Result<Vec<Tree>> {
             trees.push(Tree::open(program, relative(program), READ_ONLY)?);
         }
     }
-    for path in &spec.show {
+    // Before what is shown, some of which may lie in it.
+    trees.push(Tree::open(&spec.etc, Path::new("etc"), READ_ONLY)?);
+    for Shown { from, at } in &spec.show {
         // What lies within a tree that is shown already is there; a second mount would only cost.
-        if !trees.iter().any(|tree: &Tree| path.starts_with(&tree.from)) {
-            trees.push(Tree::open(path, relative(path), READ_ONLY)?);
+        if !trees.iter().any(|tree: &Tree| at.starts_with(&tree.from) && from.starts_with(&tree.from)) {
+            trees.push(Tree::open(from, relative(at), READ_ONLY)?);
         }
     }
     for device in DEVICES {
         trees.push(Tree::open(&Path::new("/dev").join(device), &Path::new("dev").join(device), DEVICE)?);
     }
-    trees.push(Tree::open(&spec.etc, Path::new("etc"), READ_ONLY)?);
-    trees.push(Tree::open(&spec.code, Path::new("code"), READ_ONLY)?);
+    trees.push(Tree::open(&spec.code, Path::new("code"), if spec.building { WRITABLE } else { READ_ONLY })?);
     if let Some(runner) = &spec.runner {
         trees.push(Tree::open(runner, Path::new("runner"), READ_ONLY)?);
     }

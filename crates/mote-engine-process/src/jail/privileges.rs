@@ -96,7 +96,7 @@ pub(super) fn limit(limits: &JailLimits) -> io::Result<()> {
     set(Resource::Nofile, u64::from(limits.open_files))?;
     set(Resource::Nproc, u64::from(limits.processes))?;
     set(Resource::Data, limits.data_bytes)?;
-    set(Resource::Fsize, limits.tmp_bytes)?;
+    set(Resource::Fsize, limits.file_bytes)?;
     set(Resource::Core, 0)?;
     set(Resource::Memlock, 64 << 10)?;
     set(Resource::Msgqueue, 0)?;

@@ -21,18 +21,42 @@ pub struct Spec {
     pub command: Vec<String>,
     /// All of it: nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// Shown at `/code`, read-only.
+    /// Shown at `/code`.
     pub code: PathBuf,
+    /// Whether `/code` may be written to: only while it is being built.
+    pub building: bool,
     /// Shown at `/runner`, read-only.
     pub runner: Option<PathBuf>,
     /// Shown at `/etc`, read-only: made by [`super::etc`].
     pub etc: PathBuf,
-    /// More trees of the host, shown read-only where they are.
-    pub show: Vec<PathBuf>,
+    /// More of the host, shown read-only.
+    pub show: Vec<Shown>,
     /// What must not be seen even if it lies within a tree that is shown.
     pub hide: Vec<PathBuf>,
+    pub network: Network,
     pub channel: Channel,
     pub limits: JailLimits,
+}
+
+/// A file or a tree of the host, and its path in the jail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shown {
+    pub from: PathBuf,
+    pub at: PathBuf,
+}
+
+impl Shown {
+    pub fn in_place(path: PathBuf) -> Shown {
+        Shown { at: path.clone(), from: path }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Network {
+    /// One of its own, with nothing but loopback and the platform's address on it.
+    Loopback,
+    /// The host's: an installer must reach what it installs from.
+    Host,
 }
 
 /// Which file descriptor of the function the passed one becomes.
@@ -52,4 +76,6 @@ pub struct JailLimits {
     pub processes: u32,
     pub open_files: u32,
     pub tmp_bytes: u64,
+    /// Of one file.
+    pub file_bytes: u64,
 }

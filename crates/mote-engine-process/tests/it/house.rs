@@ -69,11 +69,7 @@ impl House {
     }
 
     pub(crate) async fn deploy(&self, function: Function, files: &[(&str, &str)]) -> Result<(Arc<Function>, Prepared)> {
-        let mut bundle = Bundle::default();
-        for (path, text) in files {
-            bundle.insert(path, text.as_bytes().to_vec(), text.starts_with("#!")).unwrap();
-        }
-        let prepared = self.engine.prepare(&function, &bundle, Progress::silent()).await?;
+        let prepared = self.engine.prepare(&function, &bundle(files), Progress::silent()).await?;
         let function = Function { artifact: prepared.artifact, signature: prepared.signature.clone(), ..function };
         Ok((Arc::new(function), prepared))
     }
@@ -97,6 +93,14 @@ impl House {
     pub(crate) async fn call(&self, function: &Arc<Function>, query: &str, body: impl Into<Body>) -> Result<String> {
         text(self.run(function, query, body).await?).await
     }
+}
+
+pub(crate) fn bundle(files: &[(&str, &str)]) -> Bundle {
+    let mut bundle = Bundle::default();
+    for (path, text) in files {
+        bundle.insert(path, text.as_bytes().to_vec(), text.starts_with("#!")).unwrap();
+    }
+    bundle
 }
 
 pub(crate) async fn text(output: Output) -> Result<String> {

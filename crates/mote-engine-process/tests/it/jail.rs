@@ -114,14 +114,18 @@ fn an_ordinary_user_gets_the_same_jail() {
     let output = Command::new("setpriv")
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"])
         .arg(&test)
-        .args(["--exact", "jail::a_function_has_nothing_but_its_own", "executables::a_script_answers", "--test-threads=1"])
+        .args(["--exact", "--test-threads=1"])
+        .args(["jail::a_function_has_nothing_but_its_own", "executables::a_script_answers"])
+        .args(["install::pip_installs_once_for_the_same_content", "install::npm_installs_once_for_the_same_content"])
+        .args(["install::code_that_pip_runs_is_in_a_jail", "install::code_that_npm_runs_is_in_a_jail"])
+        .args(["install::a_deploy_that_is_dropped_leaves_no_process_and_no_file", "install::users_files_are_honoured"])
         .env("MOTE_TEST_JAIL", &jail)
         .env("TMPDIR", &work)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("2 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("8 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod calls;
 mod cold;
 mod executables;
 mod house;
+mod install;
 mod instances;
 mod jail;
 mod pool;
