@@ -29,7 +29,7 @@ const STEPS: &[Step] = &[
     ("lint", "clippy, without a warning", || {
         show(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]), LIMIT)
     }),
-    ("unit", "the tests of all crates", || show(cargo().args(["test", "--workspace", "--locked"]), LIMIT)),
+    ("unit", "the tests of all crates", || show(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]), LIMIT)),
     ("fuzz", "every parser of untrusted bytes, on mutated inputs", fuzz),
     ("release", "the release binary", || binary().map(drop)),
     ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),

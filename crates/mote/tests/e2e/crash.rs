@@ -7,19 +7,19 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusty_s3::{Bucket, Credentials, S3Action, UrlStyle};
 use serde_json::Value;
 
-use crate::harness::{Server, folder, until};
+use crate::harness::{PATIENCE, Server, folder, until};
 
 const UPLOADS: usize = 300;
 const UPLOADERS: usize = 4;
-/// A server lives this long at most before it is killed.
-const LIFE_MS_MAX: u64 = 400;
+/// A server answers so many uploads at most before it is killed, with others under way.
+const ANSWERS_MAX: u64 = 40;
 
 const WITNESS: &str = "def witness(key: str, context):\n    context.bucket('seen').put(key, b'here')\n";
 const MANIFEST: &str = "name = 'witness'\nentry = 'witness.py'\ninstances_max = 2\n\n[[bucket]]\nname = 'uploads'\nevents = ['created']\n";
@@ -44,7 +44,7 @@ fn what_was_answered_survives_and_has_run() {
         let mut server = server;
         let mut kills = 0;
         while !scene.is_done() {
-            std::thread::sleep(Duration::from_millis(random.below(LIFE_MS_MAX)));
+            scene.wait_for_answers(1 + random.below(ANSWERS_MAX) as usize);
             // Held until the next one listens: those who are about to upload wait here.
             let mut address = scene.address.write().unwrap();
             server.signal("KILL");
@@ -55,7 +55,6 @@ fn what_was_answered_survives_and_has_run() {
             kills += 1;
         }
         println!("{kills} kills, {} uploads tried for {UPLOADS} answered", scene.next.load(Ordering::SeqCst));
-        assert!(kills >= 5, "the uploads were over before the server had died often enough to mean anything");
         server
     });
 
@@ -76,8 +75,8 @@ struct Scene {
     /// Of the aws door, whose port changes with every start.
     address: RwLock<String>,
     next: AtomicUsize,
-    done: AtomicBool,
     answered: Mutex<BTreeSet<String>>,
+    answer: Condvar,
 }
 
 impl Scene {
@@ -89,13 +88,21 @@ impl Scene {
             credentials: Credentials::new(text("access_key_id"), text("secret_access_key")),
             address: RwLock::new(address),
             next: AtomicUsize::new(0),
-            done: AtomicBool::new(false),
             answered: Mutex::default(),
+            answer: Condvar::new(),
         }
     }
 
     fn is_done(&self) -> bool {
-        self.done.load(Ordering::SeqCst)
+        self.answered.lock().unwrap().len() >= UPLOADS
+    }
+
+    /// Until so many more uploads have been answered, or all of them.
+    fn wait_for_answers(&self, count: usize) {
+        let answered = self.answered.lock().unwrap();
+        let enough = (answered.len() + count).min(UPLOADS);
+        let waited = self.answer.wait_timeout_while(answered, PATIENCE, |answered| answered.len() < enough).unwrap();
+        assert!(!waited.1.timed_out(), "no upload was answered for {PATIENCE:?}");
     }
 
     /// Uploads one object after the other until enough have been answered.
@@ -106,9 +113,8 @@ impl Scene {
             let url = bucket(&address).put_object(Some(&self.credentials), &key).sign(Duration::from_secs(60));
             let target = format!("{}?{}", url.path(), url.query().unwrap_or_default());
             if put(&address, &target, &content(&key)) == Some(200) {
-                let mut answered = self.answered.lock().unwrap();
-                answered.insert(key);
-                self.done.store(answered.len() >= UPLOADS, Ordering::SeqCst);
+                self.answered.lock().unwrap().insert(key);
+                self.answer.notify_one();
             }
         }
     }
