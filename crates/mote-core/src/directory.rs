@@ -146,6 +146,13 @@ impl Directory {
         names.range::<str, _>((from, Unbounded)).take(limit).map(|(_, entry)| entry.function.clone()).collect()
     }
 
+    /// Those live versions that always have an instance.
+    pub fn kept_warm(&self) -> Vec<Arc<Function>> {
+        let inner = self.read();
+        let functions = inner.namespaces.values().flat_map(|names| names.values()).map(|entry| &entry.function);
+        functions.filter(|function| function.limits.instances_min > 0).cloned().collect()
+    }
+
     pub fn len(&self) -> usize {
         self.read().namespaces.values().map(BTreeMap::len).sum()
     }

@@ -29,6 +29,10 @@ pub trait Engine: Send + Sync {
     /// Runs one call. Dropping the future cancels the call, and never harms another.
     fn run<'a>(&'a self, call: &'a Invocation, input: Payload) -> BoxFuture<'a, Result<Output>>;
 
+    /// The version became live without being prepared just now: after a start of the server, or by
+    /// going back to it. Starts the instances that it always has. Returns at once; what fails is tried again.
+    fn keep_warm(&self, function: &Arc<Function>);
+
     /// The version is no longer live: its instances finish what they have and end.
     fn retire(&self, function: &Function);
 

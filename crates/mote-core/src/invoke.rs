@@ -189,6 +189,15 @@ impl Engines {
         self.0.get(&family).ok_or_else(|| Error::new(Code::Unsupported, format!("this server has no engine for {}", family.as_str())))
     }
 
+    /// See [`Engine::keep_warm`]; a server without that engine keeps nothing.
+    pub fn keep_warm(&self, function: &Arc<Function>) {
+        if function.limits.instances_min > 0
+            && let Ok(engine) = self.get(function.runtime.family)
+        {
+            engine.keep_warm(function);
+        }
+    }
+
     /// Each engine once.
     pub fn all(&self) -> Vec<Arc<dyn Engine>> {
         let mut all: Vec<Arc<dyn Engine>> = Vec::new();

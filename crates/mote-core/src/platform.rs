@@ -135,7 +135,9 @@ impl House {
         head.live = live.clone();
         let value = serde_json::to_vec(&head).map_err(|e| Error::internal("a head can't be written").caused_by(e))?;
         self.catalog().commit(vec![Write::Put { key: Head::key(function), expect: revision, value: value.into() }]).await?;
-        for old in self.directory().replace(vec![Arc::new(live)]) {
+        let live = Arc::new(live);
+        self.invoker.engines.keep_warm(&live);
+        for old in self.directory().replace(vec![live]) {
             if old.version != head.live.version {
                 deploy::retire(&self.invoker, &old);
             }

@@ -73,6 +73,10 @@ impl Engine for ScriptedEngine {
         Box::pin(async move { Ok(Output { answer: answer.await?, timing: Timing::default() }) })
     }
 
+    fn keep_warm(&self, function: &Arc<Function>) {
+        self.write("keep warm", function);
+    }
+
     fn retire(&self, function: &Function) {
         self.write("retire", function);
     }

@@ -186,6 +186,11 @@ impl State {
                     // Ends the transaction, if the failure has not; an error says that it has.
                     let _ = self.statement("ROLLBACK");
                     tracing::error!(?error, answers = answers.len(), "a batch of changes was not stored");
+                    if error.code() != Code::StorageFull {
+                        // What a failed fsync has left in the log may come back after a crash, and with
+                        // it rows that own these files. The sweep of the next opening knows then.
+                        after.claimed.drain(..).for_each(StagedFile::keep);
+                    }
                     Some(error.code())
                 }
             };
