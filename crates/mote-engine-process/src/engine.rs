@@ -175,6 +175,14 @@ impl Engine for ProcessEngine {
         }
     }
 
+    fn keep_warm(&self, function: &Arc<Function>) {
+        match function.runtime.family {
+            // One process a call: there is nothing to keep.
+            Family::Executable => {}
+            Family::Python | Family::Node => self.pools.of(function).fill(),
+        }
+    }
+
     fn retire(&self, function: &Function) {
         self.pools.retire(function.id);
     }

@@ -15,7 +15,7 @@ use mote_core::{BoxFuture, Code, Error, Result};
 use tokio::sync::{Notify, oneshot};
 
 use crate::instance::{Ending, Instance, Started};
-use starts::Backoff;
+use starts::{Backoff, Respite};
 
 /// Starts an instance of a function.
 pub(crate) type Starter = Box<dyn Fn(Arc<Function>) -> BoxFuture<'static, Result<Started>> + Send + Sync>;
@@ -39,6 +39,9 @@ struct State {
     /// Somebody looks again at who waits, once the first of them has waited long enough.
     alarmed: bool,
     backoff: Backoff,
+    respite: Respite,
+    /// Somebody looks again at the minimum, once it may be filled up.
+    refilling: bool,
     retired: bool,
     stopping: bool,
 }
@@ -113,8 +116,18 @@ impl Pool {
     /// Takes a running instance in: the one that a deploy started.
     pub(crate) fn adopt(self: &Arc<Self>, started: Started) {
         let instance = started.run(Arc::downgrade(self));
-        self.state().join(instance);
+        {
+            let mut state = self.state();
+            state.join(instance);
+            state.respite.started(self.clock.monotonic());
+            self.start_missing(&mut state);
+        }
         self.serve_waiting(None);
+    }
+
+    /// Starts what the minimum lacks.
+    pub(crate) fn fill(self: &Arc<Self>) {
+        self.start_missing(&mut self.state());
     }
 
     /// Serves late calls still, but keeps nothing that is idle.
@@ -164,6 +177,7 @@ impl Pool {
         {
             let mut state = self.state();
             state.members.retain(|member| !Arc::ptr_eq(&member.instance, instance));
+            state.respite.died(self.clock.monotonic());
             self.start_missing(&mut state);
         }
         self.settled.notify_waiters();

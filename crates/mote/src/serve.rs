@@ -128,6 +128,7 @@ async fn assemble(
     // A function in its jail finds the buckets behind the same service, known by its connection.
     let processes = ProcessEngine::new(settings(data_dir)?, clock.clone(), logs.clone(), Arc::new(s3.clone()))?;
     let engines = Engines::new([processes as Arc<dyn Engine>]);
+    directory.kept_warm().iter().for_each(|function| engines.keep_warm(function));
     let invoker = Arc::new(Invoker {
         directory,
         catalog: store.catalog(),

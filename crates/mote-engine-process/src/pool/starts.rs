@@ -54,6 +54,31 @@ impl Backoff {
     }
 }
 
+/// An instance that nobody waits for is replaced at once if the one before it lived for a while,
+/// else later and later: code that dies when it is idle must not burn a core either.
+#[derive(Default)]
+pub(super) struct Respite {
+    deaths: u32,
+    /// Both of the monotonic clock.
+    started: Duration,
+    until: Duration,
+}
+
+impl Respite {
+    pub(super) fn started(&mut self, now: Duration) {
+        self.started = now;
+    }
+
+    pub(super) fn died(&mut self, now: Duration) {
+        if now >= self.started + WAIT_MAX {
+            *self = Respite::default();
+            return;
+        }
+        self.until = now + WAIT_MIN.saturating_mul(1 << self.deaths.min(16)).min(WAIT_MAX);
+        self.deaths += 1;
+    }
+}
+
 /// An error for several callers.
 struct Told {
     code: Code,
@@ -87,13 +112,16 @@ impl Told {
 impl Pool {
     /// Starts what those who wait need beyond what starts already.
     pub(super) fn start_missing(self: &Arc<Self>, state: &mut State) {
-        if state.stopping || state.backoff.holds(self.clock.monotonic()) {
+        if state.stopping {
             return;
         }
         let limits = &self.function.limits;
-        let minimum = if state.retired { 0 } else { limits.instances_min };
-        let (live, waiting) = (state.members.len() as u32, self.unserved(state));
-        let wanted = waiting.div_ceil(limits.concurrency.max(1)).max(minimum.saturating_sub(live));
+        let live = state.members.len() as u32;
+        let lacking = self.lacking(state);
+        if state.backoff.holds(self.clock.monotonic()) {
+            return;
+        }
+        let wanted = self.unserved(state).div_ceil(limits.concurrency.max(1)).max(lacking);
         let room = limits.instances_max.max(1).saturating_sub(live + state.starting);
         for _ in 0..wanted.saturating_sub(state.starting).min(room) {
             state.starting += 1;
@@ -103,6 +131,26 @@ impl Pool {
                 pool.started(outcome);
             });
         }
+    }
+
+    /// How many the minimum lacks and may have now; looks again by itself when it may have more.
+    fn lacking(self: &Arc<Self>, state: &mut State) -> u32 {
+        let lacking = self.minimum(state).saturating_sub(state.members.len()) as u32;
+        let wait = state.backoff.until.max(state.respite.until).saturating_sub(self.clock.monotonic());
+        if lacking == 0 || wait.is_zero() {
+            return lacking;
+        }
+        if !state.refilling {
+            state.refilling = true;
+            let pool = self.clone();
+            tokio::spawn(async move {
+                pool.clock.sleep(wait).await;
+                let mut state = pool.state();
+                state.refilling = false;
+                pool.start_missing(&mut state);
+            });
+        }
+        0
     }
 
     /// Callers who need another instance: all of them while none lives, later the impatient ones.
@@ -135,12 +183,18 @@ impl Pool {
                     let mut state = self.state();
                     state.starting = state.starting.saturating_sub(1);
                     state.backoff.succeeded();
+                    state.respite.started(self.clock.monotonic());
                     state.join(instance);
                     if state.stopping {
                         super::end_idle(&mut state, 0);
                     }
                 }
                 self.serve_waiting(Some(took));
+                let mut state = self.state();
+                // Retired while it started, and nobody wanted it after all.
+                if state.retired {
+                    super::end_idle(&mut state, 0);
+                }
             }
             Err(error) => self.start_failed(&error),
         }
@@ -162,6 +216,9 @@ impl Pool {
                 let share = share.min(state.waiting.len());
                 unlucky.extend(state.waiting.drain(..share).map(|waiting| waiting.caller));
             }
+        }
+        if unlucky.is_empty() {
+            tracing::warn!(function = %self.function.reference(), %error, "an instance that nobody waited for could not be started");
         }
         for caller in unlucky {
             let _ = caller.send(Err(told.error()));

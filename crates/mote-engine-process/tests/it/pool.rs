@@ -123,6 +123,49 @@ async fn an_idle_instance_ends_and_the_minimum_stays() {
 }
 
 #[tokio::test]
+async fn the_minimum_is_there_before_the_first_call_and_after_a_crash() {
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |f| f.limits.instances_min = 2).await;
+    house.engine.retire(&f);
+    let restarted = cold(&house, &f);
+    house.engine.keep_warm(&restarted);
+    while house.engine.instances() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!house.run(&restarted, "", "").await.unwrap().timing.cold);
+    // It died young, so its replacement is not made in a loop, but it is made.
+    assert_eq!(house.run(&restarted, "die=true", "").await.unwrap_err().code(), Code::FunctionCrashed);
+    assert_eq!(house.engine.instances(), 1);
+    // One guard's deadline is armed, and the pool's look at its minimum is the second.
+    clock.sleepers(2).await;
+    clock.advance(Duration::from_millis(250));
+    while house.engine.instances() < 2 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_minimum_that_can_not_start_is_tried_again_without_a_call() {
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |f| f.limits.instances_min = 1).await;
+    let artifact = house.place.path().join("artifacts").join(f.artifact.to_string());
+    let away = house.place.path().join("away");
+    std::fs::rename(&artifact, &away).unwrap();
+    let restarted = cold(&house, &f);
+    house.engine.keep_warm(&restarted);
+    let error = house.run(&restarted, "", "").await.unwrap_err();
+    assert_eq!(error.code(), Code::Unsupported, "{error:?}");
+    std::fs::rename(&away, &artifact).unwrap();
+    let before = house.engine.instances();
+    clock.advance(Duration::from_millis(250));
+    while house.engine.instances() == before {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_retired_version_serves_late_calls_and_keeps_nothing() {
     let house = House::new();
     let f = deploy(&house, |_| {}).await;
