@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mote_core::Result;
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::engine::{Gateway, Invocation};
 use mote_core::function::{Digest, Function};
 use mote_core::store::{LogLine, LogSource, Logs};
-use mote_core::{Error, Result};
-use tokio::net::TcpListener;
-use tokio::task::{AbortHandle, JoinSet};
 
+use crate::gateway::{self, Serving};
 use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Network, Shown, Spec};
 
 /// Where the engine keeps and finds what it needs.
@@ -57,9 +56,6 @@ pub(crate) struct Launch {
     pub(crate) data_bytes: u64,
 }
 
-/// Open connections to the platform, for each instance.
-const CONNECTIONS_MAX: usize = 64;
-
 impl Host {
     pub(crate) fn artifact(&self, digest: Digest) -> PathBuf {
         self.settings.artifacts.join(digest.to_string())
@@ -103,33 +99,7 @@ impl Host {
 
     /// Serves the platform's address of one jail, until the guard is dropped.
     pub(crate) fn serve_gateway(&self, listener: std::net::TcpListener, function: Arc<Function>) -> Result<Serving> {
-        let failed = |error: std::io::Error| Error::internal("the jail's socket can't be listened on").caused_by(error);
-        listener.set_nonblocking(true).map_err(failed)?;
-        let listener = TcpListener::from_std(listener).map_err(failed)?;
-        let gateway = self.gateway.clone();
-        let task = tokio::spawn(async move {
-            let mut open = JoinSet::new();
-            loop {
-                while open.len() >= CONNECTIONS_MAX {
-                    open.join_next().await;
-                }
-                // Fails only for want of file descriptors or because the connection is gone again.
-                if let Ok((connection, _)) = listener.accept().await {
-                    open.spawn(gateway.serve(function.clone(), Box::new(connection)));
-                }
-                while open.try_join_next().is_some() {}
-            }
-        });
-        Ok(Serving(task.abort_handle()))
-    }
-}
-
-/// Ends the task, and every connection with it, when dropped.
-pub(crate) struct Serving(AbortHandle);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.abort();
+        gateway::serve(listener, function, self.gateway.clone(), self.clock.clone())
     }
 }
 

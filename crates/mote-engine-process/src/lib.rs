@@ -6,6 +6,7 @@
 mod artifact;
 mod engine;
 mod executable;
+mod gateway;
 mod host;
 mod install;
 mod instance;

@@ -15,7 +15,8 @@ use tokio::process::ChildStdout;
 use tokio::task::JoinHandle;
 
 use super::Counted;
-use crate::host::{Host, Job, Launch, Serving};
+use crate::gateway::Serving;
+use crate::host::{Host, Job, Launch};
 use crate::jail::{Exit, Jail};
 use crate::lines::{self, Tail};
 

@@ -9,7 +9,7 @@ use mote_core::store::LogSource;
 use tokio::task::JoinHandle;
 
 use super::{Ending, Instance, crashed, overdue};
-use crate::host::Serving;
+use crate::gateway::Serving;
 use crate::jail::{Exit, Jail};
 use crate::pool::Pool;
 

@@ -15,7 +15,8 @@ use tokio::task::JoinHandle;
 
 use super::guard::{Parts, guard};
 use super::{Instance, READ_BYTES};
-use crate::host::{Host, Launch, Serving};
+use crate::gateway::Serving;
+use crate::host::{Host, Launch};
 use crate::jail::Jail;
 use crate::lines;
 use crate::pool::Pool;

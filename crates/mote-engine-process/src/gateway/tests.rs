@@ -1,0 +1,82 @@
+//! Connections that say nothing, and a socket that can't be accepted on.
+
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
+
+use mote_core::BoxFuture;
+use mote_core::engine::Connection;
+use mote_core::function::{Digest, HttpAccess, Limits, Name, Signature};
+use mote_testkit::FakeClock;
+use tokio::io::AsyncReadExt;
+
+use super::*;
+
+/// Reads, and says so.
+#[derive(Default)]
+struct Listens(Arc<tokio::sync::Notify>);
+
+impl Gateway for Listens {
+    fn serve(&self, _: Arc<Function>, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+        let told = self.0.clone();
+        Box::pin(async move {
+            while connection.read_u8().await.is_ok() {
+                told.notify_one();
+            }
+        })
+    }
+}
+
+fn function(clock: &dyn Clock) -> Arc<Function> {
+    Arc::new(Function {
+        id: clock.id(),
+        namespace: Name::default_namespace(),
+        name: Name::new("f").unwrap(),
+        version: 1,
+        runtime: "python".parse().unwrap(),
+        dialect: "plain".into(),
+        entry: "f.py".into(),
+        artifact: Digest([0; 32]),
+        limits: Limits::default(),
+        env: Default::default(),
+        dev: true,
+        http: HttpAccess::default(),
+        bindings: Vec::new(),
+        signature: Signature::default(),
+        created: clock.now(),
+    })
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
+    let clock = Arc::new(FakeClock::default());
+    let heard = Arc::new(Listens::default());
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let _serving = serve(listener, function(&*clock), heard.clone(), clock.clone()).unwrap();
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    clock.sleepers(1).await;
+    clock.advance(IDLE_MAX - Duration::from_secs(1));
+    client.write_all(b"a").unwrap();
+    heard.0.notified().await;
+    clock.advance(Duration::from_secs(2));
+    clock.sleepers(1).await;
+    client.write_all(b"b").unwrap();
+    heard.0.notified().await;
+    clock.advance(IDLE_MAX);
+    let end = tokio::task::spawn_blocking(move || client.read(&mut [0; 1])).await.unwrap();
+    assert_eq!(end.unwrap_or(0), 0, "closed");
+}
+
+#[tokio::test]
+async fn accepting_that_fails_is_tried_again_later_and_not_in_a_loop() {
+    let clock = Arc::new(FakeClock::default());
+    // Bound, but not listening: every accept fails, as it does without file descriptors.
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&socket, &std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let gateway = Arc::new(Listens::default());
+    let _serving = serve(socket.into(), function(&*clock), gateway, clock.clone()).unwrap();
+    for _ in 0..3 {
+        clock.sleepers(1).await;
+        clock.advance(RESPITE);
+    }
+}
