@@ -186,6 +186,8 @@ pub struct Status {
     pub version: String,
     pub functions: usize,
     pub queued: u64,
+    /// Where function URLs begin: the public door's address, as the server is bound to it.
+    pub public: String,
 }
 
 /// The verbs' one door: every API calls this.

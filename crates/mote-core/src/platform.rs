@@ -21,12 +21,14 @@ pub struct House {
     pub access: Arc<Access>,
     pub invoker: Arc<Invoker>,
     pub objects: Arc<dyn Objects>,
+    /// Of the public door.
+    public_url: String,
     turns: turns::Turns,
 }
 
 impl House {
-    pub fn new(access: Arc<Access>, invoker: Arc<Invoker>, objects: Arc<dyn Objects>) -> Self {
-        House { access, invoker, objects, turns: turns::Turns::new() }
+    pub fn new(access: Arc<Access>, invoker: Arc<Invoker>, objects: Arc<dyn Objects>, public_url: String) -> Self {
+        House { access, invoker, objects, public_url, turns: turns::Turns::new() }
     }
 
     async fn run(&self, who: Credential, what: Action) -> Result<Done> {
@@ -69,6 +71,7 @@ impl House {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 functions: self.directory().len(),
                 queued: self.invoker.queue.depth(QUEUES).await?,
+                public: self.public_url.clone(),
             }),
         })
     }

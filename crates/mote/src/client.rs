@@ -49,7 +49,7 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     token: Option<String>,
-    /// The public door, if it is known without asking.
+    /// The public door's URL, if it is known without asking.
     public: Option<String>,
 }
 
@@ -134,9 +134,13 @@ impl Client {
         self.base.as_str().trim_end_matches('/')
     }
 
-    /// Completes a path on the public door, if that door is known.
-    pub(crate) fn public_url(&self, path: &str) -> Option<String> {
-        self.public.as_ref().map(|base| format!("{}{path}", base.trim_end_matches('/')))
+    /// Where function URLs begin: as this machine's server wrote down, or as the server says.
+    pub(crate) async fn public(&self) -> Option<String> {
+        if self.public.is_some() {
+            return self.public.clone();
+        }
+        let status = self.json(self.request(Method::GET, &["status"])).await.ok()?;
+        Some(status.get("public")?.as_str()?.to_owned())
     }
 
     /// Names of functions that are close to one that is not there.

@@ -73,9 +73,9 @@ impl Server {
         let credentials = Credentials::read_or_make(&data_dir)?;
         let (stopper, stop) = Stopper::new();
 
-        let inside = assemble(&store, &credentials, &data_dir, clock.clone(), stop.clone()).await?;
-        let engines = inside.engines.clone();
         let doors = listeners.doors();
+        let inside = assemble(&store, &credentials, &data_dir, &doors, clock.clone(), stop.clone()).await?;
+        let engines = inside.engines.clone();
         let running = open(inside, listeners, &clock, &stop);
         let announced = doors.announce(&data_dir)?;
         Ok(Server { data_dir, doors, token: credentials.token, engines, clock, stopper, running, announced })
@@ -115,6 +115,7 @@ async fn assemble(
     store: &Embedded,
     credentials: &Credentials,
     data_dir: &Path,
+    doors: &Doors,
     clock: Arc<dyn Clock>,
     stop: Stop,
 ) -> Result<Inside, Failure> {
@@ -139,7 +140,8 @@ async fn assemble(
         engines: engines.clone(),
     });
     let queue = Deliverer::new(store.queue(), clock, Policy::default());
-    Ok(Inside { house: Arc::new(House::new(access, invoker, objects)), s3, queue, engines })
+    let house = Arc::new(House::new(access, invoker, objects, doors.public.clone()));
+    Ok(Inside { house, s3, queue, engines })
 }
 
 /// Where the process engine keeps what it makes.

@@ -38,7 +38,7 @@ impl Scene {
             engines: Engines::new([engine.clone() as Arc<dyn Engine>]),
         });
         let access = Arc::new(Access::new("token".into(), Vec::new()));
-        let house = House::new(access, invoker.clone(), Arc::new(NoObjects));
+        let house = House::new(access, invoker.clone(), Arc::new(NoObjects), "http://public".into());
         Scene { clock, store, engine, invoker, house }
     }
 

@@ -89,15 +89,16 @@ pub(super) async fn send(client: &Client, packed: Packed, wish: &Wish<'_>, mut s
     let mut deployed = done.ok_or_else(|| {
         Failure::platform("the server stopped answering in the middle of the deploy").hint("`mote list` tells whether the version is live.")
     })?;
-    deployed.iter_mut().for_each(|one| complete(client, one));
+    let public = client.public().await.unwrap_or_default();
+    deployed.iter_mut().for_each(|one| complete(&public, one));
     Ok(deployed)
 }
 
-/// Adds `url`, where the server could not know its own address.
-fn complete(client: &Client, deployed: &mut Value) {
+/// Adds `url`: the server tells the path, and the door it is on separately.
+fn complete(public: &str, deployed: &mut Value) {
     if deployed.get("url").is_none_or(Value::is_null) {
         let path = deployed.get("path").and_then(Value::as_str);
-        deployed["url"] = path.map_or(Value::Null, |path| client.public_url(path).unwrap_or_else(|| path.to_owned()).into());
+        deployed["url"] = path.map_or(Value::Null, |path| format!("{public}{path}").into());
     }
 }
 

@@ -39,7 +39,9 @@ impl Show {
         if self.common.output.json {
             output::json(&described);
         } else {
-            print(&described, described.get("url_path").and_then(Value::as_str).and_then(|path| client.public_url(path)));
+            let path = described.get("url_path").and_then(Value::as_str);
+            let public = client.public().await.unwrap_or_default();
+            print(&described, path.map(|path| format!("{public}{path}")));
         }
         Ok(Exit::Done)
     }

@@ -37,7 +37,7 @@ impl Status {
                 ("functions", value("functions")),
                 ("queued", value("queued")),
                 ("control", client.base().to_owned()),
-                ("public", client.public_url("").unwrap_or_default()),
+                ("public", value("public")),
             ]);
         }
         Ok(Exit::Done)

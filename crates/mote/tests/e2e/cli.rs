@@ -225,6 +225,17 @@ fn a_token_opens_the_control_door_and_nothing_else_does() {
     assert_eq!(with(server.ready["token"].as_str().unwrap()).ok().json()["functions"], 0);
     assert_eq!(with("wrong").exits(1).json()["error"]["code"], "credential-invalid");
     assert_eq!(with("").exits(1).json()["error"]["code"], "credential-missing");
+    // A client that knows the control door alone still prints whole URLs.
+    let files = folder(&[("remote.py", "def remote():\n    return 1\n")]);
+    let mut deploy = mote();
+    deploy
+        .arg("deploy")
+        .arg(files.path().join("remote.py"))
+        .args(["--json"])
+        .env("MOTE_URL", &url)
+        .env("MOTE_TOKEN", server.ready["token"].as_str().unwrap());
+    let deployed = Run::of(&mut deploy).ok().json();
+    assert_eq!(deployed["url"], format!("{}/remote", server.ready["public"].as_str().unwrap()));
 }
 
 #[test]
