@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ignore::WalkBuilder;
+use ignore::{Walk, WalkBuilder};
 use mote_core::bundle::{ARCHIVE_BYTES_MAX, FILES_MAX};
 
 use crate::failure::Failure;
@@ -59,6 +59,10 @@ struct Entry {
 }
 
 fn lone(file: &Path) -> Result<Entry, Failure> {
+    // Opening a pipe would wait for a writer.
+    if !file.is_file() {
+        return Err(Failure::refused(format!("{} is neither a file nor a folder", file.display())));
+    }
     let name = file.file_name().ok_or_else(|| Failure::refused(format!("{} is not a file", file.display())))?;
     Ok(Entry { inside: name.into(), source: file.to_owned() })
 }
@@ -66,20 +70,14 @@ fn lone(file: &Path) -> Result<Entry, Failure> {
 fn files_of(root: &Path) -> Result<Vec<Entry>, Failure> {
     // A function that ships its node_modules without a manifest has no other way to have them.
     let installable = root.join("package.json").is_file();
-    let walk = WalkBuilder::new(root)
-        .standard_filters(false)
-        .add_custom_ignore_filename(IGNORE_FILE)
-        .follow_links(true)
-        .filter_entry(move |entry| {
-            let name = entry.file_name().to_string_lossy();
-            let skipped = SKIPPED.contains(&name.as_ref()) || (installable && name == "node_modules");
-            entry.depth() == 0 || !skipped || !entry.file_type().is_some_and(|kind| kind.is_dir())
-        })
-        .sort_by_file_name(Ord::cmp)
-        .build();
+    let walk = walk(root, installable, true);
     let mut files = Vec::new();
     for entry in walk {
-        let entry = entry.map_err(|error| Failure::refused(format!("a part of {} can't be read: {error}", root.display())))?;
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if path_of(&error).is_some_and(|link| is_ignored_link(root, installable, link)) => continue,
+            Err(error) => return Err(Failure::refused(format!("a part of {} can't be read: {error}", root.display()))),
+        };
         let path = entry.path();
         if entry.path_is_symlink() {
             stays_inside(root, path)?;
@@ -90,6 +88,41 @@ fn files_of(root: &Path) -> Result<Vec<Entry>, Failure> {
         }
     }
     Ok(files)
+}
+
+fn walk(root: &Path, installable: bool, follow_links: bool) -> Walk {
+    WalkBuilder::new(root)
+        .standard_filters(false)
+        .add_custom_ignore_filename(IGNORE_FILE)
+        .follow_links(follow_links)
+        .filter_entry(move |entry| {
+            let name = entry.file_name().to_string_lossy();
+            let skipped = SKIPPED.contains(&name.as_ref()) || (installable && name == "node_modules");
+            let kept = !skipped || !entry.file_type().is_some_and(|kind| kind.is_dir());
+            entry.depth() == 0 || (kept && !is_editors(&name))
+        })
+        .sort_by_file_name(Ord::cmp)
+        .build()
+}
+
+/// An editor's lock or unsaved copy: `.#main.py` (a link to nowhere), `.main.py.swp`.
+pub(crate) fn is_editors(name: &str) -> bool {
+    name.starts_with(".#") || (name.starts_with('.') && [".swp", ".swo", ".swx"].iter().any(|end| name.ends_with(end)))
+}
+
+/// A link to nowhere fails the walk before anything has asked whether it is left out.
+fn is_ignored_link(root: &Path, installable: bool, link: &Path) -> bool {
+    // Below another link the second walk sees nothing, so nothing there is excused.
+    let reached = link.parent().is_some_and(|parent| parent.canonicalize().is_ok_and(|real| real == parent));
+    reached && link.is_symlink() && !walk(root, installable, false).flatten().any(|entry| entry.path() == link)
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
+        _ => None,
+    }
 }
 
 fn stays_inside(root: &Path, link: &Path) -> Result<(), Failure> {
@@ -208,6 +241,32 @@ mod tests {
         symlink(outside.path().join("secret"), dir.path().join("z.py")).unwrap();
         let refused = format!("{:?}", pack(dir.path()).err().unwrap());
         assert!(refused.contains("z.py") && refused.contains("secret"), "{refused}");
+    }
+
+    #[test]
+    fn what_an_editor_leaves_beside_a_file_is_no_part_of_it() {
+        let dir = folder(&["main.py", ".main.py.swp", "lib/x.py"]);
+        symlink("user@host.1234:1700000000", dir.path().join(".#main.py")).unwrap();
+        symlink("user@host.1234:1700000000", dir.path().join("lib/.#x.py")).unwrap();
+        assert_eq!(packed(dir.path()), ["lib/x.py", "main.py"]);
+    }
+
+    #[test]
+    fn a_link_to_nowhere_is_refused_unless_it_is_ignored() {
+        let dir = folder(&["main.py"]);
+        symlink("gone", dir.path().join("old.py")).unwrap();
+        assert!(format!("{:?}", pack(dir.path()).err().unwrap()).contains("old.py"));
+        fs::write(dir.path().join(IGNORE_FILE), "old.py\n").unwrap();
+        assert_eq!(packed(dir.path()), ["main.py"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_unopened() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("main.py");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let refused = format!("{:?}", pack(&socket).err().unwrap());
+        assert!(refused.contains("neither a file nor a folder"), "{refused}");
     }
 
     #[test]
