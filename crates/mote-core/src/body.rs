@@ -142,7 +142,7 @@ impl Body {
 
 fn too_large(limit_bytes: u64) -> Error {
     Error::new(Code::BodyTooLarge, format!("the body is larger than the limit of {limit_bytes} bytes"))
-        .hint("Send less, or raise `limits.body` in the function's manifest.")
+        .hint("Send less, or raise `body` in the function's mote.toml.")
 }
 
 impl Stream for Body {
