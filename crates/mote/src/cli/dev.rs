@@ -40,6 +40,8 @@ one is used.";
 
 /// Ctrl-C should not wait for a slow call of one's own.
 const GRACE: Duration = Duration::from_secs(2);
+/// A file that is written anew may be away for a moment; its function is not taken down for that.
+const AWAY: Duration = Duration::from_millis(300);
 const NAMESPACE: &str = "default";
 
 #[derive(Debug, Args)]
@@ -116,11 +118,15 @@ struct Folder<'a> {
 impl Folder<'_> {
     /// Deploys what is new or changed, and removes what is gone.
     async fn refresh(&mut self, changed: Option<&BTreeSet<PathBuf>>) {
-        let found = units::find(self.dir);
+        let mut found = units::find(self.dir);
+        if self.units.iter().any(|unit| !found.contains(&unit.path)) {
+            self.clock.sleep(AWAY).await;
+            found = units::find(self.dir);
+        }
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.units).into_iter().partition(|unit| found.contains(&unit.path));
         self.units = kept;
-        for unit in gone {
-            self.remove(unit).await;
+        for name in gone.iter().flat_map(|unit| &unit.functions) {
+            self.remove(name).await;
         }
         for path in found {
             let known = self.units.iter().position(|unit| unit.path == path);
@@ -149,23 +155,27 @@ impl Folder<'_> {
         match send(self.client, packed, &wish, |line| eprintln!("{}", output::dim(line))).await {
             Ok(deployed) => {
                 let took = output::duration(self.clock.monotonic() - begun);
-                unit.functions = deployed.iter().filter_map(|one| one.get("name")?.as_str()).map(str::to_owned).collect();
+                let live: Vec<String> = deployed.iter().filter_map(|one| one.get("name")?.as_str()).map(str::to_owned).collect();
+                let before = std::mem::replace(&mut unit.functions, live.clone());
                 deployed.iter().for_each(|one| tell(one, &took));
+                for name in before.iter().filter(|name| !live.contains(name)) {
+                    self.remove(name).await;
+                }
             }
             Err(failure) => {
+                // Saved again, it is tried again: an installer may have had no network.
+                unit.archive.clear();
                 eprintln!("{} is not deployed; the version before stays live", unit.path.display());
                 failure.print();
             }
         }
     }
 
-    async fn remove(&self, unit: Unit) {
-        for name in unit.functions {
-            let request = self.client.request(Method::DELETE, &["functions", &name]).query(&[("namespace", NAMESPACE)]);
-            match self.client.send(request).await {
-                Ok(_) => output::line_out(&format!("{name} is removed")),
-                Err(failure) => failure.print(),
-            }
+    async fn remove(&self, name: &str) {
+        let request = self.client.request(Method::DELETE, &["functions", name]).query(&[("namespace", NAMESPACE)]);
+        match self.client.send(request).await {
+            Ok(_) => output::line_out(&format!("{name} is removed")),
+            Err(failure) => failure.print(),
         }
     }
 }

@@ -108,6 +108,37 @@ fn functions_come_and_go_with_their_files() {
 }
 
 #[test]
+fn a_function_that_is_renamed_leaves_its_old_name() {
+    let files = folder(&[("mote.toml", "name = 'old'\n"), ("main.py", "def main():\n    return 'm'\n")]);
+    let dev = Dev::start(files.path());
+    let address = address(&dev.says(&["old", "version 1"]));
+    save(&files.path().join("mote.toml"), "name = 'new'\n");
+    dev.says(&["old is removed"]);
+    assert_eq!(call(&address, "/new"), (200, "m".to_owned()));
+    assert_eq!(call(&address, "/old").0, 404);
+}
+
+#[test]
+fn a_file_that_is_away_for_a_moment_stays_live() {
+    let files = folder(&[("a.py", "def a():\n    return 'a'\n")]);
+    let dev = Dev::start(files.path());
+    let address = address(&dev.says(&["a ", "version 1"]));
+    let (file, aside) = (files.path().join("a.py"), files.path().join("a.txt"));
+    // Longer than saves are gathered, so that the folder is looked at while the file is away.
+    for _ in 0..3 {
+        std::fs::rename(&file, &aside).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < std::time::Duration::from_millis(100) {
+            assert_eq!(call(&address, "/a"), (200, "a".to_owned()));
+        }
+        std::fs::rename(&aside, &file).unwrap();
+    }
+    save(&file, "def a():\n    return 'b'\n");
+    dev.says(&["a ", "version 2"]);
+    assert_eq!(call(&address, "/a"), (200, "b".to_owned()));
+}
+
+#[test]
 fn a_broken_save_keeps_the_version_before_and_shows_why() {
     let files = folder(&[("say.py", "def say():\n    print('saying')\n    return 'good'\n")]);
     let dev = Dev::start(files.path());
