@@ -7,10 +7,15 @@ sys.stdout (a child process, a C library) reaches the engine by the real descrip
 import io
 import os
 import sys
+from _thread import RLock
 
 from . import wire
 
 PIECE_MAX = 32 << 10
+
+# A call's threads print at the same time, and sending lets the next one in. Reentrant, since a
+# signal handler or a destructor may print in the middle of a print.
+lock = RLock()
 
 # The call that runs, where there is only one at a time.
 current = None
@@ -47,13 +52,15 @@ class Writer(io.TextIOBase):
             if not isinstance(text, str):
                 raise TypeError("write() argument must be str, not " + type(text).__name__)
         call = (running.get() if running else current) or LOOSE
-        pending = call.log.get(self.stream, "") + text
-        end = pending.rfind("\n") + 1
-        if end or len(pending) > PIECE_MAX:
-            end = end or len(pending)
-            send(self.server, self.stream, call.id, pending[:end])
-            pending = pending[end:]
-        call.log[self.stream] = pending
+        with lock:
+            pending = call.log.get(self.stream, "") + text
+            end = pending.rfind("\n") + 1
+            if not end and len(pending) > PIECE_MAX:
+                end = len(pending)
+            # Before it is sent: what prints in the middle of that must not find it again.
+            call.log[self.stream] = pending[end:]
+            if end:
+                send(self.server, self.stream, call.id, pending[:end])
         return len(text)
 
     def flush(self):
@@ -87,10 +94,11 @@ def send(server, stream, id, text):
 
 def finish(call):
     """Sends half lines that are left."""
-    for stream, pending in call.log.items():
-        if pending:
-            send(sys.stdout.server, stream, call.id, pending)
-    call.log = {}
+    with lock:
+        left, call.log = call.log, {}
+        for stream, pending in left.items():
+            if pending:
+                send(sys.stdout.server, stream, call.id, pending)
 
 
 def install(server):

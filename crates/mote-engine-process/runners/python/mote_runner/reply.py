@@ -210,7 +210,10 @@ def other(value):
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+        # Not all that `__dataclass_fields__` names: it lists ClassVar and InitVar as well.
+        import dataclasses
+
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, (set, frozenset)):
         return list(value)
     name = type(value).__module__, type(value).__name__

@@ -55,12 +55,19 @@ class Item:
     count: int = 1
     parts: Optional[List[Item]] = None
 
+@dataclasses.dataclass
+class Tagged:
+    kind: typing.ClassVar[str] = "tagged"
+    seed: dataclasses.InitVar[int] = 1
+    id: int = 2
+
 class Point(TypedDict):
     x: float
 
 def formula(a: float, b: float, c: float) -> float:
     return (a + b) * c
 def plain(a, b=2, c=None, d="x", e=True): return [a, b, c, d, e]
+def tagged(): return Tagged()
 def typed(i: int = 0, f: float = 0.0, s: str = "", b: bool = False, raw: bytes = b""): return [i, f, s, b, raw.decode()]
 def optional(a: Optional[int] = 5, b: int | None = None): return [a, b]
 def union(a: Union[int, str]): return a
@@ -196,6 +203,7 @@ const PYTHON_CASES: &[Case] = &[
     ("event", "", json_body(r#"{"a":1}"#), "application/json [null,{\"a\":1}]"),
     ("context", "", NONE, "application/json [\"call-1\",1,\"my-fn\",3,true]"),
     ("slow", "a=1", NONE, "application/json 2"),
+    ("tagged", "", NONE, "application/json {\"id\":2}"),
     ("slow", "", NONE, "!argument-missing the argument \"a\" is missing, wanted an integer"),
     ("agen", "", NONE, "application/octet-stream 12"),
     ("araises", "", NONE, "!RuntimeError async"),

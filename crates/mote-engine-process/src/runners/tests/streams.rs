@@ -35,6 +35,13 @@ async def meet(n: int):
     await asyncio.get_running_loop().run_in_executor(None, print, "thread", n)
     print("half", n, end="")
     return n
+def crowd(n: int):
+    def speak(who):
+        for i in range(n): sys.stdout.write("%d of %d\n" % (i, who))
+    sys.setswitchinterval(1e-6)
+    threads = [threading.Thread(target=speak, args=(who,)) for who in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
 def prints():
     import logging
     print("to out")
@@ -188,6 +195,23 @@ fn what_a_call_prints_bears_its_id() {
                 assert_eq!(*lines, format!("hello {n}\nthread {n}\nhalf {n}"), "{name}");
             }
             assert_eq!(printed[0], "", "{name}");
+        }
+    });
+}
+
+#[test]
+fn threads_of_one_call_print_each_line_once() {
+    each(|start, family| {
+        if family != Family::Python {
+            return;
+        }
+        for concurrency in [1, 2] {
+            let [out, _] = start("crowd", concurrency).call(&head("n=2000", ""), b"").logs;
+            let mut lines: Vec<&str> = out.lines().collect();
+            lines.sort_unstable();
+            let mut wanted: Vec<String> = (0..2000).flat_map(|i| (0..4).map(move |who| format!("{i} of {who}"))).collect();
+            wanted.sort_unstable();
+            assert!(lines == wanted, "{} lines, {} wanted", lines.len(), wanted.len());
         }
     });
 }
