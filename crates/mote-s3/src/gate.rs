@@ -94,6 +94,8 @@ impl Gate {
                 let signer = signer.filter(|_| signed);
                 held(chunked::decode(body, signer, trailers.clone()), promises, trailers, verdict.clone())
             }
+            // Not so a framed one, whose end has a signature and trailers to be judged.
+            Framing::Plain | Framing::Hashed(_) if promises.length == Some(0) && promises.is_trivial() => s3s::Body::empty(),
             Framing::Plain | Framing::Hashed(_) => held(body, promises, trailers, verdict.clone()),
         };
         parts.extensions.insert(verdict);
@@ -124,9 +126,6 @@ fn held<B>(body: B, promises: Promises, trailers: Trailers, verdict: Verdict) ->
 where
     B: Stream<Item = Result<Bytes, S3Error>> + Send + 'static,
 {
-    if promises.length == Some(0) && promises.is_trivial() {
-        return s3s::Body::empty();
-    }
     let body = payload::hold(body, promises, trailers, verdict);
     s3s::Body::http_body_unsync(StreamBody::new(body.map_ok(Frame::data)))
 }

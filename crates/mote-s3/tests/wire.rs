@@ -86,6 +86,18 @@ async fn signed_chunks_are_verified_one_by_one() {
 }
 
 #[tokio::test]
+async fn the_end_of_an_empty_body_is_verified_too() {
+    let door = Door::open().await;
+    let (head, body) = door.sign_chunks("/photos/k", &[b""]);
+    let forged = String::from_utf8(body.clone()).unwrap().replace("chunk-signature=", "chunk-signature=0")[..body.len()].to_owned();
+    let refused = door.send(&head, forged.as_bytes()).await;
+    assert_ne!(refused.status, 200, "{refused:?}");
+    assert_eq!(door.signed("GET", "/photos/k", &[], b"").await.status, 404);
+    assert_eq!(door.send(&head, &body).await.status, 200);
+    assert_eq!(door.signed("GET", "/photos/k", &[], b"").await.body, b"");
+}
+
+#[tokio::test]
 async fn a_truncated_upload_stores_nothing() {
     let door = Door::open().await;
     let cut = [
