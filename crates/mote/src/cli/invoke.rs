@@ -79,6 +79,7 @@ impl Invoke {
 
     async fn show(&self, client: &Client, mut reply: Response) -> Result<Exit, Failure> {
         let status = reply.status();
+        let failed = status.is_client_error() || status.is_server_error();
         // A good reply is printed as it arrives: it may be a stream without an end.
         if status.is_success() && !self.output.json && !self.send {
             while let Some(chunk) = reply.chunk().await.map_err(|error| broken(&error))? {
@@ -86,10 +87,12 @@ impl Invoke {
             }
             return Ok(Exit::Done);
         }
+        // A function may word its own errors as mote does; these stay its reply.
+        let ours = reply.headers().contains_key("x-mote-error");
         let (headers, timing) = (headers(&reply), timing(&reply));
         let body = reply.bytes().await.map_err(|error| broken(&error))?;
         let value: Option<Value> = serde_json::from_slice(&body).ok();
-        let refused = value.as_ref().filter(|_| !status.is_success()).and_then(Failure::from_wire);
+        let refused = value.as_ref().filter(|_| ours).and_then(Failure::from_wire);
         if let Some(failure) = refused {
             return Err(client.advise(failure, &self.namespace.namespace, &self.name).await);
         }
@@ -106,10 +109,11 @@ impl Invoke {
             let body = value.unwrap_or_else(|| Value::String(String::from_utf8_lossy(&body).into_owned()));
             output::json(&json!({ "status": status.as_u16(), "headers": headers, "body": body, "timing": timing }));
         } else {
-            eprintln!("{} the function answered {status}", output::red("error:"));
+            let mark = if failed { output::red("error:") } else { output::dim("note:") };
+            eprintln!("{mark} the function answered {status}");
             output::bytes_out(&body);
         }
-        Ok(if status.is_client_error() || status.is_server_error() { Exit::Refused } else { Exit::Done })
+        Ok(if failed { Exit::Refused } else { Exit::Done })
     }
 
     fn body(&self) -> Result<Option<Vec<u8>>, Failure> {

@@ -126,6 +126,19 @@ fn a_failure_is_told_to_the_owner_and_not_to_the_caller() {
 }
 
 #[test]
+fn a_reply_with_a_status_is_the_functions_own() {
+    let server = Server::start();
+    let source = "def picky(status: int):\n    body = {'error': {'code': 'conflict', 'message': 'mine'}}\n    return {'status': status, 'body': body}\n";
+    server.deploy("picky.py", source);
+    let reply = server.mote(&["invoke", "picky", "--data", r#"{"status":409}"#, "--json"]).exits(1).json();
+    assert_eq!((&reply["status"], &reply["body"]["error"]["message"]), (&json!(409), &json!("mine")));
+    let told = server.mote(&["invoke", "picky", "--data", r#"{"status":409}"#]).exits(1);
+    assert!(told.stderr.contains("error: the function answered 409") && told.stdout.contains("mine"), "{told:#?}");
+    let told = server.mote(&["invoke", "picky", "--data", r#"{"status":302}"#]).ok();
+    assert!(told.stderr.contains("302") && !told.stderr.contains("error:"), "{told:#?}");
+}
+
+#[test]
 fn buckets_and_objects() {
     let server = Server::start();
     server.mote(&["bucket", "create", "photos"]).ok();
