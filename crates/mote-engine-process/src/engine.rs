@@ -13,10 +13,11 @@ use mote_core::store::Logs;
 use mote_core::{BoxFuture, Error, Result};
 
 use crate::executable::Executables;
-use crate::host::{Host, Job, Launch, Settings};
+use crate::host::{Host, Job, LAST_WORDS, Launch, Settings};
 use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
 use crate::pools::Pools;
+use crate::running::Running;
 use crate::runtime::Interpreters;
 use crate::{artifact, jail, runners};
 
@@ -43,7 +44,7 @@ impl ProcessEngine {
         let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let installer = Installer::new(&settings, etc.clone(), env.collect(), clock.clone());
-        let host = Arc::new(Host { settings, etc, clock: clock.clone(), logs, gateway });
+        let host = Arc::new(Host { settings, etc, clock: clock.clone(), logs, gateway, running: Running::default() });
         let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()), installer });
         let starter = workshop.clone();
         let pools = Pools::new(
@@ -197,7 +198,13 @@ impl Engine for ProcessEngine {
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            futures_util::future::join(self.pools.stop(grace), self.executables.stop(grace)).await;
+            let host = &self.workshop.host;
+            let instances = async {
+                self.pools.stop(grace).await;
+                // Until those whose calls were cut off have been told.
+                tokio::select! { () = host.running.none() => {}, () = host.clock.sleep(LAST_WORDS) => {} }
+            };
+            futures_util::future::join(instances, self.executables.stop(grace)).await;
         })
     }
 }

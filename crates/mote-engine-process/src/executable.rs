@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::host::{Host, Job};
 use crate::jail::Exit;
+use crate::running::Running;
 use process::Process;
 
 /// The largest answer that is held back until the exit status is known.
@@ -31,7 +32,7 @@ const PIECES_MAX: usize = 4;
 
 pub(crate) struct Executables {
     host: Arc<Host>,
-    running: watch::Sender<usize>,
+    running: Running,
     stopping: AtomicBool,
     /// True once everything that still runs is to be killed.
     end: watch::Sender<bool>,
@@ -46,7 +47,7 @@ struct Head {
 
 impl Executables {
     pub(crate) fn new(host: Arc<Host>) -> Executables {
-        Executables { host, running: watch::Sender::new(0), stopping: AtomicBool::new(false), end: watch::Sender::new(false) }
+        Executables { host, running: Running::default(), stopping: AtomicBool::new(false), end: watch::Sender::new(false) }
     }
 
     pub(crate) async fn run(&self, call: Job, input: Payload) -> Result<Output> {
@@ -58,8 +59,7 @@ impl Executables {
         let clock = &self.host.clock;
         let begun = clock.monotonic();
         let patience = call.deadline.since(clock.now());
-        let counted = Counted::new(&self.running);
-        let mut process = Process::spawn(&self.host, &call, head.env, input.body, counted)?;
+        let mut process = Process::spawn(&self.host, &call, head.env, input.body, self.running.enter())?;
         let mut end = self.end.subscribe();
         let mut timing = Timing { cold: true, ..Timing::default() };
         let answer = tokio::select! {
@@ -70,7 +70,7 @@ impl Executables {
                 answer(&mut process).await
             } => answer,
             () = clock.sleep(patience) => Err(crate::instance::overdue(&call.function)),
-            _ = end.wait_for(|end| *end) => Err(crate::instance::crashed("the process was killed: mote is stopping")),
+            _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&call.function)),
         };
         timing.run = clock.monotonic().saturating_sub(begun + timing.start);
         let outcome = match answer {
@@ -100,7 +100,7 @@ impl Executables {
                 outcome = forward(&mut process, first, &pieces) => outcome,
                 () = overdue => Err(crate::instance::overdue(&function)),
                 () = pieces.closed() => Ok(()),
-                _ = end.wait_for(|end| *end) => Err(crate::instance::crashed("the process was killed: mote is stopping")),
+                _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&function)),
             };
             drop(process);
             if let Err(error) = outcome {
@@ -114,30 +114,14 @@ impl Executables {
 
     pub(crate) async fn stop(&self, grace: Duration) {
         self.stopping.store(true, Ordering::Relaxed);
-        let mut running = self.running.subscribe();
         tokio::select! {
             biased;
-            _ = running.wait_for(|running| *running == 0) => {}
-            () = self.host.clock.sleep(grace) => {
-                self.end.send_replace(true);
-            }
+            () = self.running.none() => return,
+            () = self.host.clock.sleep(grace) => {}
         }
-    }
-}
-
-/// Counts a process while it runs.
-struct Counted(watch::Sender<usize>);
-
-impl Counted {
-    fn new(running: &watch::Sender<usize>) -> Counted {
-        running.send_modify(|running| *running += 1);
-        Counted(running.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.send_modify(|running| *running -= 1);
+        self.end.send_replace(true);
+        // Until their callers have been told.
+        tokio::select! { () = self.running.none() => {}, () = self.host.clock.sleep(crate::host::LAST_WORDS) => {} }
     }
 }
 

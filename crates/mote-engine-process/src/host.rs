@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mote_core::Result;
 use mote_core::clock::{Clock, Id, Timestamp};
@@ -11,6 +12,7 @@ use mote_core::store::{LogLine, LogSource, Logs};
 
 use crate::gateway::{self, Serving};
 use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Network, Shown, Spec};
+use crate::running::Running;
 
 /// Where the engine keeps and finds what it needs.
 #[derive(Clone, Debug)]
@@ -31,7 +33,12 @@ pub(crate) struct Host {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) gateway: Arc<dyn Gateway>,
+    /// Instances, until the last call in each has been told how it ended.
+    pub(crate) running: Running,
 }
+
+/// How long mote waits, when it stops, for what it has killed.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// What the engine needs of an [`Invocation`]; the event itself stays where it is.
 #[derive(Clone)]

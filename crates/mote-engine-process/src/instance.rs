@@ -57,7 +57,7 @@ struct State {
 /// Why an instance ends. The first reason stays.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ending {
-    /// Idle for long enough, retired, or mote stops.
+    /// Idle for long enough or retired; with calls in it only if mote stops.
     Unneeded,
     /// A call overran its deadline.
     Overdue,
@@ -184,6 +184,12 @@ const READ_BYTES: usize = 32 << 10;
 /// What a caller is told whose call this instance can't finish.
 pub(crate) fn crashed(detail: impl Into<String>) -> Error {
     Error::new(Code::FunctionCrashed, detail)
+}
+
+/// What a caller is told whose call was still running when mote had to stop.
+pub(crate) fn cut_off(function: &Function) -> Error {
+    let detail = format!("mote is stopping, and {} was not done in time; it may have done a part of its work", function.reference());
+    Error::new(Code::ShuttingDown, detail).retry_after(Duration::from_secs(1))
 }
 
 pub(crate) fn overdue(function: &Function) -> Error {

@@ -16,6 +16,7 @@ mod pool;
 mod pools;
 mod prepare;
 pub mod runners;
+mod running;
 pub mod runtime;
 pub mod transpile;
 pub mod wire;

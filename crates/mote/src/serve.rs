@@ -35,6 +35,9 @@ pub(crate) use listen::Busy;
 use listen::Listeners;
 use logs::UntilStop;
 
+/// How long doors and queue may take to pass on how the calls ended that a stop cut off.
+const SETTLE: Duration = Duration::from_secs(1);
+
 /// What a server is started with.
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
@@ -107,6 +110,9 @@ impl Server {
         for engine in self.engines.all() {
             engine.stop(left).await;
         }
+        // Calls that were cut off have ended by now: the queue notes that they were no attempt.
+        let settled = async { while self.running.join_next().await.is_some() {} };
+        tokio::select! { () = settled => {}, () = self.clock.sleep(SETTLE) => {} }
     }
 }
 

@@ -79,6 +79,7 @@ mod tests {
         assert_eq!(check(Code::FunctionFailed, 5, 0), Next::GiveUp);
         assert!(matches!(check(Code::FunctionStartFailed, 1, 0), Next::Again { counted: true, .. }));
         assert!(matches!(check(Code::Throttled, 50, 0), Next::Again { counted: false, .. }));
+        assert!(matches!(check(Code::ShuttingDown, 50, 0), Next::Again { counted: false, .. }), "cut off by a stop is no attempt");
         assert!(matches!(check(Code::Internal, 1, 400), Next::Again { counted: false, at } if (450_000..=500_000).contains(&at.0)));
         assert!(matches!(check(Code::Internal, 1, 3600), Next::Again { counted: false, at } if at.0 <= 3_900_000));
         assert_eq!(check(Code::Throttled, 1, 6 * 3600), Next::GiveUp);

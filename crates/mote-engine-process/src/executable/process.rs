@@ -14,11 +14,11 @@ use tokio::net::unix::pipe;
 use tokio::process::ChildStdout;
 use tokio::task::JoinHandle;
 
-use super::Counted;
 use crate::gateway::Serving;
 use crate::host::{Host, Job, Launch};
 use crate::jail::{Exit, Jail};
 use crate::lines::{self, Tail};
+use crate::running::Counted;
 
 const READ_BYTES: usize = 64 << 10;
 

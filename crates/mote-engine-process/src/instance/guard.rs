@@ -8,10 +8,11 @@ use mote_core::error::Report;
 use mote_core::store::LogSource;
 use tokio::task::JoinHandle;
 
-use super::{Ending, Instance, crashed, overdue};
+use super::{Ending, Instance, crashed, cut_off, overdue};
 use crate::gateway::Serving;
 use crate::jail::{Exit, Jail};
 use crate::pool::Pool;
+use crate::running::Counted;
 
 /// What ends with the instance.
 pub(super) struct Parts {
@@ -20,6 +21,7 @@ pub(super) struct Parts {
     pub(super) writer: JoinHandle<()>,
     pub(super) printed: Vec<JoinHandle<()>>,
     pub(super) _gateway: Serving,
+    pub(super) _counted: Counted,
 }
 
 /// How long the process may take to say how it ended after it closed its socket.
@@ -113,7 +115,7 @@ impl Instance {
         let text = match &why {
             Some(Ending::Overdue) => "instance was replaced because another call overran its deadline".to_owned(),
             Some(Ending::Broken(broken)) => format!("the function's runner broke its protocol: {broken}"),
-            Some(Ending::Unneeded) => "the instance was ended: mote is stopping".to_owned(),
+            Some(Ending::Unneeded) => "the instance was not needed any more".to_owned(),
             Some(Ending::Exited) | None => format!("the function's process ended: {how}"),
         };
         match &why {
@@ -124,8 +126,10 @@ impl Instance {
             _ => self.log(None, LogSource::Platform, text.clone()),
         }
         for call in calls.into_values() {
-            let error =
-                || crashed(text.clone()).with_report(Report { kind: "crash".into(), message: how.clone(), trace: self.stderr.text() });
+            let error = || match &why {
+                Some(Ending::Unneeded) => cut_off(&self.function),
+                _ => crashed(text.clone()).with_report(Report { kind: "crash".into(), message: how.clone(), trace: self.stderr.text() }),
+            };
             if let Some(answer) = &call.stream {
                 let _ = answer.send(Err(error()));
             }

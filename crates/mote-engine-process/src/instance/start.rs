@@ -159,7 +159,8 @@ impl Started {
         let (reader, writer) = socket.into_split();
         let reader = tokio::spawn(instance.clone().read(reader, buffer));
         let writer = tokio::spawn(instance.clone().write(writer));
-        let parts = Parts { jail, reader, writer, printed, _gateway: gateway };
+        let counted = instance.host.running.enter();
+        let parts = Parts { jail, reader, writer, printed, _gateway: gateway, _counted: counted };
         tokio::spawn(guard(instance.clone(), parts, pool));
         instance
     }

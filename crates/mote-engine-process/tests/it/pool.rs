@@ -202,6 +202,24 @@ async fn stopping_refuses_what_comes_and_ends_what_is_there() {
 }
 
 #[tokio::test]
+async fn a_call_cut_off_by_the_stop_is_not_the_functions_fault() {
+    let house = House::new();
+    let code = "import time\n\ndef f():\n    print('begun', flush=True)\n    time.sleep(60)\n";
+    let (python, _) = house.deploy(house.function("python", "f.py:f", |_| {}), &[("f.py", code)]).await.unwrap();
+    let script = "#!/bin/sh\necho begun >&2\nexec sleep 60\n";
+    let (program, _) = house.deploy(house.function("executable", "f", |_| {}), &[("f", script)]).await.unwrap();
+    let stopped = async {
+        while house.logs.lines().iter().filter(|line| line.text == "begun").count() < 2 {
+            tokio::task::yield_now().await;
+        }
+        house.engine.stop(Duration::ZERO).await;
+    };
+    let (python, program, ()) = tokio::join!(house.run(&python, "", ""), house.run(&program, "", ""), stopped);
+    assert_eq!(python.unwrap_err().code(), Code::ShuttingDown);
+    assert_eq!(program.unwrap_err().code(), Code::ShuttingDown);
+}
+
+#[tokio::test]
 async fn a_killed_jail_leaves_no_process() {
     let house = House::new();
     let code = "import subprocess\n\ndef f():\n    subprocess.Popen(['sleep', '86399'], start_new_session=True)\n    return 'ok'\n";
