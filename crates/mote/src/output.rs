@@ -9,6 +9,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::failure::Failure;
+
 /// One object on one line of standard output.
 pub(crate) fn json(value: &impl Serialize) {
     if let Ok(line) = serde_json::to_string(value) {
@@ -22,10 +24,15 @@ pub(crate) fn line_out(line: &str) {
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Bytes on standard output, as they are.
-pub(crate) fn bytes_out(bytes: &[u8]) {
+/// Bytes on standard output, as they are; `false` when their reader has gone away (`| head`), so
+/// that a stream without an end is left too. A full disk is an error: the bytes are the result.
+pub(crate) fn bytes_out(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::refused(format!("standard output can't be written: {error}"))),
+    }
 }
 
 /// Columns as wide as their widest cell.

@@ -187,8 +187,12 @@ async fn put(client: &Client, it: &Put, json: bool) -> Result<(), Failure> {
         request.body(Body::wrap_stream(pieces(tokio::io::stdin())))
     } else {
         let file = tokio::fs::File::open(&it.file).await.map_err(unread)?;
-        let length = file.metadata().await.map_err(unread)?.len();
-        request.header("content-length", length).body(Body::wrap_stream(pieces(file)))
+        let status = file.metadata().await.map_err(unread)?;
+        // It opens, and would fail in the middle of the request only.
+        if status.is_dir() {
+            return Err(unread(std::io::ErrorKind::IsADirectory.into()));
+        }
+        request.header("content-length", status.len()).body(Body::wrap_stream(pieces(file)))
     };
     let stored = client.json(request).await?;
     let size = stored.get("size").and_then(Value::as_u64).unwrap_or_default();
@@ -201,7 +205,9 @@ async fn get(client: &Client, it: &Get, json: bool) -> Result<(), Failure> {
     let mut reply = client.send(client.request(Method::GET, &["buckets", bucket, "objects", key])).await?;
     let Some(file) = &it.file else {
         while let Some(chunk) = reply.chunk().await.map_err(|error| broken(&error))? {
-            output::bytes_out(&chunk);
+            if !output::bytes_out(&chunk)? {
+                break;
+            }
         }
         return Ok(());
     };
@@ -236,6 +242,8 @@ fn credentials(common: &Common) -> Result<Exit, Failure> {
         let endpoint = endpoint.map(|url| ("AWS_ENDPOINT_URL", url));
         let keys = [
             ("AWS_REGION", "us-east-1".to_owned()),
+            // The name by which Python's SDK and the AWS CLI know it.
+            ("AWS_DEFAULT_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", found.access_key_id),
             ("AWS_SECRET_ACCESS_KEY", found.secret_access_key),
         ];

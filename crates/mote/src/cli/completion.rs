@@ -23,7 +23,7 @@ impl Completion {
     pub(super) fn run(self, mut command: clap::Command) -> Result<Exit, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut command, "mote", &mut script);
-        output::bytes_out(&script);
+        output::bytes_out(&script)?;
         Ok(Exit::Done)
     }
 }

@@ -83,7 +83,9 @@ impl Invoke {
         // A good reply is printed as it arrives: it may be a stream without an end.
         if status.is_success() && !self.output.json && !self.send {
             while let Some(chunk) = reply.chunk().await.map_err(|error| broken(&error))? {
-                output::bytes_out(&chunk);
+                if !output::bytes_out(&chunk)? {
+                    break;
+                }
             }
             return Ok(Exit::Done);
         }
@@ -111,7 +113,7 @@ impl Invoke {
         } else {
             let mark = if failed { output::red("error:") } else { output::dim("note:") };
             eprintln!("{mark} the function answered {status}");
-            output::bytes_out(&body);
+            output::bytes_out(&body)?;
         }
         Ok(if failed { Exit::Refused } else { Exit::Done })
     }

@@ -57,12 +57,8 @@ impl Logs {
             if let Some(failure) = Failure::from_wire(&line) {
                 return Err(failure);
             }
-            if json {
-                output::json(&line)
-            } else {
-                output::line_out(&worded(&line, alone, None))
-            }
-            Ok(true)
+            let text = if json { line.to_string() } else { worded(&line, alone, None) };
+            output::bytes_out(format!("{text}\n").as_bytes())
         })
         .await?;
         Ok(Exit::Done)

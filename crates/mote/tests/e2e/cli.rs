@@ -171,6 +171,30 @@ fn buckets_and_objects() {
 }
 
 #[test]
+fn what_can_not_be_written_or_read_is_told() {
+    let server = Server::start();
+    let files = folder(&[("note.txt", "hello")]);
+    server.mote(&["bucket", "create", "notes"]).ok();
+    server.mote(&["bucket", "put", "notes/a", "--file", files.path().join("note.txt").to_str().unwrap()]).ok();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let get = Run::of(mote().args(["bucket", "get", "notes/a"]).env("MOTE_DATA", server.data()).stdout(full)).exits(1);
+    assert!(get.stderr.contains("standard output can't be written"), "{get:#?}");
+    let put = server.mote(&["bucket", "put", "notes/b", "--file", files.path().to_str().unwrap()]).exits(2);
+    assert!(put.stderr.contains("can't be read"), "{put:#?}");
+}
+
+#[test]
+fn a_reader_that_leaves_ends_an_endless_reply() {
+    let server = Server::start();
+    server.deploy("ticks.py", "def ticks():\n    while True:\n        yield 'tick\\n'\n");
+    let mut invoke = mote().args(["invoke", "ticks"]).env("MOTE_DATA", server.data()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut first = [0; 5];
+    std::io::Read::read_exact(&mut invoke.stdout.take().unwrap(), &mut first).unwrap();
+    assert_eq!(&first, b"tick\n");
+    assert!(invoke.wait().unwrap().success());
+}
+
+#[test]
 fn an_upload_fires_the_function_that_is_bound() {
     let server = Server::start();
     let manifest =
