@@ -36,7 +36,7 @@ pub trait Engine: Send + Sync {
     /// The version is no longer live: its instances finish what they have and end.
     fn retire(&self, function: &Function);
 
-    /// No version needs this artifact any more.
+    /// No version needs this artifact any more: it goes once no call uses it.
     fn forget<'a>(&'a self, artifact: Digest) -> BoxFuture<'a, ()>;
 
     /// Finishes the running calls within `grace` and ends every instance.

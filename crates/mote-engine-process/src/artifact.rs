@@ -4,6 +4,7 @@
 //! sees half of one, and a crash leaves only a directory that the next start sweeps away.
 
 pub(crate) mod foreign;
+mod shelf;
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mote_core::bundle::Bundle;
 use mote_core::function::Digest;
 use sha2::{Digest as _, Sha256};
+
+pub(crate) use shelf::{Shelf, Use};
 
 const UNFINISHED: &str = ".unfinished-";
 
@@ -76,16 +79,20 @@ impl Drop for Place {
     }
 }
 
-/// Removes what a crash left behind.
-pub(crate) fn sweep(under: &Path) -> io::Result<()> {
+/// Removes what a crash left behind; gives the names of what is whole.
+pub(crate) fn sweep(under: &Path) -> io::Result<Vec<String>> {
     fs::create_dir_all(under)?;
+    let mut whole = Vec::new();
     for entry in fs::read_dir(under)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(UNFINISHED) {
             foreign::remove(&entry.path())?;
+        } else {
+            whole.extend(name.into_string());
         }
     }
-    Ok(())
+    Ok(whole)
 }
 
 /// Writes a bundle's files, 0755 or 0644.

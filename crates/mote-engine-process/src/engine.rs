@@ -12,6 +12,7 @@ use mote_core::reply::Timing;
 use mote_core::store::Logs;
 use mote_core::{BoxFuture, Error, Result};
 
+use crate::artifact::Shelf;
 use crate::executable::Executables;
 use crate::host::{Host, Job, LAST_WORDS, Launch, Settings};
 use crate::install::Installer;
@@ -39,12 +40,12 @@ impl ProcessEngine {
     /// Sweeps what a crash left in `settings.artifacts`, and makes what all jails share.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, logs: Arc<dyn Logs>, gateway: Arc<dyn Gateway>) -> Result<Arc<ProcessEngine>> {
         let failed = |error: std::io::Error| Error::internal("the engine's directories can't be made ready").caused_by(error);
-        artifact::sweep(&settings.artifacts).map_err(failed)?;
+        let artifacts = Shelf::open(&settings.artifacts).map_err(failed)?;
         artifact::sweep(&settings.cache).map_err(failed)?;
         let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let installer = Installer::new(&settings, etc.clone(), env.collect(), clock.clone());
-        let host = Arc::new(Host { settings, etc, clock: clock.clone(), logs, gateway, running: Running::default() });
+        let host = Arc::new(Host { settings, artifacts, etc, clock: clock.clone(), logs, gateway, running: Running::default() });
         let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()), installer });
         let starter = workshop.clone();
         let pools = Pools::new(
@@ -66,6 +67,8 @@ impl ProcessEngine {
         let clock = &self.workshop.host.clock;
         let arrived = clock.monotonic();
         let pool = self.pools.of(&call.function);
+        // Also while it waits: its instance may have to be started yet.
+        let _used = self.workshop.host.artifacts.hold(call.function.artifact);
         loop {
             let granted = pool.enter(call.deadline.since(clock.now())).await?;
             if granted.started.is_some() {
@@ -189,11 +192,7 @@ impl Engine for ProcessEngine {
     }
 
     fn forget<'a>(&'a self, artifact: Digest) -> BoxFuture<'a, ()> {
-        Box::pin(async move {
-            let directory = self.workshop.host.artifact(artifact);
-            // What can't be removed now is only disk space; the next deploy of the same code reuses it.
-            let _ = blocking(move || std::fs::remove_dir_all(directory)).await;
-        })
+        Box::pin(self.workshop.host.artifacts.forget(artifact))
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {

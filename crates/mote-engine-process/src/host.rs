@@ -7,9 +7,10 @@ use std::time::Duration;
 use mote_core::Result;
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::engine::{Gateway, Invocation};
-use mote_core::function::{Digest, Function};
+use mote_core::function::Function;
 use mote_core::store::{LogLine, LogSource, Logs};
 
+use crate::artifact::Shelf;
 use crate::gateway::{self, Serving};
 use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Network, Shown, Spec};
 use crate::running::Running;
@@ -29,6 +30,7 @@ pub struct Settings {
 
 pub(crate) struct Host {
     pub(crate) settings: Settings,
+    pub(crate) artifacts: Arc<Shelf>,
     pub(crate) etc: PathBuf,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Arc<dyn Logs>,
@@ -64,17 +66,13 @@ pub(crate) struct Launch {
 }
 
 impl Host {
-    pub(crate) fn artifact(&self, digest: Digest) -> PathBuf {
-        self.settings.artifacts.join(digest.to_string())
-    }
-
     pub(crate) fn spec(&self, function: &Function, launch: Launch) -> Spec {
         let Launch { command, runner, show, data_bytes } = launch;
         let limits = &function.limits;
         Spec {
             command,
             env: environment(function),
-            code: self.artifact(function.artifact),
+            code: self.artifacts.path(function.artifact),
             building: false,
             channel: if runner.is_some() { Channel::Wire } else { Channel::Stdin },
             runner,

@@ -18,6 +18,7 @@ use crate::transpile;
 pub(crate) struct Built {
     pub(crate) digest: Digest,
     pub(crate) dependencies: Duration,
+    /// Only this deploy wants it to be there.
     fresh: bool,
 }
 
@@ -25,8 +26,7 @@ impl Built {
     /// Takes back what this deploy made, and only that.
     pub(crate) async fn discard(&self, host: &Host) {
         if self.fresh {
-            let directory = host.artifact(self.digest);
-            let _ = blocking(move || std::fs::remove_dir_all(directory)).await;
+            host.artifacts.forget(self.digest).await;
         }
     }
 }
@@ -40,9 +40,10 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
         Family::Python | Family::Node => Some(workshop.interpreters.find(&function.runtime).await?),
     };
     let digest = digest(function, code, interpreter.as_deref());
-    let target = workshop.host.artifact(digest);
+    let target = workshop.host.artifacts.path(digest);
+    let fresh = workshop.host.artifacts.claim(digest);
     if target.is_dir() {
-        return Ok(Built { digest, dependencies: Duration::ZERO, fresh: false });
+        return Ok(Built { digest, dependencies: Duration::ZERO, fresh });
     }
     let building = {
         let (under, code) = (workshop.host.settings.artifacts.clone(), code.clone());

@@ -14,6 +14,7 @@ use tokio::net::unix::pipe;
 use tokio::process::ChildStdout;
 use tokio::task::JoinHandle;
 
+use crate::artifact::Use;
 use crate::gateway::Serving;
 use crate::host::{Host, Job, Launch};
 use crate::jail::{Exit, Jail};
@@ -32,12 +33,14 @@ pub(super) struct Process {
     errors: JoinHandle<()>,
     tail: Arc<Tail>,
     gateway: Option<Serving>,
+    _used: Use,
     _counted: Counted,
 }
 
 impl Process {
     pub(super) fn spawn(host: &Arc<Host>, call: &Job, env: BTreeMap<String, String>, body: Body, counted: Counted) -> Result<Process> {
         let function = &call.function;
+        let used = host.artifacts.hold(function.artifact);
         let piped = |error: io::Error| Error::internal("a pipe to a function's process can't be made").caused_by(error);
         let (stdin, ours) = io::pipe().map_err(piped)?;
         let input = pipe::Sender::from_owned_fd(OwnedFd::from(ours)).map_err(piped)?;
@@ -68,7 +71,18 @@ impl Process {
         };
         let input = tokio::spawn(feed(input, body));
         let stdout = jail.stdout.take();
-        Ok(Process { function: function.clone(), host: host.clone(), jail, stdout, input, errors, tail, gateway: None, _counted: counted })
+        Ok(Process {
+            function: function.clone(),
+            host: host.clone(),
+            jail,
+            stdout,
+            input,
+            errors,
+            tail,
+            gateway: None,
+            _used: used,
+            _counted: counted,
+        })
     }
 
     pub(super) async fn ready(&mut self) -> Result<()> {

@@ -9,6 +9,7 @@ use mote_core::store::LogSource;
 use tokio::task::JoinHandle;
 
 use super::{Ending, Instance, crashed, cut_off, overdue};
+use crate::artifact::Use;
 use crate::gateway::Serving;
 use crate::jail::{Exit, Jail};
 use crate::pool::Pool;
@@ -21,6 +22,7 @@ pub(super) struct Parts {
     pub(super) writer: JoinHandle<()>,
     pub(super) printed: Vec<JoinHandle<()>>,
     pub(super) _gateway: Serving,
+    pub(super) _used: Use,
     pub(super) _counted: Counted,
 }
 

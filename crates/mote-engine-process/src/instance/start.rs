@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::guard::{Parts, guard};
 use super::{Instance, READ_BYTES};
+use crate::artifact::Use;
 use crate::gateway::Serving;
 use crate::host::{Host, Launch};
 use crate::jail::Jail;
@@ -32,6 +33,7 @@ pub(crate) struct Started {
     buffer: BytesMut,
     printed: Vec<JoinHandle<()>>,
     gateway: Serving,
+    used: Use,
 }
 
 /// Added to the function's timeout: loading code may take as long as a call, and an interpreter needs its time too.
@@ -49,6 +51,7 @@ pub(crate) async fn start(host: &Arc<Host>, function: &Arc<Function>, launch: La
 
 async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -> Result<Started> {
     let begun = host.clock.monotonic();
+    let used = host.artifacts.hold(function.artifact);
     let broken = |error: std::io::Error| Error::internal("the wire to a runner can't be made").caused_by(error);
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
     ours.set_nonblocking(true).map_err(broken)?;
@@ -71,7 +74,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     let ended = match answer {
         Answer::Ready(signature) => {
             let took = host.clock.monotonic() - begun;
-            return Ok(Started { instance, signature: *signature, took, jail, socket, buffer, printed, gateway });
+            return Ok(Started { instance, signature: *signature, took, jail, socket, buffer, printed, gateway, used });
         }
         Answer::Failed(report) => {
             return Err(failed(format!("{}: {}", report.kind, report.message)).with_report(report));
@@ -153,14 +156,14 @@ fn failed(detail: String) -> Error {
 impl Started {
     /// Sets its tasks going; from now on it belongs to `pool`.
     pub(crate) fn run(self, pool: Weak<Pool>) -> Arc<Instance> {
-        let Started { instance, jail, socket, buffer, printed, gateway, .. } = self;
+        let Started { instance, jail, socket, buffer, printed, gateway, used, .. } = self;
         // It has been idle since now, not since it was created.
         instance.state().idle_since = instance.host.clock.monotonic();
         let (reader, writer) = socket.into_split();
         let reader = tokio::spawn(instance.clone().read(reader, buffer));
         let writer = tokio::spawn(instance.clone().write(writer));
         let counted = instance.host.running.enter();
-        let parts = Parts { jail, reader, writer, printed, _gateway: gateway, _counted: counted };
+        let parts = Parts { jail, reader, writer, printed, _gateway: gateway, _used: used, _counted: counted };
         tokio::spawn(guard(instance.clone(), parts, pool));
         instance
     }

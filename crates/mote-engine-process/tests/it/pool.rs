@@ -220,6 +220,35 @@ async fn a_call_cut_off_by_the_stop_is_not_the_functions_fault() {
 }
 
 #[tokio::test]
+async fn a_removed_version_keeps_its_files_until_its_last_call_has_ended() {
+    let house = House::new();
+    let code = "def f(body: 'Iterator[bytes]'):\n    for piece in body:\n        pass\n    import late\n    return late.WORD\n";
+    let files = [("f.py", code), ("late.py", "WORD = 'late'\n")];
+    let (f, _) = house.deploy(house.function("python", "f.py:f", |_| {}), &files).await.unwrap();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let told = begun.clone();
+    let body = futures_util::stream::once(async move {
+        told.notify_one();
+        let _ = ended.await;
+        Ok("".into())
+    });
+    let artifact = house.place.path().join("artifacts").join(f.artifact.to_string());
+    let removed = async {
+        begun.notified().await;
+        house.engine.retire(&f);
+        house.engine.forget(f.artifact).await;
+        assert!(artifact.is_dir());
+        end.send(()).unwrap();
+    };
+    let (answer, ()) = tokio::join!(house.call(&f, "", mote_core::Body::stream(body, None)), removed);
+    assert_eq!(answer.unwrap(), "late");
+    while artifact.exists() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_killed_jail_leaves_no_process() {
     let house = House::new();
     let code = "import subprocess\n\ndef f():\n    subprocess.Popen(['sleep', '86399'], start_new_session=True)\n    return 'ok'\n";
