@@ -3,6 +3,7 @@
 //! An engine knows no door and no dialect: it gets a [`Payload`] and brings an [`Output`], both
 //! opaque but for their bodies. Engines: `mote-engine-process`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub trait Engine: Send + Sync {
 
     /// No version needs this artifact any more: it goes once no call uses it.
     fn forget<'a>(&'a self, artifact: Digest) -> BoxFuture<'a, ()>;
+
+    /// The artifacts that stored versions refer to: forgets those that were there before the engine
+    /// was made, which a crash left between their making and a commit. Never one of a deploy since.
+    fn keep_only<'a>(&'a self, artifacts: &'a HashSet<Digest>) -> BoxFuture<'a, ()>;
 
     /// Finishes the running calls within `grace` and ends every instance.
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()>;

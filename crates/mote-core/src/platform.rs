@@ -76,6 +76,19 @@ impl House {
         })
     }
 
+    /// Has engines delete what a crash left: artifacts that were made, or dropped, without a trace
+    /// in the catalog. For a start of the server; deploys may begin meanwhile.
+    pub async fn forget_orphans(&self) {
+        match deploy::artifacts(self.catalog()).await {
+            Ok(artifacts) => {
+                for engine in self.invoker.engines.all() {
+                    engine.keep_only(&artifacts).await;
+                }
+            }
+            Err(error) => tracing::warn!(?error, "artifacts that a crash left stay on disk until the next start"),
+        }
+    }
+
     fn directory(&self) -> &Directory {
         &self.invoker.directory
     }

@@ -1,5 +1,6 @@
 //! The engine's seam: what core asks of it, handed to the part that does it.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,6 +194,10 @@ impl Engine for ProcessEngine {
 
     fn forget<'a>(&'a self, artifact: Digest) -> BoxFuture<'a, ()> {
         Box::pin(self.workshop.host.artifacts.forget(artifact))
+    }
+
+    fn keep_only<'a>(&'a self, artifacts: &'a HashSet<Digest>) -> BoxFuture<'a, ()> {
+        Box::pin(self.workshop.host.artifacts.keep_only(artifacts))
     }
 
     fn stop(&self, grace: Duration) -> BoxFuture<'_, ()> {

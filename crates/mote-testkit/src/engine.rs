@@ -1,5 +1,6 @@
 //! An engine that does what the test says.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ impl ScriptedEngine {
         ScriptedEngine::new(|_, _, payload| async { Ok(Answer::Reply(payload)) })
     }
 
-    /// `prepare NAME vN`, `run NAME vN`, `retire NAME vN`, `forget`, in order.
+    /// `prepare NAME vN`, `run NAME vN`, `retire NAME vN`, `forget`, `keep only COUNT`, in order.
     pub fn diary(&self) -> Vec<String> {
         self.diary.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -83,6 +84,11 @@ impl Engine for ScriptedEngine {
 
     fn forget<'a>(&'a self, _: Digest) -> BoxFuture<'a, ()> {
         self.diary.lock().unwrap_or_else(PoisonError::into_inner).push("forget".into());
+        Box::pin(async {})
+    }
+
+    fn keep_only<'a>(&'a self, artifacts: &'a HashSet<Digest>) -> BoxFuture<'a, ()> {
+        self.diary.lock().unwrap_or_else(PoisonError::into_inner).push(format!("keep only {}", artifacts.len()));
         Box::pin(async {})
     }
 

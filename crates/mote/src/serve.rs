@@ -170,6 +170,7 @@ fn open(inside: Inside, listeners: Listeners, clock: &Arc<dyn Clock>, stop: &Sto
     run(&mut running, "the control door", Arc::new(control).serve(listeners.control.socket, stop.clone()));
     let (socket, stopped) = (listeners.aws.socket, stop.clone());
     run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
+    running.spawn(async move { house.forget_orphans().await });
     let stopped = stop.clone();
     run(&mut running, "the queue", async move { queue.serve(invoker, stopped).await });
     running

@@ -3,6 +3,7 @@
 //! Until the commit nothing is visible and an error changes nothing; after it the new version
 //! takes every new call and the old one finishes what it has.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ use crate::error::{Code, Error, Result};
 use crate::function::{Digest, Family, Function, FunctionRef, Name};
 use crate::invoke::Invoker;
 use crate::store::{Catalog, Write};
+
+/// Before the keys that say which version refers to which artifact.
+const ARTIFACTS: &str = "artifacts/";
 
 /// Versions of a function that are kept.
 const VERSIONS_KEPT: usize = 10;
@@ -222,7 +226,24 @@ pub(super) async fn drop_version(catalog: &dyn Catalog, reference: &FunctionRef,
 }
 
 fn artifact_key(function: &Function) -> String {
-    format!("artifacts/{}/{}/{}/{:010}", function.artifact, function.namespace, function.name, function.version)
+    format!("{ARTIFACTS}{}/{}/{}/{:010}", function.artifact, function.namespace, function.name, function.version)
+}
+
+/// All that some stored version refers to.
+pub(super) async fn artifacts(catalog: &dyn Catalog) -> Result<HashSet<Digest>> {
+    const PAGE: usize = 1000;
+    let (mut after, mut artifacts) = (None, HashSet::new());
+    loop {
+        let page = catalog.scan(ARTIFACTS, after.as_deref(), PAGE).await?;
+        for record in &page {
+            let digest = record.key.strip_prefix(ARTIFACTS).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            artifacts.insert(Digest::try_from(digest.to_owned())?);
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
+            _ => return Ok(artifacts),
+        }
+    }
 }
 
 /// Where the function URL is on the public door.

@@ -6,7 +6,7 @@ use mote_core::action::{Action, Done};
 use mote_core::directory::{Directory, Head};
 use mote_core::error::Code;
 use mote_core::invoke::Invoke;
-use mote_core::store::Catalog;
+use mote_core::store::{Catalog, Write};
 use mote_testkit::ScriptedEngine;
 
 use crate::house::{Scene, live, reference};
@@ -98,6 +98,21 @@ async fn removal_leaves_no_record() {
     assert_eq!(scene.store.keys(), Vec::<String>::new());
     assert_eq!(scene.invoker.call(live("f"), scene.event("")).await.unwrap_err().code(), Code::FunctionNotFound);
     assert_eq!(scene.admin(Action::Remove { function: reference("f") }).await.err().unwrap().code(), Code::FunctionNotFound);
+}
+
+#[tokio::test]
+async fn a_start_keeps_what_stored_versions_refer_to() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    for (name, content) in [("f", "1"), ("f", "2"), ("g", "2")] {
+        scene.deploy_as(Some(name), &[("f.py", content)]).await.unwrap();
+    }
+    scene.house.forget_orphans().await;
+    assert_eq!(scene.engine.diary().last().unwrap(), "keep only 2");
+    // What can't be read is no reason to delete anything.
+    let key = "artifacts/unreadable/default/f/1".to_owned();
+    scene.store.commit(vec![Write::Put { key, expect: 0, value: Default::default() }]).await.unwrap();
+    scene.house.forget_orphans().await;
+    assert_eq!(scene.engine.diary().iter().filter(|line| line.starts_with("keep only")).count(), 1);
 }
 
 #[tokio::test]

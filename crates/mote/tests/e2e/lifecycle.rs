@@ -58,6 +58,22 @@ fn a_log_follower_does_not_hold_up_the_end() {
 }
 
 #[test]
+fn a_restart_deletes_artifacts_that_a_crash_left() {
+    let data = tempfile::tempdir().unwrap();
+    let artifacts = data.path().join("artifacts");
+    let mut server = Server::start_on(data.path());
+    server.deploy("kept.py", "def kept():\n    return 'kept'\n");
+    server.signal("KILL");
+    server.ended();
+    let orphan = artifacts.join("0".repeat(64));
+    std::fs::create_dir(&orphan).unwrap();
+    let server = Server::start_on(data.path());
+    until("the orphan is gone", || !orphan.exists());
+    assert_eq!(std::fs::read_dir(&artifacts).unwrap().count(), 1);
+    assert_eq!(server.get("/kept").is(200).text(), "kept");
+}
+
+#[test]
 fn a_restart_keeps_everything() {
     let data = tempfile::tempdir().unwrap();
     let token = {
