@@ -37,6 +37,24 @@ def show(value):
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+# -- JSON of a caller
+
+def constant(name):
+    raise ValueError("it holds %s" % name)
+
+
+strict = json.JSONDecoder(parse_constant=constant).decode
+
+
+def parse_json(text):
+    """Raises ValueError for all that is not JSON: Python's own decoder takes NaN, and fails in
+    another way where the nesting is too deep."""
+    try:
+        return strict(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 # -- text that no hint speaks about
 
 CONSTANTS = {"true": True, "false": False, "null": None}
@@ -48,7 +66,7 @@ def guess(text):
         return CONSTANTS[text]
     if text and text[0] in "-0123456789" and len(text) <= 400:
         try:
-            value = json.loads(text)
+            value = parse_json(text)
         except ValueError:
             return text
         if json.dumps(value) == text:

@@ -3,7 +3,7 @@ import collections.abc
 import sys
 import typing
 
-from .convert import ANY, SCALARS, Type, Unfit, hints_of, show
+from .convert import ANY, SCALARS, Type, Unfit, hints_of, parse_json, show
 from .convert import compile as compile_any
 
 SEQUENCES = {
@@ -178,10 +178,8 @@ def inside(where, type, value):
 
 def from_json_text(convert, wanted):
     def from_text(text):
-        import json
-
         try:
-            value = json.loads(text)
+            value = parse_json(text)
         except ValueError:
             raise Unfit(show(text), wanted) from None
         return convert(value)

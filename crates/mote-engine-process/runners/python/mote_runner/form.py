@@ -1,10 +1,8 @@
 """The fields of a request's body: a JSON object, a urlencoded form or a multipart form."""
-import json
-
+from .convert import parse_json
 from .wire import Failure
 
 PARTS_MAX = 1000
-decode = json.JSONDecoder().decode
 
 
 def read(content_type, body, needed):
@@ -16,7 +14,7 @@ def read(content_type, body, needed):
     kind = kind.strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         try:
-            return of_json(decode(body.decode()))
+            return of_json(parse_json(body.decode()))
         except ValueError as error:
             if needed:
                 raise Failure("body-invalid", not_json(body, error)) from None
@@ -36,7 +34,7 @@ def of_json(value):
 def sniffed(body, first=b""):
     if body.lstrip()[:1].startswith(first):
         try:
-            return of_json(decode(body.decode()))
+            return of_json(parse_json(body.decode()))
         except ValueError:
             pass
     return None

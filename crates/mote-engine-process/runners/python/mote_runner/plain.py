@@ -144,7 +144,7 @@ class Handler:
         from . import form
 
         try:
-            value = loads(as_text(body)) if body else None
+            value = convert.parse_json(as_text(body)) if body else None
         except ValueError as error:
             raise Failure("body-invalid", form.not_json(body, error)) from None
         return take(self.body, self.body.type.json, value)
@@ -216,7 +216,7 @@ def event_of(head, body):
         event["data"] = None
     elif kind == "application/json" or kind.endswith("+json"):
         try:
-            event["data"] = loads(body.decode())
+            event["data"] = convert.parse_json(body.decode())
         except ValueError:
             # The function sees what came; it may know better than the content type.
             pass

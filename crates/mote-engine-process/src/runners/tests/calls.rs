@@ -204,6 +204,8 @@ const PYTHON_CASES: &[Case] = &[
     ("context", "", NONE, "application/json [\"call-1\",1,\"my-fn\",3,true]"),
     ("slow", "a=1", NONE, "application/json 2"),
     ("tagged", "", NONE, "application/json {\"id\":2}"),
+    ("plain", "", json_body(r#"{"a":NaN}"#), "!body-invalid the body is not JSON: it holds NaN"),
+    ("plain", "a=-Infinity", NONE, "application/json [\"-Infinity\",2,null,\"x\",true]"),
     ("slow", "", NONE, "!argument-missing the argument \"a\" is missing, wanted an integer"),
     ("agen", "", NONE, "application/octet-stream 12"),
     ("araises", "", NONE, "!RuntimeError async"),
@@ -216,6 +218,21 @@ const PYTHON_CASES: &[Case] = &[
     ),
     ("typed", "", ("multipart/form-data; boundary=x", "--x\r\nContent"), "!body-invalid the multipart body has no end…"),
 ];
+
+#[test]
+fn json_that_nests_too_deeply_is_the_callers_fault() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    for interpreter in pythons() {
+        let bench = Bench::new(interpreter, &[("f.py", "def f(a: list): pass\ndef g(event): return type(event['data']).__name__\n")]);
+        let mut runner = bench.start("f.py:f", 1);
+        let by_body = runner.call(&head("", "application/json"), deep.as_bytes()).shown();
+        assert_eq!(by_body, "!body-invalid the body is not JSON: it is nested too deeply", "{}", interpreter.version);
+        let by_query = runner.call(&head(&format!("a={deep}"), ""), b"").shown();
+        assert!(by_query.starts_with("!argument-invalid the argument \"a\" is"), "{by_query}");
+        let event = bench.start("f.py:g", 1).call(&head("", "application/json"), deep.as_bytes()).shown();
+        assert_eq!(event, "text/plain; charset=utf-8 bytes");
+    }
+}
 
 #[test]
 fn python_calls() {
