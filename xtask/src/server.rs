@@ -1,6 +1,7 @@
 //! A running mote: started as a user starts it, asked by HTTP and by its own CLI.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -55,7 +56,7 @@ impl Server {
             .arg(data);
         // Files, not pipes: a server that is kept outlives this program. Its own group, so that
         // Ctrl-C in this terminal does not end it either.
-        command.stdin(std::process::Stdio::null()).stdout(File::create(&ready)?).stderr(File::create(&log)?).process_group(0);
+        command.stdin(std::process::Stdio::null()).stdout(private(&ready)?).stderr(File::create(&log)?).process_group(0);
         let begun = Instant::now();
         let child = command.spawn().map_err(|e| format!("{} can't be started: {e}", binary.display()))?;
         let (pid, mut server_child) = (child.id(), child);
@@ -140,6 +141,15 @@ impl Drop for Server {
     }
 }
 
+/// A new file for its owner alone: the ready line holds the token.
+fn private(path: &Path) -> std::io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// A file beside the data directory, which belongs to the server alone.
 fn beside(data: &Path, ending: &str) -> PathBuf {
     let mut name = data.as_os_str().to_owned();
@@ -189,4 +199,20 @@ pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: impl 
     std::io::Read::read_to_end(&mut answer.body_mut().as_reader(), &mut bytes)?;
     let body = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Answer { status: answer.status().as_u16(), headers: answer.headers().clone(), body })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_file_with_the_token_is_for_its_owner_alone() {
+        let path = std::env::temp_dir().join(format!("mote-ready-{}", std::process::id()));
+        std::fs::write(&path, "old, and readable by all").unwrap();
+        let made = private(&path).unwrap().metadata().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((made.permissions().mode() & 0o777, made.len()), (0o600, 0));
+    }
 }
