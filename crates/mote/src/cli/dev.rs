@@ -7,7 +7,7 @@
 mod units;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ async fn develop(dir: &Path, client: &Client) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     // Before the first deploy, so that nothing is missed that is saved meanwhile.
     let mut watch = Watch::start(dir, clock.clone())?;
-    let mut folder = Folder { dir, client, clock, units: Vec::new() };
+    let mut folder = Folder { dir, client, clock, units: Vec::new(), judged: BTreeMap::new() };
     folder.refresh(None).await;
     if folder.units.is_empty() {
         eprintln!("no function in {} yet; what is saved there will be served", dir.display());
@@ -113,15 +113,18 @@ struct Folder<'a> {
     client: &'a Client,
     clock: Arc<dyn Clock>,
     units: Vec<Unit>,
+    /// Which paths are functions, until they change: a folder of data is not read at each save.
+    judged: BTreeMap<PathBuf, bool>,
 }
 
 impl Folder<'_> {
     /// Deploys what is new or changed, and removes what is gone.
     async fn refresh(&mut self, changed: Option<&BTreeSet<PathBuf>>) {
-        let mut found = units::find(self.dir);
+        self.judged.retain(|path, _| changed.is_some_and(|changed| !changed.iter().any(|changed| changed.starts_with(path))));
+        let mut found = self.find();
         if self.units.iter().any(|unit| !found.contains(&unit.path)) {
             self.clock.sleep(AWAY).await;
-            found = units::find(self.dir);
+            found = self.find();
         }
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.units).into_iter().partition(|unit| found.contains(&unit.path));
         self.units = kept;
@@ -140,6 +143,18 @@ impl Folder<'_> {
                 }
             }
         }
+    }
+
+    fn find(&mut self) -> Vec<PathBuf> {
+        let judged = &mut self.judged;
+        units::find(self.dir, &mut |path| match judged.get(path) {
+            Some(known) => *known,
+            None => {
+                let is_function = units::is_function(path);
+                judged.insert(path.to_owned(), is_function);
+                is_function
+            }
+        })
     }
 
     async fn deploy(&mut self, index: usize) {

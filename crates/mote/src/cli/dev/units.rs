@@ -26,8 +26,8 @@ impl Unit {
     }
 }
 
-/// The paths to deploy, in name order.
-pub(super) fn find(dir: &Path) -> Vec<PathBuf> {
+/// The paths to deploy, in name order; `judge` is [`is_function`], or remembers what it said.
+pub(super) fn find(dir: &Path, judge: &mut impl FnMut(&Path) -> bool) -> Vec<PathBuf> {
     if dir.join(MANIFEST).is_file() {
         return vec![dir.to_owned()];
     }
@@ -37,10 +37,10 @@ pub(super) fn find(dir: &Path) -> Vec<PathBuf> {
     children.sort();
     // A lone `hello.py` is `hello` and not the folder's name: its neighbour may come tomorrow.
     let whole = children.iter().any(|child| marks_a_whole(child)) && !children.iter().any(|child| child.join(MANIFEST).is_file());
-    if whole && is_function(dir) {
+    if whole && judge(dir) {
         return vec![dir.to_owned()];
     }
-    children.retain(|path| is_function(path));
+    children.retain(|path| judge(path));
     children
 }
 
@@ -51,7 +51,8 @@ fn marks_a_whole(path: &Path) -> bool {
     path.is_file() && (entry || matches!(&*name, "package.json" | "requirements.txt" | "pyproject.toml"))
 }
 
-fn is_function(path: &Path) -> bool {
+/// Reads all that would be deployed.
+pub(super) fn is_function(path: &Path) -> bool {
     let Ok(status) = path.metadata() else { return false };
     if status.is_file() && status.len() > ARCHIVE_BYTES_MAX {
         return false;
@@ -75,9 +76,25 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "name = 'f'\n").unwrap();
         }
-        let found = find(dir.path());
+        let found = find(dir.path(), &mut is_function);
         let found: Vec<_> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(found, expect, "{files:?}");
+    }
+
+    #[test]
+    fn what_is_judged_already_is_not_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["a.py", "data/blob.bin"] {
+            fs::create_dir_all(dir.path().join(file).parent().unwrap()).unwrap();
+            fs::write(dir.path().join(file), "x").unwrap();
+        }
+        let mut asked = Vec::new();
+        let found = find(dir.path(), &mut |path| {
+            asked.push(path.file_name().unwrap().to_owned());
+            path.ends_with("a.py")
+        });
+        assert_eq!(found, [dir.path().join("a.py")]);
+        assert_eq!(asked, ["a.py", "data"], "each child is judged once, and by nothing else");
     }
 
     #[test]
