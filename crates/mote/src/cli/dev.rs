@@ -129,7 +129,14 @@ impl Folder<'_> {
         let (kept, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut self.units).into_iter().partition(|unit| found.contains(&unit.path));
         self.units = kept;
         for name in gone.iter().flat_map(|unit| &unit.functions) {
-            self.remove(name).await;
+            // Of `a.py` and `a.js`, the one that is left is `a` now.
+            match self.units.iter().position(|unit| unit.functions.contains(name)) {
+                Some(heir) => {
+                    self.units.iter_mut().skip(heir).take(1).for_each(|unit| unit.archive.clear());
+                    self.deploy(heir).await;
+                }
+                None => self.remove(name).await,
+            }
         }
         for path in found {
             let known = self.units.iter().position(|unit| unit.path == path);

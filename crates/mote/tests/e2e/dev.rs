@@ -119,6 +119,17 @@ fn a_function_that_is_renamed_leaves_its_old_name() {
 }
 
 #[test]
+fn of_two_files_with_one_name_the_one_that_is_left_is_live() {
+    let files = folder(&[("a.py", "def a():\n    return 'py'\n"), ("a.js", "export function a() { return 'js'; }\n")]);
+    let dev = Dev::start(files.path());
+    let address = address(&dev.says(&["a ", "version 2"]));
+    assert_eq!(call(&address, "/a"), (200, "py".to_owned()));
+    std::fs::remove_file(files.path().join("a.py")).unwrap();
+    dev.says(&["a ", "version 3"]);
+    assert_eq!(call(&address, "/a"), (200, "js".to_owned()));
+}
+
+#[test]
 fn a_file_that_is_away_for_a_moment_stays_live() {
     let files = folder(&[("a.py", "def a():\n    return 'a'\n")]);
     let dev = Dev::start(files.path());
