@@ -40,8 +40,10 @@ struct State {
     alarmed: bool,
     backoff: Backoff,
     respite: Respite,
-    /// Somebody looks again at the minimum, once it may be filled up.
-    refilling: bool,
+    /// Somebody looks again at what is missing, once it may be started.
+    held: bool,
+    /// The version is live, so its minimum is kept. A call may also come for one that is not.
+    live: bool,
     retired: bool,
     stopping: bool,
 }
@@ -118,8 +120,12 @@ impl Pool {
         let instance = started.run(Arc::downgrade(self));
         {
             let mut state = self.state();
+            state.live = true;
             state.join(instance);
             state.respite.started(self.clock.monotonic());
+            if state.stopping {
+                end_idle(&mut state, 0);
+            }
             self.start_missing(&mut state);
         }
         self.serve_waiting(None);
@@ -127,13 +133,15 @@ impl Pool {
 
     /// Starts what the minimum lacks.
     pub(crate) fn fill(self: &Arc<Self>) {
-        self.start_missing(&mut self.state());
+        let mut state = self.state();
+        state.live = true;
+        self.start_missing(&mut state);
     }
 
     /// Serves late calls still, but keeps nothing that is idle.
     pub(crate) fn retire(&self) {
         let mut state = self.state();
-        state.retired = true;
+        (state.live, state.retired) = (false, true);
         end_idle(&mut state, 0);
     }
 
@@ -169,7 +177,7 @@ impl Pool {
     }
 
     fn minimum(&self, state: &State) -> usize {
-        if state.retired || state.stopping { 0 } else { self.function.limits.instances_min as usize }
+        if state.live && !state.stopping { self.function.limits.instances_min as usize } else { 0 }
     }
 
     /// The instance has ended, or is about to.

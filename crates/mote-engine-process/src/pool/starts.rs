@@ -118,7 +118,12 @@ impl Pool {
         let limits = &self.function.limits;
         let live = state.members.len() as u32;
         let lacking = self.lacking(state);
-        if state.backoff.holds(self.clock.monotonic()) {
+        let wait = state.backoff.until.saturating_sub(self.clock.monotonic());
+        if !wait.is_zero() {
+            // Callers may have outlived the last instance, and nobody else may come.
+            if !state.waiting.is_empty() {
+                self.look_again(state, wait);
+            }
             return;
         }
         let wanted = self.unserved(state).div_ceil(limits.concurrency.max(1)).max(lacking);
@@ -140,17 +145,22 @@ impl Pool {
         if lacking == 0 || wait.is_zero() {
             return lacking;
         }
-        if !state.refilling {
-            state.refilling = true;
-            let pool = self.clone();
-            tokio::spawn(async move {
-                pool.clock.sleep(wait).await;
-                let mut state = pool.state();
-                state.refilling = false;
-                pool.start_missing(&mut state);
-            });
-        }
+        self.look_again(state, wait);
         0
+    }
+
+    fn look_again(self: &Arc<Self>, state: &mut State, wait: Duration) {
+        if state.held {
+            return;
+        }
+        state.held = true;
+        let pool = self.clone();
+        tokio::spawn(async move {
+            pool.clock.sleep(wait).await;
+            let mut state = pool.state();
+            state.held = false;
+            pool.start_missing(&mut state);
+        });
     }
 
     /// Callers who need another instance: all of them while none lives, later the impatient ones.

@@ -166,6 +166,80 @@ async fn a_minimum_that_can_not_start_is_tried_again_without_a_call() {
 }
 
 #[tokio::test]
+async fn a_version_that_is_not_live_has_no_minimum() {
+    let house = House::new();
+    let f = deploy(&house, |f| f.limits.instances_min = 2).await;
+    house.engine.retire(&f);
+    // Somebody names it: an instance for that call, which may grow idle and end.
+    let named = cold(&house, &f);
+    while house.engine.instances() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(house.call(&named, "", "").await.unwrap(), "1");
+    assert_eq!(house.call(&named, "", "").await.unwrap(), "2");
+    assert_eq!(house.engine.instances(), 1);
+}
+
+/// Tells when the engine warns of something, on this thread.
+struct Warnings(Arc<tokio::sync::Notify>);
+
+impl Warnings {
+    fn begin() -> (Arc<tokio::sync::Notify>, tracing::subscriber::DefaultGuard) {
+        let told = Arc::new(tokio::sync::Notify::new());
+        (told.clone(), tracing::subscriber::set_default(Warnings(told)))
+    }
+}
+
+impl tracing::Subscriber for Warnings {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN && metadata.target().starts_with("mote_engine_process")
+    }
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.notify_one();
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn who_outlived_the_last_instance_is_served_after_the_pause() {
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |_| {}).await;
+    let artifact = house.place.path().join("artifacts").join(f.artifact.to_string());
+    let away = house.place.path().join("away");
+    std::fs::rename(&artifact, &away).unwrap();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let body = futures_util::stream::once(async move {
+        let _ = ended.await;
+        Ok("{}".into())
+    });
+    let first = house.call(&f, "die=true", mote_core::Body::stream(body, None));
+    let second = house.call(&f, "", "");
+    let scene = async {
+        clock.sleepers(3).await;
+        // The second grows impatient; its instance can't start.
+        let (warnings, _guard) = Warnings::begin();
+        clock.advance(Duration::from_millis(10));
+        warnings.notified().await;
+        std::fs::rename(&away, &artifact).unwrap();
+        end.send(()).unwrap();
+        while house.engine.instances() > 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_millis(250));
+    };
+    let (first, second, ()) = tokio::join!(first, second, scene);
+    assert_eq!(first.unwrap_err().code(), Code::FunctionCrashed);
+    assert_eq!(second.unwrap(), "1");
+}
+
+#[tokio::test]
 async fn a_retired_version_serves_late_calls_and_keeps_nothing() {
     let house = House::new();
     let f = deploy(&house, |_| {}).await;
