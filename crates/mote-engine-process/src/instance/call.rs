@@ -143,24 +143,21 @@ impl Instance {
     /// The caller hears what was wrong with its body, not what the function made of the half of it.
     fn upload_failed(&self, id: u32, error: Error) {
         let _ = self.say(id, ToRunner::BodyAbort);
-        let answer = self.state().calls.get_mut(&id).and_then(|call| call.answer.take());
-        if let Some(answer) = answer {
-            let _ = answer.send(Err(error));
-            self.cancel(id);
-        }
+        let mut state = self.state();
+        let Some(call) = state.calls.get_mut(&id) else { return };
+        let Some(answer) = call.answer.take() else { return };
+        // Under the same lock: an answer that comes now must find the call cancelled.
+        call.cancel();
+        drop(state);
+        let _ = answer.send(Err(error));
+        let _ = self.say(id, ToRunner::Cancel);
     }
 
     /// Nobody waits any more. The place stays taken until the runner has ended the call.
     fn cancel(&self, id: u32) {
         let mut state = self.state();
         let Some(call) = state.calls.get_mut(&id).filter(|call| !call.cancelled) else { return };
-        call.cancelled = true;
-        call.answer = None;
-        call.stream = None;
-        call.credit.close();
-        if let Some(upload) = call.upload.take() {
-            upload.abort();
-        }
+        call.cancel();
         drop(state);
         let _ = self.say(id, ToRunner::Cancel);
     }
@@ -193,7 +190,9 @@ impl Instance {
                 let length = bytes.len() as u32;
                 call.window = call.window.checked_sub(length).ok_or_else(|| Broken(format!("call {id} overran its reply window")))?;
                 match &call.stream {
-                    Some(stream) => drop(stream.send(Ok(bytes))),
+                    // It would cost nothing of the window, so there could be any number of them.
+                    Some(_) if bytes.is_empty() => {}
+                    Some(stream) => drop(stream.send(Ok(compact(bytes)))),
                     None if call.cancelled => {}
                     None => return Err(Broken(format!("a piece of call {id} came before its head"))),
                 }
@@ -218,6 +217,12 @@ impl Instance {
     }
 }
 
+/// A small piece on its own: as a part of the read buffer it would keep all of that in memory.
+fn compact(bytes: Bytes) -> Bytes {
+    const SHARED_BYTES_MIN: usize = 1 << 10;
+    if bytes.len() < SHARED_BYTES_MIN { Bytes::copy_from_slice(&bytes) } else { bytes }
+}
+
 /// The last word on a call.
 fn settle(id: u32, call: &mut Call, word: FromRunner) -> Result<(), Broken> {
     call.credit.close();
@@ -225,7 +230,14 @@ fn settle(id: u32, call: &mut Call, word: FromRunner) -> Result<(), Broken> {
         FromRunner::Reply { head, body } => match call.answer.take() {
             Some(answer) => drop(answer.send(Ok(Answer::Reply(Payload { head, body: body.into() })))),
             None if call.cancelled => {}
-            None => return Err(Broken(format!("it answered call {id} twice"))),
+            None => {
+                let broken = Broken(format!("it answered call {id} twice"));
+                if let Some(stream) = &call.stream {
+                    // Or the half of it would look whole.
+                    let _ = stream.send(Err(super::crashed(format!("the function's runner broke its protocol: {broken}"))));
+                }
+                return Err(broken);
+            }
         },
         FromRunner::Failed(failure) => match (call.answer.take(), &call.stream) {
             (Some(answer), _) => drop(answer.send(Ok(Answer::Failed(failure)))),
@@ -261,6 +273,16 @@ impl Drop for Lease {
 }
 
 impl Call {
+    fn cancel(&mut self) {
+        self.cancelled = true;
+        self.answer = None;
+        self.stream = None;
+        self.credit.close();
+        if let Some(upload) = self.upload.take() {
+            upload.abort();
+        }
+    }
+
     /// The process is gone: whoever still waits hears why.
     pub(super) fn fail(mut self, error: impl FnOnce() -> Error) {
         if let Some(answer) = self.answer.take() {

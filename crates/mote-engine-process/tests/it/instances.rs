@@ -12,7 +12,7 @@ use mote_core::{Body, Code};
 use crate::house::{House, text};
 
 const CODE: &str = r#"
-import os, time, threading
+import os, struct, time, threading
 made = 0
 gate = threading.Event()
 
@@ -23,6 +23,12 @@ def f(what: str = "", body: bytes = b""):
         os._exit(3)
     if what == "garbage":
         os.write(3, b"\xff" * 64)
+        time.sleep(60)
+    if what == "twice":
+        head = b'{"status":200,"type":"text/plain","headers":[]}'
+        reply = struct.pack("<I", len(head)) + head + b"half"
+        frame = lambda kind: struct.pack("<IBI", len(reply), kind, 1) + reply
+        os.write(3, frame(67) + struct.pack("<IBI", 0, 68, 1) * 1000 + frame(66))
         time.sleep(60)
     if what == "close":
         os.close(3)
@@ -79,6 +85,17 @@ async fn who_breaks_the_protocol_is_killed_with_a_line_that_says_how() {
     let lines = house.logs.lines();
     assert!(lines.iter().any(|line| line.stream == LogSource::Platform && line.text.contains("claims 4294967295 bytes")), "{lines:?}");
     assert_eq!(house.run(&f, "what=close", "").await.unwrap_err().code(), Code::FunctionCrashed);
+}
+
+#[tokio::test]
+async fn half_a_reply_never_looks_whole() {
+    let house = House::new();
+    let f = deploy(&house, |_| {}).await;
+    let Answer::Reply(reply) = house.run(&f, "what=twice", "").await.unwrap().answer else { panic!("it failed") };
+    let mut body = reply.body;
+    assert_eq!(body.chunk().await.unwrap().unwrap(), "half");
+    let broken = body.chunk().await.unwrap().unwrap_err();
+    assert!(broken.detail().contains("twice"), "{broken:?}");
 }
 
 #[tokio::test]
