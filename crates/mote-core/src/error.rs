@@ -250,7 +250,8 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code.slug(), self.0.detail)?;
         if let Some(report) = &self.0.report {
-            write!(f, ": {}: {}", report.kind, report.message)?;
+            let between = if report.kind.is_empty() { "" } else { ": " };
+            write!(f, ": {}{between}{}", report.kind, report.message)?;
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> =
             self.0.source.as_deref().map(|s| s as &(dyn std::error::Error + 'static));

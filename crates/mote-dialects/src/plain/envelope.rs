@@ -12,7 +12,6 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use mote_core::dialect::Encoded;
 use mote_core::engine::{Answer, Failure, Invocation, Output, Payload};
-use mote_core::error::Report;
 use mote_core::function::{Binding, Family, Function};
 use mote_core::reply::Reply;
 use mote_core::{Body, Code, Error, Result};
@@ -128,16 +127,15 @@ fn failed(call: &Invocation, failure: Failure) -> Error {
         Some(code @ (Code::ArgumentMissing | Code::ArgumentInvalid | Code::BodyInvalid)) => {
             Error::new(code, report.message.chars().take(MESSAGE_CHARS_MAX).collect::<String>())
         }
-        Some(Code::ReplyInvalid) => bad_reply("it is of a type that has no form on the wire").with_report(report),
+        Some(Code::ReplyInvalid) => owned(call, Code::ReplyInvalid, "what the function returned can't be sent").with_report(report),
         // Any other code is not a runner's to give.
-        _ => raised(call, report),
+        _ => owned(call, Code::FunctionFailed, "the function raised an error").with_report(report),
     }
 }
 
-fn raised(call: &Invocation, report: Report) -> Error {
-    Error::new(Code::FunctionFailed, "the function raised an error")
-        .hint(format!("Its owner reads it with `mote logs {}`.", call.function.reference()))
-        .with_report(report)
+/// A failure whose details are its owner's alone.
+fn owned(call: &Invocation, code: Code, detail: &str) -> Error {
+    Error::new(code, detail).hint(format!("Its owner reads it with `mote logs {}`.", call.function.reference()))
 }
 
 #[cfg(test)]

@@ -53,7 +53,9 @@ impl Logs {
         query.extend(self.follow.then(|| ("follow", "1".to_owned())));
         let reply = client.send(client.request(Method::GET, &["logs"]).query(&query)).await?;
         let (json, alone) = (self.common.output.json, self.name.is_some());
+        let mut silent = true;
         lines(reply, |line| {
+            silent = false;
             if let Some(failure) = Failure::from_wire(&line) {
                 return Err(failure);
             }
@@ -61,6 +63,14 @@ impl Logs {
             output::bytes_out(format!("{text}\n").as_bytes())
         })
         .await?;
+        // A removed function's lines can still be read, so only silence makes the name doubtful.
+        if let Some(name) = self.name.filter(|_| silent) {
+            let namespace = &self.namespace.namespace;
+            let request = client.request(Method::GET, &["functions", &name]).query(&[("namespace", namespace)]);
+            if let Err(failure) = client.json(request).await {
+                return Err(client.advise(failure, namespace, &name).await);
+            }
+        }
         Ok(Exit::Done)
     }
 }

@@ -218,6 +218,9 @@ fn errors_say_what_was_found_and_what_to_do() {
     let near = server.mote(&["invoke", "fromula"]).exits(1);
     assert!(near.stderr.contains("error[function-not-found]: there is no function fromula"), "{near:#?}");
     assert!(near.stderr.contains("hint: Did you mean `formula`?"), "{near:#?}");
+    let unheard = server.mote(&["logs", "fromula"]).exits(1);
+    assert!(unheard.stderr.contains("Did you mean `formula`?"), "{unheard:#?}");
+    server.mote(&["logs", "formula"]).ok();
     let json = server.mote(&["show", "fromula", "--json"]).exits(1).json();
     assert_eq!(json["error"]["code"], "function-not-found");
     assert!(json["error"]["hint"].as_str().is_some_and(|hint| hint.contains("formula")), "{json}");

@@ -169,7 +169,7 @@ fn failures() {
     check("argument-missing", Code::ArgumentMissing, "secret of the function", false);
     check("argument-invalid", Code::ArgumentInvalid, "secret of the function", false);
     check("body-invalid", Code::BodyInvalid, "secret of the function", false);
-    let unsendable = "what the function returned can't be sent: it is of a type that has no form on the wire";
+    let unsendable = "what the function returned can't be sent";
     check("reply-invalid", Code::ReplyInvalid, unsendable, true);
     for code in ["", "credential-missing", "internal", "no such code"] {
         check(code, Code::FunctionFailed, "the function raised an error", true);
