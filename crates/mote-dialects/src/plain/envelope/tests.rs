@@ -8,6 +8,8 @@ use mote_core::event::{Event, HttpRequest};
 use mote_core::function::{Cors, Digest, Limits, Name, Parameter, Signature};
 use serde_json::{Value, json};
 
+use mote_core::error::Report;
+
 use super::*;
 
 fn function(family: Family, parameters: &[&str]) -> Function {
