@@ -150,7 +150,9 @@ impl Instance {
     async fn read(self: Arc<Self>, mut socket: OwnedReadHalf, mut buffer: BytesMut) {
         let why = loop {
             match self.take_frames(&mut buffer) {
-                Ok(()) => {}
+                // Who floods its log does so in turns with everybody else.
+                Ok(Logged(true)) => tokio::task::yield_now().await,
+                Ok(Logged(false)) => {}
                 Err(broken) => break Ending::Broken(broken),
             }
             buffer.reserve(READ_BYTES);
@@ -162,15 +164,19 @@ impl Instance {
         self.end(why);
     }
 
-    fn take_frames(&self, buffer: &mut BytesMut) -> Result<(), Broken> {
+    fn take_frames(&self, buffer: &mut BytesMut) -> Result<Logged, Broken> {
+        let mut logged = 0;
         while let Some((id, word)) = FromRunner::decode(buffer)? {
             match word {
-                FromRunner::Log { source, text } => self.take_log(id, source, text),
+                FromRunner::Log { source, text } => {
+                    logged += text.len();
+                    self.take_log(id, source, text);
+                }
                 FromRunner::Ready(_) | FromRunner::StartFailed(_) => return Err(Broken("it started twice".into())),
                 word => self.take_word(id, word)?,
             }
         }
-        Ok(())
+        Ok(Logged(logged > LOGGED_BYTES_MAX))
     }
 
     fn take_log(&self, call: u32, source: LogSource, text: String) {
@@ -179,7 +185,11 @@ impl Instance {
     }
 }
 
+/// Whether more was logged than should be at one go.
+struct Logged(bool);
+
 const READ_BYTES: usize = 32 << 10;
+const LOGGED_BYTES_MAX: usize = 16 << 10;
 
 /// What a caller is told whose call this instance can't finish.
 pub(crate) fn crashed(detail: impl Into<String>) -> Error {

@@ -27,7 +27,7 @@
 //! | 68 CHUNK | a piece of the reply |
 //! | 69 END | empty; ends the call after REPLY_OPEN |
 //! | 70 FAILED | JSON `{"code","type","message","trace"}`; ends the call, also in the middle of a stream |
-//! | 71 LOG | `u8` 1 stdout or 2 stderr, then UTF-8 text; id 0 if it belongs to no call |
+//! | 71 LOG | `u8` 1 stdout or 2 stderr, then UTF-8 text, at most [`LOG_BYTES_MAX`]; id 0 if it belongs to no call |
 //! | 72 CREDIT | u32 LE: mote may send so many more bytes in BODY frames of this call |
 //!
 //! **Heads** belong to the dialect; nobody between the dialect and the runner's half of it reads them.
@@ -71,6 +71,9 @@ pub const WINDOW_BYTES: u32 = 256 << 10;
 pub const WHOLE_BYTES_MAX: usize = 256 << 10;
 /// The largest BODY frame that mote sends.
 pub const PIECE_BYTES_MAX: usize = 64 << 10;
+
+/// The most text in a LOG frame: each line of it costs far more than its bytes.
+pub const LOG_BYTES_MAX: usize = 64 << 10;
 
 const FRAME_HEADER_BYTES: usize = 9;
 
@@ -213,7 +216,11 @@ fn log(payload: &[u8]) -> Result<FromRunner, Broken> {
         Some(2) => LogSource::Stderr,
         _ => return Err(Broken("LOG of a stream that is neither stdout nor stderr".into())),
     };
-    let text = String::from_utf8_lossy(payload.get(1..).unwrap_or_default()).into_owned();
+    let text = payload.get(1..).unwrap_or_default();
+    if text.len() > LOG_BYTES_MAX {
+        return Err(Broken(format!("LOG of {} bytes; {LOG_BYTES_MAX} is the limit", text.len())));
+    }
+    let text = String::from_utf8_lossy(text).into_owned();
     Ok(FromRunner::Log { source, text })
 }
 

@@ -63,6 +63,13 @@ fn mote_sends_no_frame_over_the_limit() {
     assert!(out.is_empty());
 }
 
+#[test]
+fn a_log_frame_is_bounded_more_tightly() {
+    let log = |length: usize| verdicts(&[&raw(71, 0, &[&[1], vec![b'\n'; length].as_slice()].concat())]);
+    assert!(log(LOG_BYTES_MAX)[0].contains("Log {"));
+    assert_eq!(log(LOG_BYTES_MAX + 1), ["LOG of 65537 bytes; 65536 is the limit"]);
+}
+
 /// Random bytes, and good frames with random wounds, cut at random places: never a panic, always
 /// the same verdict however the bytes are cut, and never more taken off than was there.
 #[test]
