@@ -16,7 +16,7 @@ use bytes::{Bytes, BytesMut};
 use mote_core::engine::{Answer, Failure, Output, Payload};
 use mote_core::error::Report;
 use mote_core::reply::Timing;
-use mote_core::{Body, Code, Error, Result};
+use mote_core::{Body, BoxFuture, Code, Error, Result};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 
@@ -60,6 +60,7 @@ impl Executables {
         let begun = clock.monotonic();
         let patience = call.deadline.since(clock.now());
         let mut process = Process::spawn(&self.host, &call, head.env, input.body, self.running.enter())?;
+        let mut body_failed = process.body_failed();
         let mut end = self.end.subscribe();
         let mut timing = Timing { cold: true, ..Timing::default() };
         let answer = tokio::select! {
@@ -69,13 +70,14 @@ impl Executables {
                 timing.start = clock.monotonic() - begun;
                 answer(&mut process).await
             } => answer,
+            error = &mut body_failed => Err(error),
             () = clock.sleep(patience) => Err(crate::instance::overdue(&call.function)),
             _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&call.function)),
         };
         timing.run = clock.monotonic().saturating_sub(begun + timing.start);
         let outcome = match answer {
             Ok(Verdict::Whole(answer)) => Ok(answer),
-            Ok(Verdict::More(first)) => Ok(self.stream(process, first, begun + patience)),
+            Ok(Verdict::More(first)) => Ok(self.stream(process, first, begun + patience, body_failed)),
             Err(error) => Err(error),
         };
         match outcome {
@@ -88,7 +90,7 @@ impl Executables {
     }
 
     /// The rest of a large answer, from a task of its own: the deadline holds even if nobody reads.
-    fn stream(&self, mut process: Process, first: Bytes, deadline: Duration) -> Answer {
+    fn stream(&self, mut process: Process, first: Bytes, deadline: Duration, body_failed: BoxFuture<'static, Error>) -> Answer {
         let head = head(&first);
         let (pieces, received) = mpsc::channel(PIECES_MAX);
         let (clock, mut end) = (self.host.clock.clone(), self.end.subscribe());
@@ -98,6 +100,7 @@ impl Executables {
             let outcome = tokio::select! {
                 biased;
                 outcome = forward(&mut process, first, &pieces) => outcome,
+                error = body_failed => Err(error),
                 () = overdue => Err(crate::instance::overdue(&function)),
                 () = pieces.closed() => Ok(()),
                 _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&function)),

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use mote_core::function::Function;
 use mote_core::store::LogSource;
-use mote_core::{Body, Error, Result};
+use mote_core::{Body, BoxFuture, Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::process::ChildStdout;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::artifact::Use;
@@ -30,6 +31,7 @@ pub(super) struct Process {
     jail: Jail,
     stdout: Option<ChildStdout>,
     input: JoinHandle<()>,
+    body_failed: Option<oneshot::Receiver<Error>>,
     errors: JoinHandle<()>,
     tail: Arc<Tail>,
     gateway: Option<Serving>,
@@ -69,7 +71,8 @@ impl Process {
                 }
             })
         };
-        let input = tokio::spawn(feed(input, body));
+        let (failed, body_failed) = oneshot::channel();
+        let input = tokio::spawn(feed(input, body, failed));
         let stdout = jail.stdout.take();
         Ok(Process {
             function: function.clone(),
@@ -77,6 +80,7 @@ impl Process {
             jail,
             stdout,
             input,
+            body_failed: Some(body_failed),
             errors,
             tail,
             gateway: None,
@@ -89,6 +93,21 @@ impl Process {
         let listener = self.jail.ready().await?;
         self.gateway = Some(self.host.serve_gateway(listener, self.function.clone())?);
         Ok(())
+    }
+
+    /// Resolves if the body fails on its way: the caller is to hear that, and not what the program
+    /// made of a part of it.
+    pub(super) fn body_failed(&mut self) -> BoxFuture<'static, Error> {
+        let failed = self.body_failed.take();
+        Box::pin(async move {
+            match failed {
+                Some(failed) => match failed.await {
+                    Ok(error) => error,
+                    Err(_) => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        })
     }
 
     /// More of its output; false at the end of it.
@@ -120,9 +139,15 @@ impl Drop for Process {
 
 /// A program may end, or close its input, without reading it: that is its own affair. A body that
 /// fails on its way looks like a short one to the program, so it does not get to see its end.
-async fn feed(mut input: pipe::Sender, mut body: Body) {
+async fn feed(mut input: pipe::Sender, mut body: Body, failed: oneshot::Sender<Error>) {
     while let Some(chunk) = body.chunk().await {
-        let Ok(chunk) = chunk else { return std::future::pending().await };
+        let chunk = match chunk {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                let _ = failed.send(error);
+                return std::future::pending().await;
+            }
+        };
         if input.write_all(&chunk).await.is_err() {
             return;
         }

@@ -41,6 +41,20 @@ async fn a_large_answer_is_streamed_and_a_large_body_goes_in() {
 }
 
 #[tokio::test]
+async fn a_body_that_fails_is_the_callers_answer_at_once() {
+    let house = House::new();
+    for (script, size) in [("#!/bin/sh\nexec cat >/dev/null\n", 10), ("#!/bin/sh\nexec cat\n", 1 << 20)] {
+        let f = deploy(&house, script).await;
+        let pieces = [Ok(Bytes::from(vec![b'x'; size])), Err(mote_core::Error::new(Code::BodyTooLarge, "more than it may have"))];
+        let error = match house.run(&f, "", Body::stream(futures_util::stream::iter(pieces), None)).await {
+            Err(error) => error,
+            Ok(output) => crate::house::text(output).await.unwrap_err(),
+        };
+        assert_eq!(error.code(), Code::BodyTooLarge);
+    }
+}
+
+#[tokio::test]
 async fn a_deadline_kills_it_and_all_its_children() {
     let house = House::new();
     let f = house.function("executable", "f", |f| f.limits.timeout_ms = 300);
