@@ -27,11 +27,12 @@ use crate::failure::{Exit, Failure};
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  the request was refused, or the function failed
-  2  the command line was not understood
-  3  no server answered
-  4  the platform failed
+  0    done
+  1    the request was refused, or the function failed
+  2    the command line was not understood
+  3    no server answered
+  4    the platform failed
+  130  Ctrl-C ended the wait for a deploy; the server goes on with it
 
 Environment:
   MOTE_URL, MOTE_TOKEN  the server's control address and token

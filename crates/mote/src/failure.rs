@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Usage = 2,
     Unreachable = 3,
     Platform = 4,
+    /// As a shell counts a program that Ctrl-C ended.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -44,7 +46,7 @@ struct Inner {
 impl Failure {
     pub(crate) fn new(exit: Exit, found: impl Into<String>) -> Self {
         let code = match exit {
-            Exit::Done | Exit::Refused => "refused",
+            Exit::Done | Exit::Refused | Exit::Interrupted => "refused",
             Exit::Usage => "usage",
             Exit::Unreachable => "unreachable",
             Exit::Platform => Code::Internal.slug(),

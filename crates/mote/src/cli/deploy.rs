@@ -45,8 +45,15 @@ impl Deploy {
         let waiting = output::Waiting::start("packing");
         let wish = Wish { namespace: &self.namespace.namespace, name: self.name.as_deref(), dev: self.dev };
         let packed = pack::pack(&self.path)?;
-        let deployed = send(&client, packed, &wish, |line| waiting.say(line)).await?;
+        let sent = tokio::select! {
+            sent = send(&client, packed, &wish, |line| waiting.say(line)) => Some(sent?),
+            () = interrupted() => None,
+        };
         drop(waiting);
+        let Some(deployed) = sent else {
+            eprintln!("stopped waiting: the server goes on with the deploy; `mote list` tells when it is live");
+            return Ok(Exit::Interrupted);
+        };
         if self.common.output.json {
             match deployed.as_slice() {
                 [one] => output::json(one),
@@ -56,6 +63,13 @@ impl Deploy {
             deployed.iter().for_each(show);
         }
         Ok(Exit::Done)
+    }
+}
+
+/// Ctrl-C. Where it can't be heard, it ends the program as it always did.
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -1,5 +1,8 @@
 //! The command line: what it prints, in both forms, and how it fails.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::json;
 
 use crate::harness::{Run, Server, folder, mote, until};
@@ -187,7 +190,7 @@ fn what_can_not_be_written_or_read_is_told() {
 fn a_reader_that_leaves_ends_an_endless_reply() {
     let server = Server::start();
     server.deploy("ticks.py", "def ticks():\n    while True:\n        yield 'tick\\n'\n");
-    let mut invoke = mote().args(["invoke", "ticks"]).env("MOTE_DATA", server.data()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut invoke = mote().args(["invoke", "ticks"]).env("MOTE_DATA", server.data()).stdout(Stdio::piped()).spawn().unwrap();
     let mut first = [0; 5];
     std::io::Read::read_exact(&mut invoke.stdout.take().unwrap(), &mut first).unwrap();
     assert_eq!(&first, b"tick\n");
@@ -201,7 +204,8 @@ fn an_upload_fires_the_function_that_is_bound() {
         "name = 'seen'\nruntime = 'python'\nentry = 'm.py:seen'\n[[bucket]]\nname = 'inbox'\nevents = ['created']\nsuffix = '.txt'\n";
     let files =
         folder(&[("mote.toml", manifest), ("m.py", "def seen(event):\n    print('got', event['subject'], event['data']['size'])\n")]);
-    server.deploy_path(files.path());
+    let early = server.mote(&["deploy", files.path().to_str().unwrap()]).ok();
+    assert!(format!("{early:?}").contains("seen waits for a bucket that is not there yet: `mote bucket create inbox`"), "{early:#?}");
     server.mote(&["bucket", "create", "inbox"]).ok();
     let source = files.path().join("m.py");
     for key in ["inbox/a.bin", "inbox/a.txt"] {
@@ -332,4 +336,21 @@ fn completions_and_help_need_no_server() {
     let help = Run::of(mote().arg("--help")).ok().stdout;
     assert!(help.contains("Exit codes:") && help.contains("MOTE_URL"), "{help}");
     assert!(Run::of(mote().args(["deploy", "--help"])).ok().stdout.contains("mote deploy formula.py"));
+}
+
+#[test]
+fn an_interrupted_deploy_says_that_the_server_goes_on() {
+    let server = Server::start();
+    let files = folder(&[("slow.py", "import time\ntime.sleep(3)\ndef slow():\n    return 'live'\n")]);
+    let mut deploy = mote();
+    deploy.arg("deploy").arg(files.path().join("slow.py")).env("MOTE_DATA", server.data());
+    let mut child = deploy.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    // By its first word of progress, the server has the whole request.
+    said.next().expect("progress").unwrap();
+    assert!(Command::new("kill").arg("-INT").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let rest: Vec<String> = said.map(Result::unwrap).collect();
+    assert!(rest.iter().any(|line| line.starts_with("stopped waiting: the server goes on")), "{rest:?}");
+    until("the server has deployed it", || server.get("/slow").status == 200);
 }
