@@ -36,7 +36,9 @@ impl House {
         Ok(match what {
             Action::Call { to, event } => Done::Reply(self.invoker.call(to, event).await?),
             Action::Send { to, event } => Done::Accepted(self.invoker.send(to, event).await?),
-            Action::Deploy(deploy) => Done::Deploying(deploy::start(self.invoker.clone(), self.turns.clone(), *deploy)),
+            Action::Deploy(deploy) => {
+                Done::Deploying(deploy::start(self.invoker.clone(), self.objects.clone(), self.turns.clone(), *deploy))
+            }
             Action::Remove { function } => {
                 let house = self.clone();
                 to_the_end(async move { house.remove(&function).await }).await?

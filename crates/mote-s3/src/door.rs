@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -87,8 +87,19 @@ impl S3Door {
     }
 
     async fn respond(self, known: Option<Credential>, request: Request<Incoming>) -> Result<Response<s3s::Body>, std::convert::Infallible> {
-        Ok(self.answer(known, request).await)
+        let unread = expects_in_vain(&request);
+        let mut response = self.answer(known, request).await;
+        if unread {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
     }
+}
+
+/// `Expect: 100-continue` with an empty body: nobody ever asks for that body, so no `100` goes out,
+/// and botocore takes the next reply of the connection for it. So there is none.
+fn expects_in_vain<B: http_body::Body>(request: &Request<B>) -> bool {
+    request.version() <= Version::HTTP_11 && request.headers().contains_key(header::EXPECT) && request.body().is_end_stream()
 }
 
 async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {

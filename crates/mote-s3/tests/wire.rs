@@ -26,6 +26,17 @@ async fn a_signed_put_and_get() {
 }
 
 #[tokio::test]
+async fn an_empty_upload_that_expects_a_100_ends_its_connection() {
+    let door = Door::open().await;
+    for (body, connection) in [(&b""[..], "close"), (BODY, "")] {
+        let length = body.len().to_string();
+        let head = door.sign("PUT", "/photos/empty", &[("expect", "100-continue"), ("content-length", &length)], body);
+        let put = door.send(&head, body).await;
+        assert_eq!(header(&put, "connection"), connection, "{put:?}");
+    }
+}
+
+#[tokio::test]
 async fn time_is_the_clocks() {
     let door = Door::open().await;
     let head = door.sign("GET", "/photos", &[], b"");

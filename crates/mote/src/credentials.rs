@@ -52,6 +52,8 @@ impl Credentials {
             secret_access_key: secret(40)?,
         };
         write_private(data_dir, FILE, &made)?;
+        // Keys belong into no repository, wherever the directory lies. Without the note all works as well.
+        let _ = fs::write(data_dir.join(".gitignore"), "*\n");
         Ok(made)
     }
 

@@ -145,7 +145,7 @@ async fn assemble(
         dialects: Dialects::new(vec![Arc::new(Plain::public())]),
         engines: engines.clone(),
     });
-    let queue = Deliverer::new(store.queue(), clock, Policy::default());
+    let queue = Deliverer::new(store.queue(), store.logs(), clock, Policy::default());
     let house = Arc::new(House::new(access, invoker, objects, doors.public.clone()));
     Ok(Inside { house, s3, queue, engines })
 }

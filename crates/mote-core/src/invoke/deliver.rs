@@ -17,7 +17,7 @@ use crate::event::StoredEvent;
 use crate::function::FunctionRef;
 use crate::invoke::Invoke;
 use crate::invoke::retry::{Next, Policy};
-use crate::store::{Item, Lease, LeaseToken, Queue};
+use crate::store::{Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue};
 use crate::trigger::{Stop, Trigger};
 
 /// The queues of accepted events begin with this; each function has one of its own.
@@ -51,13 +51,14 @@ impl Parcel {
 /// Leases items and calls their functions until it is stopped.
 pub struct Deliverer {
     queue: Arc<dyn Queue>,
+    logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
     policy: Policy,
 }
 
 impl Deliverer {
-    pub fn new(queue: Arc<dyn Queue>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
-        Deliverer { queue, clock, policy }
+    pub fn new(queue: Arc<dyn Queue>, logs: Arc<dyn Logs>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
+        Deliverer { queue, logs, clock, policy }
     }
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
@@ -98,7 +99,13 @@ impl Deliverer {
             pause.wait = if leases.is_empty() { pause.wait.min(Duration::from_secs(1)) } else { Duration::ZERO };
             for lease in leases {
                 let slot = slots.take(&queue);
-                let one = Delivery { queue: self.queue.clone(), clock: self.clock.clone(), policy: self.policy, door: door.clone() };
+                let one = Delivery {
+                    queue: self.queue.clone(),
+                    logs: self.logs.clone(),
+                    clock: self.clock.clone(),
+                    policy: self.policy,
+                    door: door.clone(),
+                };
                 tokio::spawn(async move {
                     one.deliver(lease).await;
                     drop(slot);
@@ -136,6 +143,7 @@ impl Trigger for Deliverer {
 
 struct Delivery {
     queue: Arc<dyn Queue>,
+    logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
     policy: Policy,
     door: Arc<dyn Invoke>,
@@ -146,25 +154,37 @@ impl Delivery {
         let token = lease.token();
         let settled = match serde_json::from_slice::<Parcel>(&lease.item.payload) {
             Ok(parcel) => {
-                let accepted = parcel.accepted;
+                let (accepted, to) = (parcel.accepted, parcel.to.clone());
                 match self.call(parcel, &lease).await {
                     Ok(()) => self.queue.ack(token).await,
                     Err(error) => match self.policy.after(&error, lease.attempt, accepted, self.clock.now(), lease.item.id) {
                         Next::Again { at, counted } => self.queue.fail(token, at, counted, format!("{error:?}")).await,
-                        Next::GiveUp => self.bury(&lease, format!("{error:?}")).await,
+                        Next::GiveUp => self.give_up(&lease, &to, &error).await,
                     },
                 }
             }
-            Err(error) => self.bury(&lease, format!("the item can't be read: {error}")).await,
+            Err(error) => {
+                tracing::error!(id = %token.id, %error, "an accepted event can't be read; it is kept as a dead letter");
+                self.queue.bury(token, format!("the item can't be read: {error}")).await
+            }
         };
         if let Err(error) = settled {
             tracing::warn!(id = %token.id, ?error, "an item could not be settled; its lease will run out and it runs again");
         }
     }
 
-    async fn bury(&self, lease: &Lease, reason: String) -> Result<()> {
-        self.queue.bury(lease.token(), reason.clone()).await?;
-        tracing::warn!(id = %lease.item.id, queue = %lease.item.queue, reason, "an event was given up; it is kept as a dead letter");
+    /// Keeps a dead letter, and says so where the function's owner reads.
+    async fn give_up(&self, lease: &Lease, to: &FunctionRef, error: &Error) -> Result<()> {
+        self.queue.bury(lease.token(), format!("{error:?}")).await?;
+        self.logs.append(LogLine {
+            time: self.clock.now(),
+            namespace: to.namespace.to_string(),
+            function: to.name.to_string(),
+            version: 0,
+            invocation: Some(lease.item.id),
+            stream: LogSource::Platform,
+            text: format!("the event was given up after attempt {} and kept as a dead letter: {error}", lease.attempt),
+        });
         Ok(())
     }
 

@@ -17,9 +17,9 @@ use crate::dialect::Deployment;
 use crate::directory::Head;
 use crate::engine::{Prepared, Progress};
 use crate::error::{Code, Error, Result};
-use crate::function::{Digest, Family, Function, FunctionRef, Name};
+use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name};
 use crate::invoke::Invoker;
-use crate::store::{Catalog, Write};
+use crate::store::{Catalog, Objects, Write};
 
 /// Before the keys that say which version refers to which artifact.
 const ARTIFACTS: &str = "artifacts/";
@@ -28,19 +28,37 @@ const ARTIFACTS: &str = "artifacts/";
 const VERSIONS_KEPT: usize = 10;
 
 /// Begins a deploy, which goes on to its end even if nobody reads its steps.
-pub(super) fn start(invoker: Arc<Invoker>, turns: Turns, deploy: Deploy) -> Steps {
+pub(super) fn start(invoker: Arc<Invoker>, objects: Arc<dyn Objects>, turns: Turns, deploy: Deploy) -> Steps {
     let (steps, mut told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let tell = steps.clone();
         // A line that nobody reads any more is lost, which is all right.
         let progress = Progress::new(move |line| drop(tell.send(Step::Progress(line))));
-        let end = match run(&invoker, &turns, deploy, progress).await {
-            Ok(deployed) => Step::Done(deployed),
+        let end = match run(&invoker, &turns, deploy, progress.clone()).await {
+            Ok(deployed) => {
+                warn_of_missing_buckets(&invoker, &*objects, &deployed, &progress).await;
+                Step::Done(deployed)
+            }
             Err(error) => Step::Failed(error),
         };
         drop(steps.send(end));
     });
     Box::pin(futures_util::stream::poll_fn(move |cx| told.poll_recv(cx)))
+}
+
+/// A binding may come before its bucket, but a mistyped name would never fire and never say why.
+async fn warn_of_missing_buckets(invoker: &Invoker, objects: &dyn Objects, deployed: &[Deployed], progress: &Progress) {
+    for one in deployed {
+        let function = FunctionRef { namespace: one.namespace.clone(), name: one.name.clone() };
+        let Ok(live) = invoker.directory.entry(&function) else { continue };
+        for binding in &live.function.bindings {
+            if let Binding::Bucket { bucket, .. } = binding
+                && objects.bucket(bucket).await.is_err_and(|error| error.code() == Code::BucketNotFound)
+            {
+                progress.tell(format!("{} waits for a bucket that is not there yet: `mote bucket create {bucket}`", one.name));
+            }
+        }
+    }
 }
 
 async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {

@@ -36,7 +36,7 @@ async fn a_failed_attempt_is_made_again_after_its_wait() {
     scene.install("flaky", |_| {});
     scene.invoker.send(live("flaky"), scene.event("x")).await.unwrap();
     let (stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     let running = tokio::spawn(async move { deliverer.serve(door, stop).await });
 
@@ -62,7 +62,7 @@ async fn after_the_last_attempt_comes_the_dead_letter() {
     scene.invoker.send(live("broken"), scene.event("x")).await.unwrap();
     let (stopper, stop) = Stopper::new();
     let policy = Policy { attempts_max: 2, ..Policy::default() };
-    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), policy);
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), policy);
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     let running = tokio::spawn(async move { deliverer.serve(door, stop).await });
     assert_eq!(told.recv().await, Some(1));
@@ -73,6 +73,8 @@ async fn after_the_last_attempt_comes_the_dead_letter() {
         tokio::task::yield_now().await;
     }
     assert!(scene.store.buried()[0].1.starts_with("function-failed"), "{:?}", scene.store.buried());
+    let told = scene.store.lines().pop().unwrap();
+    assert!(told.text.starts_with("the event was given up after attempt 2") && told.function == "broken", "{told:?}");
     stopper.stop();
     running.await.unwrap().unwrap();
 }
@@ -113,7 +115,7 @@ async fn a_slow_function_holds_nobody_else_up() {
         scene.invoker.send(live("slow"), scene.event("")).await.unwrap();
     }
     let (_stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     tokio::spawn(async move { deliverer.serve(door, stop).await });
     for _ in 0..64 {
@@ -132,7 +134,7 @@ async fn a_call_outlives_its_lease_and_a_full_disk() {
     scene.install("slow", |_| {});
     scene.invoker.send(live("slow"), scene.event("")).await.unwrap();
     let (_stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     tokio::spawn(async move { deliverer.serve(door, stop).await });
     ran.recv().await.unwrap();
@@ -156,7 +158,7 @@ async fn an_event_for_a_version_runs_that_version() {
     let first = Target::Function { function: reference("f"), version: Qualifier::Version(1) };
     scene.invoker.send(first, scene.event("")).await.unwrap();
     let (_stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     tokio::spawn(async move { deliverer.serve(door, stop).await });
     assert_eq!(ran.recv().await.unwrap(), ("f".to_owned(), 1));
