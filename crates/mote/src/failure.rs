@@ -115,15 +115,37 @@ impl Failure {
 
     pub(crate) fn print(&self) {
         eprintln!("{} {}", output::red(&format!("error[{}]:", self.0.code)), self.0.found);
-        if let Some(wanted) = &self.0.wanted {
+        if let Some(wanted) = self.0.wanted.as_ref().filter(|wanted| !self.0.found.contains(*wanted)) {
             eprintln!("  {wanted}");
         }
-        if let Some(trace) = &self.0.trace {
-            trace.trim_end().lines().for_each(|line| eprintln!("  | {line}"));
-        }
+        self.new_in_trace().iter().for_each(|line| eprintln!("  | {line}"));
         if let Some(hint) = &self.0.hint {
             eprintln!("{} {hint}", output::bold("hint:"));
         }
+    }
+
+    /// The trace without its last line, where that says again what stands above it.
+    fn new_in_trace(&self) -> Vec<&str> {
+        let mut lines: Vec<&str> = self.0.trace.as_deref().unwrap_or_default().trim_end().lines().collect();
+        let told = |line: &str| self.0.found.contains(line) || self.0.wanted.as_deref().is_some_and(|wanted| wanted.contains(line));
+        if lines.last().is_some_and(|last| told(last.trim())) {
+            lines.pop();
+        }
+        lines
+    }
+
+    /// Leaves out of an installer's words those that its reader has before them already.
+    pub(crate) fn without(mut self, said: &[String]) -> Failure {
+        if self.0.code == Code::BuildFailed.slug() {
+            let said = |line: &str| said.iter().any(|said| said.trim_end() == line.trim_end());
+            let mut lines = self.0.found.lines();
+            let first = lines.next().unwrap_or_default();
+            // `pip failed: ` and the first of its words.
+            let first = first.split_once(": ").filter(|(_, rest)| said(rest)).map_or(first, |(what, _)| what);
+            let left: Vec<&str> = std::iter::once(first).chain(lines.filter(|line| !said(line))).collect();
+            self.0.found = left.join("\n");
+        }
+        self
     }
 
     fn to_json(&self) -> Value {
@@ -162,6 +184,18 @@ impl From<Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_fact_is_told_once() {
+        let report = json!({"type": "SyntaxError", "message": "bad (f.py, line 1)", "trace": "  File \"f.py\"\nSyntaxError: bad\n"});
+        let body = json!({"error": {"code": "function-start-failed", "message": "no start", "report": report}});
+        assert_eq!(Failure::from_wire(&body).unwrap().new_in_trace(), ["  File \"f.py\""]);
+        let failed = Failure::from(Error::new(Code::BuildFailed, "pip failed: looking\nnone found\nlast words"));
+        let said = ["looking".to_owned(), "none found".to_owned()];
+        assert_eq!(failed.without(&said).0.found, "pip failed\nlast words");
+        let other = Failure::from(Error::new(Code::ManifestInvalid, "line: looking"));
+        assert_eq!(other.without(&said).0.found, "line: looking");
+    }
 
     #[test]
     fn a_server_error_keeps_its_words_and_its_fault() {

@@ -126,6 +126,11 @@ impl Waiting {
         Waiting { bar }
     }
 
+    /// Whether what was said stays to be read, or the next word takes its place.
+    pub(crate) fn stays(&self) -> bool {
+        self.bar.is_none()
+    }
+
     pub(crate) fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.set_message(line.to_owned()),

@@ -45,12 +45,18 @@ impl Deploy {
         let waiting = output::Waiting::start("packing");
         let wish = Wish { namespace: &self.namespace.namespace, name: self.name.as_deref(), dev: self.dev };
         let packed = pack::pack(&self.path)?;
+        let mut said = Vec::new();
         let sent = tokio::select! {
-            sent = send(&client, packed, &wish, |line| waiting.say(line)) => Some(sent?),
+            sent = send(&client, packed, &wish, |line| {
+                waiting.say(line);
+                said.push(line.to_owned());
+            }) => Some(sent),
             () = interrupted() => None,
         };
+        // A program reads the error alone; from a moving line, the words are gone.
+        let known = if waiting.stays() && !self.common.output.json { said } else { Vec::new() };
         drop(waiting);
-        let Some(deployed) = sent else {
+        let Some(deployed) = sent.transpose().map_err(|failure| failure.without(&known))? else {
             eprintln!("stopped waiting: the server goes on with the deploy; `mote list` tells when it is live");
             return Ok(Exit::Interrupted);
         };

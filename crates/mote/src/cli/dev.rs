@@ -174,7 +174,12 @@ impl Folder<'_> {
         };
         unit.archive.clone_from(&packed.archive);
         let wish = Wish { namespace: NAMESPACE, name: None, dev: true };
-        match send(self.client, packed, &wish, |line| eprintln!("{}", output::dim(line))).await {
+        let mut said = Vec::new();
+        let sent = send(self.client, packed, &wish, |line| {
+            eprintln!("{}", output::dim(line));
+            said.push(line.to_owned());
+        });
+        match sent.await {
             Ok(deployed) => {
                 let took = output::duration(self.clock.monotonic() - begun);
                 let live: Vec<String> = deployed.iter().filter_map(|one| one.get("name")?.as_str()).map(str::to_owned).collect();
@@ -187,8 +192,9 @@ impl Folder<'_> {
             Err(failure) => {
                 // Saved again, it is tried again: an installer may have had no network.
                 unit.archive.clear();
-                eprintln!("{} is not deployed; the version before stays live", unit.path.display());
-                failure.print();
+                let before = if unit.functions.is_empty() { "" } else { "; the version before stays live" };
+                eprintln!("{} is not deployed{before}", unit.path.display());
+                failure.without(&said).print();
             }
         }
     }
