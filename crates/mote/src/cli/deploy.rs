@@ -7,6 +7,7 @@ use clap::Args;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::cli::list::bound_to;
 use crate::cli::{Common, Namespace};
 use crate::client::{Client, lines};
 use crate::failure::{Exit, Failure};
@@ -66,10 +67,20 @@ impl Deploy {
                 several => output::json(&json!({ "functions": several })),
             }
         } else {
-            deployed.iter().for_each(show);
+            for one in &deployed {
+                show(one, &fired_by(&client, one).await);
+            }
         }
         Ok(Exit::Done)
     }
+}
+
+/// What fires it beside its URL. It is live already: what can't be asked now is left out.
+async fn fired_by(client: &Client, deployed: &Value) -> Vec<String> {
+    let text = |key: &str| deployed.get(key).and_then(Value::as_str).unwrap_or_default();
+    let request = client.request(Method::GET, &["functions", text("name")]).query(&[("namespace", text("namespace"))]);
+    let described = client.json(request).await.unwrap_or_default();
+    described.get("function").map(bound_to).unwrap_or_default()
 }
 
 /// Ctrl-C. Where it can't be heard, it ends the program as it always did.
@@ -122,18 +133,20 @@ fn complete(public: &str, deployed: &mut Value) {
     }
 }
 
-fn show(deployed: &Value) {
+fn show(deployed: &Value, fired_by: &[String]) {
     let text = |key: &str| deployed.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let time = |key: &str| Duration::from_millis(deployed.get(key).and_then(Value::as_u64).unwrap_or_default());
-    let barriers: Vec<_> = deployed.get("isolation").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    // No function starts behind less than every barrier; `mote doctor` names them.
+    let isolated = deployed.get("isolation").and_then(Value::as_array).is_some_and(|barriers| !barriers.is_empty());
     let dependencies = time("dependencies_ms");
     let version = deployed.get("version").and_then(Value::as_u64).unwrap_or_default();
     output::line_out(&output::bold(&format!("{} is live", text("name"))));
     output::pairs(&[
-        ("  url", if text("url").is_empty() { "none; its routes, its buckets or a call by name reach it".to_owned() } else { text("url") }),
+        ("  url", if text("url").is_empty() { "none".to_owned() } else { text("url") }),
+        ("  fired by", fired_by.join(", ")),
         ("  version", version.to_string()),
         ("  runtime", text("runtime")),
-        ("  isolation", barriers.join(", ")),
+        ("  isolation", if isolated { "full" } else { "none" }.to_owned()),
         ("  dependencies", if dependencies.is_zero() { "nothing to install".to_owned() } else { output::duration(dependencies) }),
         ("  total", output::duration(time("total_ms"))),
     ]);

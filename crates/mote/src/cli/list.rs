@@ -70,11 +70,17 @@ pub(super) fn fired_by(function: &Value) -> Vec<String> {
     let url = function.get("http").and_then(|http| http.get("url")).and_then(Value::as_bool).unwrap_or(true);
     let url =
         url.then(|| format!("{}/{}", namespace.map(|namespace| format!("/@{namespace}")).unwrap_or_default(), text(function, "name")));
+    url.into_iter().chain(bound_to(function)).collect()
+}
+
+/// Its routes and its buckets.
+pub(super) fn bound_to(function: &Value) -> Vec<String> {
+    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let bindings = function.get("bindings").and_then(Value::as_array).into_iter().flatten();
     let bound = bindings.map(|binding| match text(binding, "on").as_str() {
         "http" => text(binding, "path"),
         "bucket" => format!("bucket {}", text(binding, "bucket")),
         other => other.to_owned(),
     });
-    url.into_iter().chain(bound).collect()
+    bound.collect()
 }

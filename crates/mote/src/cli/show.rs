@@ -54,7 +54,7 @@ fn print(described: &Value, url: Option<String>) {
     let live = function.get("version").and_then(Value::as_u64).unwrap_or_default();
     let versions = described.get("versions").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_u64);
     let versions = versions.map(|version| if version == live { format!("{version} (live)") } else { version.to_string() });
-    let instances = format!("{} to {}, {} calls each", limit("instances_min"), limit("instances_max"), limit("concurrency"));
+    let instances = format!("{} to {}, {} each", limit("instances_min"), limit("instances_max"), calls(limit("concurrency")));
     output::pairs(&[
         ("name", text("name")),
         ("namespace", text("namespace")),
@@ -79,6 +79,10 @@ fn print(described: &Value, url: Option<String>) {
         ),
         ("artifact", text("artifact")),
     ]);
+}
+
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".to_owned() } else { format!("{count} calls") }
 }
 
 /// `a: number, b: number = 2 → number`.

@@ -49,6 +49,12 @@ fn deploy_tells_a_person_what_they_got() {
     for word in ["formula is live", "url", "http://127.0.0.1:", "version", "runtime", "isolation", "dependencies", "total"] {
         assert!(told.stdout.contains(word), "no {word:?} in {told:#?}");
     }
+    assert!(told.stdout.contains("isolation     full\n") && !told.stdout.contains("fired by"), "{told:#?}");
+    let manifest = "url = false\n[[http]]\npath = '/here'\n[[bucket]]\nname = 'photos'\n";
+    let files = folder(&[("mote.toml", manifest), ("main.py", "def main(event):\n    return 1\n")]);
+    let told = server.mote(&["deploy", files.path().to_str().unwrap(), "--name", "bound"]).ok();
+    assert!(told.stdout.contains("fired by      /here, bucket photos\n") && told.stdout.contains("url           none\n"), "{told:#?}");
+    assert!(server.mote(&["show", "bound"]).ok().stdout.contains("16, 1 call each\n"));
     assert!(!told.stdout.contains('\u{1b}'), "colours without a terminal: {told:#?}");
 }
 
