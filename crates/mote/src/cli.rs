@@ -112,11 +112,22 @@ pub(crate) fn run() -> Exit {
         Err(error) => {
             // Help and version come this way too, and are no failures.
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            if exit == Exit::Usage && std::env::args_os().any(|argument| argument == "--json") {
+                return misunderstood(&error.to_string()).tell(true);
+            }
             return error.print().map_or(Exit::Platform, |()| exit);
         }
     };
     let json = command.json();
     dispatch(command).unwrap_or_else(|failure| failure.tell(json))
+}
+
+/// What the parser says in paragraphs (what is wrong, tips, usage), as one of our failures.
+fn misunderstood(said: &str) -> Failure {
+    let mut paragraphs = said.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let wrong = paragraphs.next().unwrap_or_default();
+    let rest: Vec<String> = paragraphs.collect();
+    Failure::usage(wrong.trim_start_matches("error: ")).hint(rest.join(" "))
 }
 
 fn dispatch(command: Command) -> Result<Exit, Failure> {

@@ -142,7 +142,12 @@ async fn list(client: &Client, json: bool) -> Result<(), Failure> {
     }
     let buckets = listed.get("buckets").and_then(Value::as_array).into_iter().flatten();
     let rows: Vec<_> = buckets.map(|bucket| vec![text(bucket, "name"), time(bucket, "created")]).collect();
-    output::table(&["BUCKET", "CREATED"], &rows);
+    if rows.is_empty() {
+        eprintln!("no buckets");
+        eprintln!("{} `mote bucket create NAME` makes one.", output::bold("hint:"));
+    } else {
+        output::table(&["BUCKET", "CREATED"], &rows);
+    }
     Ok(())
 }
 
@@ -166,6 +171,11 @@ async fn objects(client: &Client, name: &str, json: bool) -> Result<(), Failure>
     }
     if json {
         output::json(&json!({ "objects": all }));
+        return Ok(());
+    }
+    if all.is_empty() {
+        let under = if prefix.is_empty() { String::new() } else { format!(" under {prefix}") };
+        eprintln!("no objects in {bucket}{under}");
         return Ok(());
     }
     let size = |object: &Value| output::bytes(object.get("size").and_then(Value::as_u64).unwrap_or_default());

@@ -71,6 +71,9 @@ impl Logs {
                 return Err(client.advise(failure, namespace, &name).await);
             }
         }
+        if silent && !json && !self.follow {
+            eprintln!("no lines");
+        }
         Ok(Exit::Done)
     }
 }

@@ -115,7 +115,8 @@ fn an_event_runs_later_and_says_so_in_the_log() {
         let lines = server.mote(&["logs", "--invocation", &id, "--json"]).ok().lines();
         lines.iter().any(|line| line["text"] == "noted later mote.invoke" && line["stream"] == "stdout")
     });
-    assert_eq!(server.mote(&["logs", "note", "--tail", "0"]).ok().stdout, "");
+    let none = server.mote(&["logs", "note", "--tail", "0"]).ok();
+    assert_eq!((none.stdout.as_str(), none.stderr.as_str()), ("", "no lines\n"));
     server.mote(&["logs", "note", "--since", "soon"]).exits(2);
 }
 
@@ -164,12 +165,15 @@ fn buckets_and_objects() {
     let listed = server.mote(&["bucket", "objects", "photos/2026/", "--json"]).ok().json();
     assert_eq!(listed["objects"][0]["key"], "2026/a cat #1.txt");
     assert_eq!(server.mote(&["bucket", "objects", "photos/2025/", "--json"]).ok().json()["objects"], json!([]));
+    let none = server.mote(&["bucket", "objects", "photos/2025/"]).ok();
+    assert_eq!((none.stdout.as_str(), none.stderr.as_str()), ("", "no objects in photos under 2025/\n"));
 
     let kept = server.mote(&["bucket", "remove", "photos"]).exits(1);
     assert!(kept.stderr.contains("error[bucket-not-empty]"), "{kept:#?}");
     server.mote(&["bucket", "delete", "photos/2026/a cat #1.txt"]).ok();
     server.mote(&["bucket", "delete", "photos/2026/a cat #1.txt"]).exits(1);
     server.mote(&["bucket", "remove", "photos"]).ok();
+    assert!(server.mote(&["bucket", "list"]).ok().stderr.starts_with("no buckets\n"));
     assert!(server.mote(&["bucket", "get", "photos/x"]).exits(1).stderr.contains("error[bucket-not-found]"));
     assert!(server.mote(&["bucket", "put", "photos", "--file", "x"]).exits(2).stderr.contains("wanted: BUCKET/KEY"));
 
@@ -359,4 +363,14 @@ fn an_interrupted_deploy_says_that_the_server_goes_on() {
     let rest: Vec<String> = said.map(Result::unwrap).collect();
     assert!(rest.iter().any(|line| line.starts_with("stopped waiting: the server goes on")), "{rest:?}");
     until("the server has deployed it", || server.get("/slow").status == 200);
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_is_json_too() {
+    let wrong = Run::of(mote().args(["list", "--jsn", "--json"])).exits(2).json();
+    assert_eq!(wrong["error"]["code"], "usage");
+    assert_eq!(wrong["error"]["message"], "unexpected argument '--jsn' found");
+    assert!(wrong["error"]["hint"].as_str().is_some_and(|hint| hint.contains("Usage: mote list")), "{wrong}");
+    let missing = Run::of(mote().args(["invoke", "--json"])).exits(2).json();
+    assert!(missing["error"]["message"].as_str().is_some_and(|text| text.contains("<NAME>")), "{missing}");
 }
