@@ -55,15 +55,20 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let thumbnails = uploaded?;
 
     println!("\nupload → thumbnail: {} cold, {} warm", human(thumbnails.cold), human(thumbnails.warm));
-    println!("formula     {}/formula?a=1&b=2&c=3", server.doors.public);
-    println!("control     {}", server.doors.control);
-    println!("S3          {}  (keys: {})", server.doors.aws, data.join("credentials.json").display());
     if options.keep {
         println!("\nmote is still running; stop it with: kill {}", server.pid);
+        println!("formula     {}/formula?a=1&b=2&c=3", server.doors.public);
+        println!("control     {}", server.doors.control);
+        println!("S3          {}  (keys: {})", server.doors.aws, data.join("credentials.json").display());
+        let beside = binary.parent().unwrap_or(&binary).display();
+        println!("\nso that `mote list` and the other commands find it:");
+        println!("export MOTE_DATA='{}' PATH='{beside}':\"$PATH\"", data.display());
         server.keep();
         return Ok(());
     }
-    steps.quiet("stop mote", |_| server.stop())
+    steps.quiet("stop mote", |_| server.stop())?;
+    println!("\n`cargo xtask demo --keep` leaves it running");
+    Ok(())
 }
 
 fn deploy_and_call(steps: &mut Steps, server: &Server) -> Result<()> {
