@@ -209,7 +209,7 @@ def test_errors_carry_a_request_id(world):
 
 
 def test_a_body_after_an_empty_one(world):
-    # One connection; botocore expects a 100 for both, and a wait for it that is in vain takes a minute.
+    # Over one connection. Older botocore expects a 100 for both, and waits a minute for one that never comes.
     name = world.bucket()
     begun = time.monotonic()
     world.client.put_object(Bucket=name, Key="empty", Body=b"")
