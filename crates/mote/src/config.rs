@@ -3,8 +3,10 @@
 //! Flags come before the environment, which comes before the defaults. There is no file to
 //! configure: what a function needs stands in its manifest.
 
+use std::fs::{DirBuilder, OpenOptions, TryLockError};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -15,6 +17,28 @@ pub(crate) fn default_data_dir() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let base = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
     set("MOTE_DATA").unwrap_or_else(|| base.unwrap_or_else(|| PathBuf::from(".")).join("mote"))
+}
+
+/// Tells in the caller's words why a server can't have this directory, before the store finds out
+/// in its own. `elsewhere` says how to come by another one.
+pub(crate) fn check_data_dir(dir: &Path, elsewhere: &str) -> Result<(), Failure> {
+    let lock = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(dir.join("lock"))
+    };
+    let lock = lock().map_err(|error| {
+        Failure::usage(format!("{} can't be the data directory: {error}", dir.display()))
+            .wanted("wanted: a directory that you may write to, or a path where one can be made")
+            .hint(format!("Mend that, or {elsewhere}."))
+    })?;
+    match lock.try_lock() {
+        // Let go of at once: the store takes it for good.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let found = format!("another server has the data directory {} open", dir.display());
+            Err(Failure::refused(found).hint(format!("Stop that server, or {elsewhere}.")))
+        }
+    }
 }
 
 /// The doors' addresses. Port 0 takes a free one.

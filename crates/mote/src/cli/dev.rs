@@ -21,7 +21,7 @@ use crate::cli::deploy::{Wish, send};
 use crate::cli::logs::worded;
 use crate::cli::serve::{Signals, block_on, listen_to_tracing};
 use crate::client::{Client, lines};
-use crate::config::Addresses;
+use crate::config::{Addresses, check_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::serve::{Busy, Config, Server};
 use crate::{output, pack};
@@ -65,6 +65,7 @@ impl Dev {
         block_on(async {
             let mut signals = Signals::new()?;
             let data_dir = data_dir(&dir)?;
+            check_data_dir(&data_dir, "serve a copy of the folder")?;
             let server = Server::start(Config { data_dir, addresses: self.addresses, busy: Busy::TakeAnother }).await?;
             let client = Client::of(server.doors(), server.token())?;
             tokio::select! {

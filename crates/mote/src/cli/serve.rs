@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Output;
-use crate::config::{Addresses, default_data_dir};
+use crate::config::{Addresses, check_data_dir, default_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::output;
 use crate::serve::{Busy, Config, Server};
@@ -44,6 +44,7 @@ pub(super) struct Serve {
 impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let data_dir = self.data_dir.unwrap_or_else(default_data_dir);
+        check_data_dir(&data_dir, "name another directory with `--data DIR`")?;
         let config = Config { data_dir, addresses: self.addresses, busy: Busy::Refuse };
         listen_to_tracing("info");
         block_on(async {

@@ -129,8 +129,8 @@ fn one_directory_has_one_server() {
         "--aws",
         "127.0.0.1:0",
     ]);
-    let refused = Run::of(&mut second);
-    assert!(refused.code != 0 && refused.stderr.contains("another server has the data directory"), "{refused:#?}");
+    let refused = Run::of(&mut second).exits(1);
+    assert!(refused.stderr.contains("another server has the data directory"), "{refused:#?}");
     assert!(refused.stderr.contains("hint: Stop that server"), "{refused:#?}");
     server.mote(&["status"]).ok();
 }
@@ -168,4 +168,16 @@ fn a_door_to_the_world_is_opened_with_a_warning() {
     assert!(ready.contains("\"public\":\"http://127.0.0.1:"), "{ready}");
     assert!(warning.contains("anybody who reaches it may call every function that has a URL"), "{warning}");
     assert!(!warning.contains("--control"), "{warning}");
+}
+
+#[test]
+fn a_data_directory_that_can_not_be_one_is_the_callers_mistake() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("note.txt");
+    std::fs::write(&file, "not a folder").unwrap();
+    for path in [file.as_path(), std::path::Path::new("/proc/mote")] {
+        let refused = Run::of(mote().arg("serve").arg("--data").arg(path)).exits(2);
+        let named = format!("error[usage]: {} can't be the data directory", path.display());
+        assert!(refused.stderr.contains(&named) && refused.stderr.contains("name another directory with `--data DIR`"), "{refused:#?}");
+    }
 }
