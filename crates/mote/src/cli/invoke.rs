@@ -61,6 +61,12 @@ impl Invoke {
             None => (Vec::new(), self.body()?),
         };
         let content_type = self.content_type.clone().or_else(|| body.as_deref().map(|body| guess(body).to_owned()));
+        if self.content_type.is_none()
+            && self.event.is_none()
+            && let Some(why) = body.as_deref().and_then(almost_json)
+        {
+            eprintln!("{} the data looks like JSON and is none ({why}); it is sent as text", output::bold("warning:"));
+        }
         let what = if self.send { "send" } else { "invoke" };
         let mut request = client.request(Method::POST, &["functions", &self.name, what]);
         request = request.query(&[("namespace", &self.namespace.namespace)]);
@@ -178,6 +184,12 @@ fn guess(body: &[u8]) -> &'static str {
     }
 }
 
+/// What keeps a text from being the JSON that it begins as.
+fn almost_json(body: &[u8]) -> Option<serde_json::Error> {
+    let text = std::str::from_utf8(body).ok().filter(|text| text.trim_start().starts_with(['{', '[']))?;
+    serde_json::from_str::<serde::de::IgnoredAny>(text).err()
+}
+
 fn headers(reply: &Response) -> Map<String, Value> {
     let mut all = Map::new();
     for (name, value) in reply.headers() {
@@ -209,6 +221,16 @@ fn broken(error: &reqwest::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_meant_as_json() {
+        for body in ["{name: Ada}", " [1, 2", "{'a': 1}"] {
+            assert!(almost_json(body.as_bytes()).is_some(), "{body}");
+        }
+        for body in ["{\"a\": 1}", "[]", "Ada", ""] {
+            assert!(almost_json(body.as_bytes()).is_none(), "{body}");
+        }
+    }
 
     #[test]
     fn the_look_of_a_body() {
