@@ -68,6 +68,7 @@ impl Dev {
             check_data_dir(&data_dir, "serve a copy of the folder")?;
             let server = Server::start(Config { data_dir, addresses: self.addresses, busy: Busy::TakeAnother }).await?;
             let client = Client::of(server.doors(), server.token())?;
+            greet(&dir, &server);
             tokio::select! {
                 ended = develop(&dir, &client) => ended?,
                 () = signals.next() => {}
@@ -76,6 +77,14 @@ impl Dev {
             Ok(Exit::Done)
         })
     }
+}
+
+/// To standard error: the results are what is live, and what it says.
+fn greet(dir: &Path, server: &Server) {
+    let doors = server.doors();
+    eprintln!("{}", output::bold(&format!("mote serves {}", dir.display())));
+    eprintln!("  public   {}\n  control  {}\n  aws      {}", doors.public, doors.control, doors.aws);
+    eprintln!("  data     {}\n  Ctrl-C ends it; what is saved till then is live at once", server.data_dir().display());
 }
 
 /// `DIR/.mote/data`, kept out of version control.

@@ -164,3 +164,21 @@ fn a_broken_save_keeps_the_version_before_and_shows_why() {
     assert_eq!(status, 500);
     assert!(text.contains("KeyError") && text.contains("say.py"), "a developer sees the trace: {text}");
 }
+
+#[test]
+fn the_banner_tells_the_doors_and_a_first_failure_is_no_version() {
+    let files = folder(&[("bad.py", "def bad(:\n")]);
+    let dev = Dev::start(files.path());
+    dev.says(&["mote serves"]);
+    for door in ["public", "control", "aws"] {
+        dev.says(&[door, "http://127.0.0.1:"]);
+    }
+    dev.says(&["data", ".mote/data"]);
+    dev.says(&["Ctrl-C ends it"]);
+    let failed = dev.says(&["bad.py is not deployed"]);
+    assert!(!failed.contains("version before"), "{failed}");
+    save(&files.path().join("bad.py"), "def bad():\n    return 1\n");
+    dev.says(&["bad", "version 1"]);
+    save(&files.path().join("bad.py"), "def bad(:\n");
+    dev.says(&["bad.py is not deployed", "the version before stays live"]);
+}
