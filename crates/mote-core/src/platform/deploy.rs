@@ -154,8 +154,20 @@ fn manifest(invoker: &Invoker, bundle: &Bundle) -> Result<Vec<Deployment>> {
             return Ok(deployments);
         }
     }
-    Err(Error::new(Code::ManifestInvalid, "no manifest was found, and no file that tells what to run")
+    let detail = format!("no manifest was found, and no file that tells what to run, among {}", first_of(bundle));
+    Err(Error::new(Code::ManifestInvalid, detail)
         .hint("Deploy one `.py`, `.js` or `.ts` file, an executable, or a folder with a mote.toml."))
+}
+
+/// `"a.txt", "b.txt", "c.txt" and 4 more`.
+fn first_of(bundle: &Bundle) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = bundle.files().map(|(path, _)| format!("{path:?}")).take(SHOWN).collect();
+    match bundle.files().len() {
+        0 => "no files at all".to_owned(),
+        1..=SHOWN => names.join(", "),
+        all => format!("{} and {} more", names.join(", "), all - SHOWN),
+    }
 }
 
 /// A version before its commit, and what must still stand then.

@@ -374,3 +374,11 @@ fn a_command_line_that_is_not_understood_is_json_too() {
     let missing = Run::of(mote().args(["invoke", "--json"])).exits(2).json();
     assert!(missing["error"]["message"].as_str().is_some_and(|text| text.contains("<NAME>")), "{missing}");
 }
+
+#[test]
+fn a_folder_without_a_function_is_told_by_its_files() {
+    let server = Server::start();
+    let files = folder(&[("a.txt", ""), ("b.txt", ""), ("c.txt", ""), ("d.txt", "")]);
+    let refused = server.mote(&["deploy", files.path().to_str().unwrap()]).exits(1);
+    assert!(refused.stderr.contains(r#"among "a.txt", "b.txt", "c.txt" and 1 more"#), "{refused:#?}");
+}
