@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::BoxFuture;
+use crate::error::{Error, Result};
 
 /// Milliseconds since 1970, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,6 +95,8 @@ pub trait Clock: Send + Sync {
     fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()>;
     /// A new id that nobody can guess.
     fn id(&self) -> Id;
+    /// Bytes that nobody can guess: keys, tokens, nonces.
+    fn random(&self) -> Result<[u8; 32]>;
 }
 
 /// The machine's clock.
@@ -123,6 +126,12 @@ impl Clock for SystemClock {
 
     fn id(&self) -> Id {
         Id(uuid::Uuid::now_v7().as_u128())
+    }
+
+    fn random(&self) -> Result<[u8; 32]> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| Error::internal("the system gives no random bytes").caused_by(error))?;
+        Ok(bytes)
     }
 }
 

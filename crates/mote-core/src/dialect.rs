@@ -8,10 +8,12 @@ use crate::action::{Action, Done};
 use crate::body::Body;
 use crate::bundle::Bundle;
 use crate::clock::{Id, Timestamp};
+use crate::egress::Egress;
 use crate::engine::{Invocation, Output, Payload};
 use crate::error::Result;
-use crate::function::{Binding, Function, HttpAccess, Limits, Name, Runtime};
+use crate::function::{Binding, Function, HttpAccess, Isolation, Limits, Name, Runtime};
 use crate::reply::Reply;
+use crate::secret::SecretUse;
 
 pub type Request = http::Request<Body>;
 pub type Response = http::Response<Body>;
@@ -76,6 +78,11 @@ pub struct Deployment {
     pub entry: String,
     pub limits: Limits,
     pub env: std::collections::BTreeMap<String, String>,
+    pub secrets: Vec<SecretUse>,
+    pub egress: Egress,
+    pub isolation: Isolation,
+    /// See [`Function::port`].
+    pub port: Option<u16>,
     pub http: HttpAccess,
     pub bindings: Vec<Binding>,
 }

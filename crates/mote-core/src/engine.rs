@@ -16,7 +16,7 @@ use crate::bundle::Bundle;
 use crate::clock::{Id, Timestamp};
 use crate::error::{Report, Result};
 use crate::event::Event;
-use crate::function::{Digest, Family, Function, Signature};
+use crate::function::{Digest, Family, Function, Name, Signature};
 use crate::reply::Timing;
 
 /// See the module's text.
@@ -33,6 +33,10 @@ pub trait Engine: Send + Sync {
     /// The version became live without being prepared just now: after a start of the server, or by
     /// going back to it. Starts the instances that it always has. Returns at once; what fails is tried again.
     fn keep_warm(&self, function: &Arc<Function>);
+
+    /// Something that its instances were given at their start has changed, such as a secret: those
+    /// that live finish what they have and end, and whoever calls next gets new ones.
+    fn renew(&self, function: &Function);
 
     /// The version is no longer live: its instances finish what they have and end.
     fn retire(&self, function: &Function);
@@ -122,7 +126,19 @@ impl Progress {
 /// The engine accepts on a socket inside the jail, so it knows which function calls; what is
 /// spoken on it is not the engine's concern.
 pub trait Gateway: Send + Sync {
-    fn serve(&self, from: Arc<Function>, connection: Box<dyn Connection>) -> BoxFuture<'static, ()>;
+    fn serve(&self, from: Arc<Function>, to: Service, connection: Box<dyn Connection>) -> BoxFuture<'static, ()>;
+
+    /// The function that this host name stands for, seen from that one: a live one beside it.
+    fn sibling(&self, from: &Function, host: &str) -> Option<Name>;
+}
+
+/// What a connection out of a jail was made to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// The platform's own address: object storage and its kind.
+    Platform,
+    /// Port 80 of a sibling's host name.
+    Function(Name),
 }
 
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -106,6 +106,12 @@ codes! {
     RangeInvalid = "range-invalid", Caller, Never;
     /// The bytes that arrived are not those that the caller's digest names.
     ChecksumMismatch = "checksum-mismatch", Caller, Safe;
+    /// No such token.
+    TokenNotFound = "token-not-found", Caller, Never;
+    /// No such secret.
+    SecretNotFound = "secret-not-found", Caller, Never;
+    /// The namespace has used up what it was given.
+    QuotaExceeded = "quota-exceeded", Caller, Never;
     /// A lease that was lost settles nothing.
     LeaseLost = "lease-lost", Caller, Never;
     /// Too many calls wait for this function already.
@@ -118,6 +124,8 @@ codes! {
     FunctionStartFailed = "function-start-failed", Function, Never;
     /// The function did not answer before its deadline.
     FunctionTimeout = "function-timeout", Function, IfIdempotent;
+    /// The function went beyond a limit of its manifest: memory, processes, disk, output.
+    LimitExceeded = "limit-exceeded", Function, IfIdempotent;
     /// What the function returned can't be sent.
     ReplyInvalid = "reply-invalid", Function, Never;
     /// mote is stopping.

@@ -10,7 +10,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Id, Timestamp};
+use crate::egress::Egress;
 use crate::error::{Code, Error, Result};
+use crate::secret::SecretUse;
 
 /// One immutable version of a function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +32,15 @@ pub struct Function {
     pub limits: Limits,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretUse>,
+    #[serde(default)]
+    pub egress: Egress,
+    #[serde(default)]
+    pub isolation: Isolation,
+    /// The function is an HTTP server of its own, which listens on this port in its jail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// Errors show their trace to the caller.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dev: bool,
@@ -243,12 +254,35 @@ impl FromStr for Runtime {
     }
 }
 
+/// How much of a jail a function insists on; a host that has less refuses it at deploy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// The barriers that every Linux host has; the rest where the host has it.
+    #[default]
+    Standard,
+    /// Every barrier that mote knows.
+    Strict,
+}
+
+impl Isolation {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Isolation::Standard => "standard",
+            Isolation::Strict => "strict",
+        }
+    }
+}
+
 /// Every limit of a function, with its unit in its name. The defaults are those of SPEC.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
     pub timeout_ms: u64,
+    /// Of one instance, all its processes together where the host can count that.
     pub memory_bytes: u64,
+    /// Thousandths of a core that one instance may use on average; 0: as much as there is.
+    pub cpu_millis: u32,
     /// Processes and threads in one instance.
     pub processes: u32,
     pub open_files: u32,
@@ -256,6 +290,10 @@ pub struct Limits {
     pub tmp_bytes: u64,
     /// The largest request body.
     pub body_bytes: u64,
+    /// The largest body of a reply.
+    pub reply_bytes: u64,
+    /// What one call may log; further lines are dropped and counted.
+    pub log_bytes: u64,
     /// Calls that one instance takes at a time.
     pub concurrency: u32,
     pub instances_max: u32,
@@ -272,10 +310,13 @@ impl Default for Limits {
         Limits {
             timeout_ms: 30_000,
             memory_bytes: 512 << 20,
+            cpu_millis: 0,
             processes: 256,
             open_files: 1024,
             tmp_bytes: 512 << 20,
             body_bytes: 6 << 20,
+            reply_bytes: 1 << 30,
+            log_bytes: 1 << 20,
             concurrency: 1,
             instances_max: 16,
             instances_min: 0,
@@ -298,6 +339,8 @@ impl Limits {
 pub struct HttpAccess {
     /// Whether `/<name>` answers; routes are bindings.
     pub url: bool,
+    /// Who may call the URL and the routes.
+    pub access: UrlAccess,
     /// Methods that the function URL takes; empty: all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<String>,
@@ -307,8 +350,20 @@ pub struct HttpAccess {
 
 impl Default for HttpAccess {
     fn default() -> Self {
-        HttpAccess { url: true, methods: Vec::new(), cors: None }
+        HttpAccess { url: true, access: UrlAccess::Public, methods: Vec::new(), cors: None }
     }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UrlAccess {
+    /// Anybody who reaches the door.
+    #[default]
+    Public,
+    /// Who has a token with the right to invoke.
+    Token,
+    /// Who has a URL that was signed for this function, or such a token.
+    Signed,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ pub mod bundle;
 pub mod clock;
 pub mod dialect;
 pub mod directory;
+pub mod egress;
 pub mod engine;
 pub mod error;
 pub mod event;
@@ -18,6 +19,7 @@ pub mod function;
 pub mod invoke;
 pub mod platform;
 pub mod reply;
+pub mod secret;
 pub mod store;
 pub mod trigger;
 

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
-use mote_core::clock::Clock;
-use mote_core::engine::{Engine, Gateway, Invocation, Output, Payload, Prepared, Progress};
+use mote_core::engine::{Engine, Invocation, Output, Payload, Prepared, Progress};
 use mote_core::function::{Digest, Family, Function};
 use mote_core::reply::Timing;
-use mote_core::store::Logs;
 use mote_core::{BoxFuture, Error, Result};
 
 use crate::artifact::Shelf;
 use crate::executable::Executables;
-use crate::host::{Host, Job, LAST_WORDS, Launch, Settings};
+use crate::host::{Host, Job, LAST_WORDS, Launch, Seams, Settings};
 use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
 use crate::pools::Pools;
@@ -39,14 +37,15 @@ pub(crate) struct Workshop {
 
 impl ProcessEngine {
     /// Sweeps what a crash left in `settings.artifacts`, and makes what all jails share.
-    pub fn new(settings: Settings, clock: Arc<dyn Clock>, logs: Arc<dyn Logs>, gateway: Arc<dyn Gateway>) -> Result<Arc<ProcessEngine>> {
+    pub fn new(settings: Settings, seams: Seams) -> Result<Arc<ProcessEngine>> {
+        let Seams { clock, logs, gateway, secrets } = seams;
         let failed = |error: std::io::Error| Error::internal("the engine's directories can't be made ready").caused_by(error);
         let artifacts = Shelf::open(&settings.artifacts).map_err(failed)?;
         artifact::sweep(&settings.cache).map_err(failed)?;
         let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let installer = Installer::new(&settings, etc.clone(), env.collect(), clock.clone());
-        let host = Arc::new(Host { settings, artifacts, etc, clock: clock.clone(), logs, gateway, running: Running::default() });
+        let host = Arc::new(Host { settings, artifacts, etc, clock: clock.clone(), logs, gateway, secrets, running: Running::default() });
         let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()), installer });
         let starter = workshop.clone();
         let pools = Pools::new(
@@ -186,6 +185,10 @@ impl Engine for ProcessEngine {
             Family::Executable => {}
             Family::Python | Family::Node => self.pools.of(function).fill(),
         }
+    }
+
+    fn renew(&self, function: &Function) {
+        self.pools.renew(function.id);
     }
 
     fn retire(&self, function: &Function) {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mote_core::clock::Clock;
-use mote_core::engine::Gateway;
+use mote_core::engine::{Gateway, Service};
 use mote_core::function::Function;
 use mote_core::{Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -75,7 +75,7 @@ async fn attend(connection: TcpStream, function: Arc<Function>, gateway: Arc<dyn
             clock.sleep(rest).await;
         }
     };
-    tokio::select! { () = gateway.serve(function, Box::new(watched)) => {}, () = idle => {} }
+    tokio::select! { () = gateway.serve(function, Service::Platform, Box::new(watched)) => {}, () = idle => {} }
 }
 
 /// A connection that notes when it last carried something.

@@ -8,6 +8,7 @@ use mote_core::Result;
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::engine::{Gateway, Invocation};
 use mote_core::function::Function;
+use mote_core::secret::Secrets;
 use mote_core::store::{LogLine, LogSource, Logs};
 
 use crate::artifact::Shelf;
@@ -28,6 +29,14 @@ pub struct Settings {
     pub hidden: Vec<PathBuf>,
 }
 
+/// The seams of core that the engine stands between.
+pub struct Seams {
+    pub clock: Arc<dyn Clock>,
+    pub logs: Arc<dyn Logs>,
+    pub gateway: Arc<dyn Gateway>,
+    pub secrets: Arc<dyn Secrets>,
+}
+
 pub(crate) struct Host {
     pub(crate) settings: Settings,
     pub(crate) artifacts: Arc<Shelf>,
@@ -35,6 +44,7 @@ pub(crate) struct Host {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) secrets: Arc<dyn Secrets>,
     /// Instances, until the last call in each has been told how it ended.
     pub(crate) running: Running,
 }

@@ -22,5 +22,5 @@ pub mod transpile;
 pub mod wire;
 
 pub use engine::ProcessEngine;
-pub use host::Settings;
+pub use host::{Seams, Settings};
 pub use jail::{Check as Barrier, NAME as JAIL_NAME, doctor, doctor_of, jail_main};

@@ -34,6 +34,8 @@ pub(crate) struct Pool {
 struct State {
     /// The one used last is last.
     members: Vec<Member>,
+    /// They finish what they have, and take nothing new.
+    outgoing: Vec<Member>,
     waiting: VecDeque<Waiting>,
     starting: u32,
     /// Somebody looks again at who waits, once the first of them has waited long enough.
@@ -60,6 +62,11 @@ struct Member {
 }
 
 impl State {
+    /// Whether no instance is left.
+    fn is_still(&self) -> bool {
+        self.members.is_empty() && self.outgoing.is_empty()
+    }
+
     /// An instance that died on the way here was reported lost already.
     fn join(&mut self, instance: Arc<Instance>) {
         if instance.is_alive() {
@@ -138,6 +145,16 @@ impl Pool {
         self.start_missing(&mut state);
     }
 
+    /// No new call for the instances that live now: each ends when it has nothing to do any more.
+    pub(crate) fn renew(self: &Arc<Self>) {
+        let mut state = self.state();
+        let old = std::mem::take(&mut state.members);
+        let (busy, idle): (Vec<_>, Vec<_>) = old.into_iter().partition(|member| member.busy > 0);
+        idle.iter().for_each(|member| member.instance.end(Ending::Unneeded));
+        state.outgoing.extend(busy);
+        self.start_missing(&mut state);
+    }
+
     /// Serves late calls still, but keeps nothing that is idle.
     pub(crate) fn retire(&self) {
         let mut state = self.state();
@@ -185,6 +202,7 @@ impl Pool {
         {
             let mut state = self.state();
             state.members.retain(|member| !Arc::ptr_eq(&member.instance, instance));
+            state.outgoing.retain(|member| !Arc::ptr_eq(&member.instance, instance));
             state.respite.died(self.clock.monotonic());
             self.start_missing(&mut state);
         }
@@ -192,13 +210,14 @@ impl Pool {
     }
 
     pub(crate) fn instances(&self) -> usize {
-        self.state().members.len()
+        let state = self.state();
+        state.members.len() + state.outgoing.len()
     }
 
     /// Whether nothing is here and nothing is remembered.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.state();
-        state.members.is_empty() && state.waiting.is_empty() && state.starting == 0 && (state.retired || state.backoff.is_clear())
+        state.is_still() && state.waiting.is_empty() && state.starting == 0 && (state.retired || state.backoff.is_clear())
     }
 
     /// Lets what runs finish within `grace`, and ends the rest.
@@ -218,14 +237,18 @@ impl Pool {
                 tokio::pin!(settled);
                 // Enabled before the look, so that no end between the two is missed.
                 settled.as_mut().enable();
-                if self.state().members.is_empty() {
+                if self.state().is_still() {
                     return;
                 }
                 settled.await;
             }
         };
         tokio::select! { biased; () = finished => {}, () = self.clock.sleep(grace) => {} }
-        let left = std::mem::take(&mut self.state().members);
+        let left = {
+            let mut state = self.state();
+            let members = std::mem::take(&mut state.members);
+            members.into_iter().chain(std::mem::take(&mut state.outgoing)).collect::<Vec<_>>()
+        };
         left.iter().for_each(|member| member.instance.end(Ending::Unneeded));
     }
 
@@ -263,6 +286,16 @@ impl Pool {
             if let Some(member) = state.members.iter_mut().find(|member| Arc::ptr_eq(&member.instance, instance)) {
                 member.busy = member.busy.saturating_sub(1);
             }
+            state.outgoing.retain_mut(|member| {
+                if !Arc::ptr_eq(&member.instance, instance) {
+                    return true;
+                }
+                member.busy = member.busy.saturating_sub(1);
+                if member.busy == 0 {
+                    member.instance.end(Ending::Unneeded);
+                }
+                member.busy > 0
+            });
             if state.waiting.is_empty() {
                 if state.retired || state.stopping {
                     end_idle(&mut state, 0);

@@ -54,6 +54,13 @@ impl Pools {
         }
     }
 
+    pub(crate) fn renew(&self, version: Id) {
+        let pool = self.lock().get(&version).cloned();
+        if let Some(pool) = pool {
+            pool.renew();
+        }
+    }
+
     pub(crate) async fn stop(&self, grace: Duration) {
         let pools: Vec<_> = self.lock().values().cloned().collect();
         futures_util::future::join_all(pools.iter().map(|pool| pool.stop(grace))).await;

@@ -13,11 +13,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use mote_core::BoxFuture;
 use mote_core::access::Credential;
-use mote_core::engine::{Connection, Gateway};
+use mote_core::engine::Connection;
 use mote_core::error::{Code, Error, Result};
-use mote_core::function::Function;
 use mote_core::trigger::Stop;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -86,6 +84,14 @@ impl S3Door {
         self.gate.answer(known, request).await
     }
 
+    /// Serves one connection that has itself shown who calls.
+    pub async fn attend(self, who: Credential, connection: Box<dyn Connection>) {
+        let service = service_fn(move |request| self.clone().respond(Some(who.clone()), request));
+        if let Err(error) = http().serve_connection(TokioIo::new(connection), service).await {
+            tracing::debug!(error, "a connection out of a jail ended early");
+        }
+    }
+
     async fn respond(self, known: Option<Credential>, request: Request<Incoming>) -> Result<Response<s3s::Body>, std::convert::Infallible> {
         let unread = expects_in_vain(&request);
         let mut response = self.answer(known, request).await;
@@ -123,17 +129,4 @@ fn http() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_header_list_size(HEADER_BYTES_MAX as u32);
     builder
-}
-
-impl Gateway for S3Door {
-    fn serve(&self, from: Arc<Function>, connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
-        let door = self.clone();
-        Box::pin(async move {
-            let who = Credential::Instance(from.namespace.clone());
-            let service = service_fn(move |request| door.clone().respond(Some(who.clone()), request));
-            if let Err(error) = http().serve_connection(TokioIo::new(connection), service).await {
-                tracing::debug!(error, function = %from.reference(), "a connection out of a jail ended early");
-            }
-        })
-    }
 }

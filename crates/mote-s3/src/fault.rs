@@ -30,7 +30,7 @@ fn code(code: Code) -> S3ErrorCode {
         Code::RequestInvalid | Code::BodyInvalid => S3ErrorCode::InvalidRequest,
         Code::MethodNotAllowed => S3ErrorCode::MethodNotAllowed,
         Code::Conflict => S3ErrorCode::ConditionalRequestConflict,
-        Code::CredentialMissing | Code::Forbidden => S3ErrorCode::AccessDenied,
+        Code::CredentialMissing | Code::Forbidden | Code::QuotaExceeded => S3ErrorCode::AccessDenied,
         Code::CredentialInvalid => S3ErrorCode::InvalidAccessKeyId,
         Code::Unsupported => S3ErrorCode::NotImplemented,
         Code::Throttled => S3ErrorCode::SlowDown,
@@ -45,6 +45,9 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::BundleInvalid
         | Code::BuildFailed
         | Code::LeaseLost
+        | Code::TokenNotFound
+        | Code::SecretNotFound
+        | Code::LimitExceeded
         | Code::FunctionFailed
         | Code::FunctionCrashed
         | Code::FunctionStartFailed

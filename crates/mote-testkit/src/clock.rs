@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mote_core::BoxFuture;
 use mote_core::clock::{Clock, Id, Timestamp};
+use mote_core::{BoxFuture, Result};
 use tokio::sync::{Notify, oneshot};
 
 /// Starts at 2026-01-01T00:00:00Z; ids count up from 1.
@@ -88,5 +88,11 @@ impl Clock for FakeClock {
         let mut state = self.state();
         state.next_id += 1;
         Id(state.next_id - 1)
+    }
+
+    fn random(&self) -> Result<[u8; 32]> {
+        let mut bytes = [0; 32];
+        bytes[16..].copy_from_slice(&self.id().0.to_be_bytes());
+        Ok(bytes)
     }
 }

@@ -31,6 +31,10 @@ impl Dialect for EchoDialect {
                 entry: path.to_owned(),
                 limits: Limits::default(),
                 env: Default::default(),
+                secrets: Vec::new(),
+                egress: Default::default(),
+                isolation: Default::default(),
+                port: None,
                 http: HttpAccess::default(),
                 bindings: route.map(|path| Binding::Http { path: path.to_owned(), methods: Vec::new() }).into_iter().collect(),
             })

@@ -78,6 +78,10 @@ impl Engine for ScriptedEngine {
         self.write("keep warm", function);
     }
 
+    fn renew(&self, function: &Function) {
+        self.write("renew", function);
+    }
+
     fn retire(&self, function: &Function) {
         self.write("retire", function);
     }

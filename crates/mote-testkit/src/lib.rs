@@ -4,9 +4,11 @@
 mod clock;
 mod dialect;
 mod engine;
+mod function;
 mod store;
 
 pub use clock::FakeClock;
 pub use dialect::EchoDialect;
 pub use engine::{Script, ScriptedEngine};
+pub use function::function;
 pub use store::{Faults, MemoryStore};

@@ -3,6 +3,7 @@
 //! Every crate is named here and nowhere else; they meet in the core's seams. Start: addresses,
 //! store, directory, engine, doors. Stop: doors close, calls finish, instances end.
 
+mod inside;
 mod listen;
 mod logs;
 
@@ -17,9 +18,10 @@ use mote_core::invoke::deliver::Deliverer;
 use mote_core::invoke::retry::Policy;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
+use mote_core::secret::NoSecrets;
 use mote_core::trigger::{Stop, Stopper, Trigger};
 use mote_dialects::plain::Plain;
-use mote_engine_process::{ProcessEngine, Settings};
+use mote_engine_process::{ProcessEngine, Seams, Settings};
 use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_triggers::http::HttpDoor;
@@ -132,8 +134,10 @@ async fn assemble(
     let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), clock.clone()));
     let s3 = mote_s3::service(objects.clone(), access.clone(), clock.clone());
     let logs = Arc::new(UntilStop::new(store.logs(), stop));
+    let gateway = Arc::new(inside::Inside { s3: s3.clone(), directory: directory.clone() });
+    let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway, secrets: Arc::new(NoSecrets) };
     // A function in its jail finds the buckets behind the same service, known by its connection.
-    let processes = ProcessEngine::new(settings(data_dir)?, clock.clone(), logs.clone(), Arc::new(s3.clone()))?;
+    let processes = ProcessEngine::new(settings(data_dir)?, seams)?;
     let engines = Engines::new([processes as Arc<dyn Engine>]);
     directory.kept_warm().iter().for_each(|function| engines.keep_warm(function));
     let invoker = Arc::new(Invoker {

@@ -46,20 +46,11 @@ impl Scene {
     pub(crate) fn install(&self, name: &str, change: impl FnOnce(&mut Function)) {
         let mut function = Function {
             id: self.clock.id(),
-            namespace: Name::default_namespace(),
             name: name.parse().unwrap(),
-            version: 1,
-            runtime: "python".parse().unwrap(),
             dialect: "echo".into(),
-            entry: "f.py".into(),
             artifact: Bundle::default().digest(),
-            limits: Default::default(),
-            env: Default::default(),
-            dev: false,
-            http: Default::default(),
-            bindings: Vec::new(),
-            signature: Default::default(),
             created: self.clock.now(),
+            ..mote_testkit::function("f")
         };
         change(&mut function);
         self.invoker.directory.replace(vec![Arc::new(function)]);

@@ -3,6 +3,7 @@
 //! The keys of mote.toml stand in [`keys`]; `docs/reference/manifest.md` is their reference.
 //! Without a mote.toml one rule holds: there is exactly one candidate, or nothing is guessed.
 
+mod confinement;
 mod keys;
 mod section;
 mod units;
@@ -36,6 +37,10 @@ fn deployment(runtime: Runtime, entry: &str) -> Deployment {
         entry: entry.to_owned(),
         limits: Limits::default(),
         env: Default::default(),
+        secrets: Vec::new(),
+        egress: Default::default(),
+        isolation: Default::default(),
+        port: None,
         http: HttpAccess::default(),
         bindings: Vec::new(),
     }

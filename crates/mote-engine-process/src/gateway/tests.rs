@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use mote_core::BoxFuture;
 use mote_core::engine::Connection;
-use mote_core::function::{Digest, HttpAccess, Limits, Name, Signature};
+use mote_core::function::Name;
 use mote_testkit::FakeClock;
 use tokio::io::AsyncReadExt;
 
@@ -16,7 +16,7 @@ use super::*;
 struct Listens(Arc<tokio::sync::Notify>);
 
 impl Gateway for Listens {
-    fn serve(&self, _: Arc<Function>, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+    fn serve(&self, _: Arc<Function>, _: Service, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
         let told = self.0.clone();
         Box::pin(async move {
             while connection.read_u8().await.is_ok() {
@@ -24,26 +24,14 @@ impl Gateway for Listens {
             }
         })
     }
+
+    fn sibling(&self, _: &Function, _: &str) -> Option<Name> {
+        None
+    }
 }
 
 fn function(clock: &dyn Clock) -> Arc<Function> {
-    Arc::new(Function {
-        id: clock.id(),
-        namespace: Name::default_namespace(),
-        name: Name::new("f").unwrap(),
-        version: 1,
-        runtime: "python".parse().unwrap(),
-        dialect: "plain".into(),
-        entry: "f.py".into(),
-        artifact: Digest([0; 32]),
-        limits: Limits::default(),
-        env: Default::default(),
-        dev: true,
-        http: HttpAccess::default(),
-        bindings: Vec::new(),
-        signature: Signature::default(),
-        created: clock.now(),
-    })
+    Arc::new(Function { id: clock.id(), dev: true, created: clock.now(), ..mote_testkit::function("f") })
 }
 
 #[tokio::test]

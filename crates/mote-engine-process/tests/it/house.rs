@@ -1,17 +1,17 @@
 //! An engine in a directory of its own, and short words for deploying and calling.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
 use mote_core::clock::{Clock, Id, SystemClock};
-use mote_core::engine::{Answer, Connection, Engine, Gateway, Invocation, Output, Payload, Prepared, Progress};
+use mote_core::engine::{Answer, Connection, Engine, Gateway, Invocation, Output, Payload, Prepared, Progress, Service};
 use mote_core::event::Event;
-use mote_core::function::{Digest, Function, HttpAccess, Limits, Name, Signature};
+use mote_core::function::{Function, Name};
+use mote_core::secret::NoSecrets;
 use mote_core::{Body, BoxFuture, Result};
-use mote_engine_process::{ProcessEngine, Settings};
+use mote_engine_process::{ProcessEngine, Seams, Settings};
 use mote_testkit::MemoryStore;
 use tokio::io::AsyncWriteExt;
 
@@ -41,7 +41,10 @@ impl House {
             executable: jail(),
             hidden: vec![place.path().to_owned(), "/usr/share".into(), "/usr/nowhere".into()],
         };
-        let engine = ProcessEngine::new(settings, clock.clone(), logs.clone(), Arc::new(Greeter)).unwrap();
+        let engine = {
+            let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway: Arc::new(Greeter), secrets: Arc::new(NoSecrets) };
+            ProcessEngine::new(settings, seams).unwrap()
+        };
         House { engine, clock, logs, place }
     }
 
@@ -49,20 +52,11 @@ impl House {
     pub(crate) fn function(&self, runtime: &str, entry: &str, change: impl FnOnce(&mut Function)) -> Function {
         let mut function = Function {
             id: self.clock.id(),
-            namespace: Name::default_namespace(),
-            name: Name::new("f").unwrap(),
-            version: 1,
             runtime: runtime.parse().unwrap(),
-            dialect: "plain".into(),
             entry: entry.into(),
-            artifact: Digest([0; 32]),
-            limits: Limits::default(),
-            env: BTreeMap::new(),
             dev: true,
-            http: HttpAccess::default(),
-            bindings: Vec::new(),
-            signature: Signature::default(),
             created: self.clock.now(),
+            ..mote_testkit::function("f")
         };
         change(&mut function);
         function
@@ -125,10 +119,14 @@ pub(crate) fn sleepers(seconds: u32) -> usize {
 struct Greeter;
 
 impl Gateway for Greeter {
-    fn serve(&self, from: Arc<Function>, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+    fn serve(&self, from: Arc<Function>, _: Service, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let _ = connection.write_all(format!("hello {}", from.name).as_bytes()).await;
             let _ = connection.shutdown().await;
         })
+    }
+
+    fn sibling(&self, _: &Function, _: &str) -> Option<Name> {
+        None
     }
 }

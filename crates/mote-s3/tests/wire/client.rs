@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
-use mote_core::access::{Access, KeyPair};
-use mote_core::bundle::Bundle;
+use mote_core::access::{Access, Credential, KeyPair};
 use mote_core::clock::Clock;
-use mote_core::engine::Gateway;
-use mote_core::function::{Function, Name};
+use mote_core::function::Name;
 use mote_core::trigger::{Stop, Stopper};
 use mote_s3::S3Door;
 use mote_store::Embedded;
@@ -80,7 +78,7 @@ impl Door {
 
     pub(crate) async fn send_from_jail(&self, head: &str, body: &[u8]) -> Reply {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let serving = tokio::spawn(Gateway::serve(&self.s3, Arc::new(function(&*self.clock)), Box::new(theirs)));
+        let serving = tokio::spawn(self.s3.clone().attend(Credential::Instance(Name::default_namespace()), Box::new(theirs)));
         let reply = converse(ours, head, body).await;
         serving.await.unwrap();
         reply
@@ -173,26 +171,6 @@ impl Door {
     pub(crate) async fn ended(mut self) {
         let serving = self.serving.take().unwrap();
         tokio::time::timeout(Duration::from_secs(10), serving).await.unwrap().unwrap().unwrap();
-    }
-}
-
-fn function(clock: &dyn Clock) -> Function {
-    Function {
-        id: clock.id(),
-        namespace: Name::default_namespace(),
-        name: "caller".parse().unwrap(),
-        version: 1,
-        runtime: "python".parse().unwrap(),
-        dialect: "plain".into(),
-        entry: "f.py".into(),
-        artifact: Bundle::default().digest(),
-        limits: Default::default(),
-        env: Default::default(),
-        dev: false,
-        http: Default::default(),
-        bindings: Vec::new(),
-        signature: Default::default(),
-        created: clock.now(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use mote_core::clock::{Id, Timestamp};
-use mote_core::function::{Binding, Digest, Family, Function, Limits, Name};
+use mote_core::function::{Binding, Family, Function, Name};
 use mote_core::store::Item;
 use mote_core::{Code, Error};
 use mote_testkit::FakeClock;
@@ -146,21 +146,10 @@ impl Staged for Nothing {
 fn function(name: &str, events: &[ObjectChange], prefix: &str, suffix: &str) -> Arc<Function> {
     let binding = Binding::Bucket { bucket: "photos".into(), events: events.to_vec(), prefix: prefix.into(), suffix: suffix.into() };
     Arc::new(Function {
-        id: Id(1),
-        namespace: Name::default_namespace(),
         name: Name::new(name).unwrap(),
-        version: 1,
         runtime: Family::Python.into(),
-        dialect: "plain".into(),
-        entry: "f.py".into(),
-        artifact: Digest([0; 32]),
-        limits: Limits::default(),
-        env: Default::default(),
-        dev: false,
-        http: Default::default(),
         bindings: vec![binding],
-        signature: Default::default(),
-        created: Timestamp(0),
+        ..mote_testkit::function("f")
     })
 }
 

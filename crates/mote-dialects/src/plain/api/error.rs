@@ -66,9 +66,13 @@ pub(super) fn render(mut error: Error) -> Response {
 
 pub(super) fn status(code: Code) -> StatusCode {
     match code {
-        Code::FunctionNotFound | Code::VersionNotFound | Code::BucketNotFound | Code::ObjectNotFound | Code::UploadNotFound => {
-            StatusCode::NOT_FOUND
-        }
+        Code::FunctionNotFound
+        | Code::VersionNotFound
+        | Code::BucketNotFound
+        | Code::ObjectNotFound
+        | Code::UploadNotFound
+        | Code::TokenNotFound
+        | Code::SecretNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::ArgumentMissing
         | Code::ArgumentInvalid
@@ -82,13 +86,13 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::BuildFailed | Code::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
         Code::CredentialMissing | Code::CredentialInvalid => StatusCode::UNAUTHORIZED,
-        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::Forbidden | Code::QuotaExceeded => StatusCode::FORBIDDEN,
         Code::Conflict | Code::BucketNotEmpty | Code::LeaseLost => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
         Code::FunctionFailed | Code::StoreFailed | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::FunctionCrashed | Code::FunctionStartFailed | Code::ReplyInvalid => StatusCode::BAD_GATEWAY,
+        Code::FunctionCrashed | Code::LimitExceeded | Code::FunctionStartFailed | Code::ReplyInvalid => StatusCode::BAD_GATEWAY,
         Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Code::FunctionTimeout => StatusCode::GATEWAY_TIMEOUT,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,

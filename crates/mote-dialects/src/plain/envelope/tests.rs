@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::event::{Event, HttpRequest};
-use mote_core::function::{Cors, Digest, Limits, Name, Parameter, Signature};
+use mote_core::function::{Cors, Limits, Parameter, Signature};
 use serde_json::{Value, json};
 
 use mote_core::error::Report;
@@ -15,21 +15,10 @@ use super::*;
 fn function(family: Family, parameters: &[&str]) -> Function {
     let parameter = |name: &&str| Parameter { name: (*name).to_owned(), ..Default::default() };
     Function {
-        id: Id(1),
-        namespace: Name::default_namespace(),
-        name: Name::new("f").unwrap(),
-        version: 1,
         runtime: family.into(),
-        dialect: "plain".into(),
-        entry: "f.py".into(),
-        artifact: Digest([0; 32]),
         limits: Limits { body_bytes: 10, ..Limits::default() },
-        env: Default::default(),
-        dev: false,
-        http: Default::default(),
-        bindings: Vec::new(),
         signature: Signature { parameters: parameters.iter().map(parameter).collect(), ..Default::default() },
-        created: Timestamp(0),
+        ..mote_testkit::function("f")
     }
 }
 

@@ -12,6 +12,7 @@ use mote_core::function::{Binding, Cors, Family, Name, ObjectChange, Runtime};
 use mote_core::{Error, Result};
 use toml::de::DeTable;
 
+use super::confinement;
 use super::section::{Section, Value, line_of, nearest};
 use super::{deployment, family, invalid, obvious};
 
@@ -27,12 +28,19 @@ const SHARED: &[&str] = &[
     "open_files",
     "tmp",
     "body",
+    "reply",
+    "log",
     "idle",
     "url",
     "methods",
     "env",
     "cors",
 ];
+/// What may stand at the top for all functions, or in a table for one.
+fn shared() -> impl Iterator<Item = &'static str> {
+    SHARED.iter().chain(confinement::KEYS).copied()
+}
+
 const OWN: &[&str] = &["name", "entry", "http", "bucket"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -52,13 +60,13 @@ pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Deployment>> {
     })?;
     let top = Section::new(text, table.get_ref());
     let Some(functions) = top.get("function") else {
-        let keys: Vec<&str> = OWN.iter().chain(SHARED).copied().chain(["function"]).collect();
+        let keys: Vec<&str> = OWN.iter().copied().chain(shared()).chain(["function"]).collect();
         top.expect_keys("the manifest", &keys)?;
         return Ok(vec![function(&top, None, bundle)?]);
     };
-    let keys: Vec<&str> = SHARED.iter().copied().chain(["function"]).collect();
+    let keys: Vec<&str> = shared().chain(["function"]).collect();
     top.expect_keys("a manifest with [[function]] tables, at its top level,", &keys)?;
-    let keys: Vec<&str> = OWN.iter().chain(SHARED).copied().collect();
+    let keys: Vec<&str> = OWN.iter().copied().chain(shared()).collect();
     let mut shared = deployment(Family::Executable.into(), "");
     settings(&top, &mut shared)?;
     let mut all: Vec<Deployment> = Vec::new();
@@ -109,7 +117,7 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
     Ok(this)
 }
 
-fn hint(error: &Error) -> String {
+pub(super) fn hint(error: &Error) -> String {
     error.hint_text().unwrap_or_default().to_owned()
 }
 
@@ -176,10 +184,12 @@ fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
             *limit = value.count(bounds)?;
         }
     }
-    let sizes: [(&str, &mut u64, _); 3] = [
+    let sizes: [(&str, &mut u64, _); 5] = [
         ("memory", &mut limits.memory_bytes, 16 * MB..=1 << 40),
         ("tmp", &mut limits.tmp_bytes, MB..=64 << 30),
         ("body", &mut limits.body_bytes, 0..=5 << 30),
+        ("reply", &mut limits.reply_bytes, 0..=1 << 40),
+        ("log", &mut limits.log_bytes, 0..=1 << 30),
     ];
     for (key, limit, bounds) in sizes {
         if let Some(value) = table.get(key) {
@@ -210,7 +220,7 @@ fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
     if let Some(value) = table.get("env") {
         env(value, &mut this.env)?;
     }
-    Ok(())
+    confinement::read(table, this)
 }
 
 fn methods(value: Value) -> Result<Vec<String>> {
@@ -230,7 +240,7 @@ fn methods(value: Value) -> Result<Vec<String>> {
 fn env(value: Value, env: &mut BTreeMap<String, String>) -> Result<()> {
     for (name, value) in value.table()?.values() {
         let content = value.text()?;
-        if !is_identifier(name) || name.len() > 128 {
+        if !is_variable(name) {
             return Err(value.wrong("is no name for a variable: letters, digits and '_', not beginning with a digit, are wanted"));
         }
         if name.starts_with("MOTE_") {
@@ -246,6 +256,10 @@ fn env(value: Value, env: &mut BTreeMap<String, String>) -> Result<()> {
         return Err(value.wrong(&format!("has {} variables of {bytes} bytes; {ENV_MAX} of {ENV_BYTES_MAX} bytes is the limit", env.len())));
     }
     Ok(())
+}
+
+pub(super) fn is_variable(name: &str) -> bool {
+    is_identifier(name) && name.len() <= 128
 }
 
 fn is_identifier(text: &str) -> bool {

@@ -74,6 +74,13 @@ impl<'t> Value<'t> {
         number.ok_or_else(|| self.wanted(&format!("{} to {}", bounds.start(), bounds.end())))
     }
 
+    /// Whole or with a fraction.
+    pub(super) fn number(&self) -> Result<f64> {
+        let value = self.value.get_ref();
+        let text = value.as_float().map(|n| n.as_str().to_owned()).or_else(|| value.as_integer().map(|n| n.as_str().to_owned()));
+        text.and_then(|text| text.parse().ok()).ok_or_else(|| self.wanted("a number"))
+    }
+
     pub(super) fn duration_ms(&self, bounds: RangeInclusive<u64>) -> Result<u64> {
         let ms = self.value.get_ref().as_str().and_then(units::duration_ms).ok_or_else(|| self.wanted(DURATION))?;
         if bounds.contains(&ms) {

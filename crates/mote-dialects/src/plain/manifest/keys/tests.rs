@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use mote_core::bundle::Bundle;
 use mote_core::dialect::Deployment;
-use mote_core::function::{Binding, Cors, Family, HttpAccess, Limits, Name, ObjectChange, Runtime};
+use mote_core::egress::Egress;
+use mote_core::function::{Binding, Cors, Family, HttpAccess, Isolation, Limits, Name, ObjectChange, Runtime, UrlAccess};
+use mote_core::secret::{GivenAs, SecretUse};
 use mote_core::{Code, Error, Result};
+
+use super::deployment;
 
 fn deploy(manifest: &str) -> Result<Vec<Deployment>> {
     let mut bundle = Bundle::default();
@@ -18,17 +22,7 @@ fn deploy(manifest: &str) -> Result<Vec<Deployment>> {
 
 #[test]
 fn an_empty_manifest_has_every_default() {
-    let expect = Deployment {
-        name: None,
-        runtime: Family::Python.into(),
-        dialect: "plain",
-        entry: "main.py".into(),
-        limits: Limits::default(),
-        env: BTreeMap::new(),
-        http: HttpAccess::default(),
-        bindings: Vec::new(),
-    };
-    assert_eq!(deploy("").unwrap(), [expect]);
+    assert_eq!(deploy("").unwrap(), [deployment(Family::Python.into(), "main.py")]);
 }
 
 #[test]
@@ -42,10 +36,13 @@ fn every_key_is_read() {
         limits: Limits {
             timeout_ms: 90_000,
             memory_bytes: 256_000_000,
+            cpu_millis: 500,
             processes: 64,
             open_files: 512,
             tmp_bytes: 100 << 20,
             body_bytes: 10_000_000,
+            reply_bytes: 20_000_000,
+            log_bytes: 1_000_000,
             concurrency: 8,
             instances_max: 4,
             instances_min: 1,
@@ -53,8 +50,18 @@ fn every_key_is_read() {
             idle_ms: 120_000,
         },
         env: BTreeMap::from([("STAGE".into(), "test".into()), ("_x1".into(), "".into())]),
+        secrets: vec![
+            SecretUse { secret: Name::new("db-password").unwrap(), given_as: GivenAs::Env("DB_PASSWORD".into()) },
+            SecretUse { secret: Name::new("tls-key").unwrap(), given_as: GivenAs::File("tls.key".into()) },
+        ],
+        egress: Egress::Rules(
+            ["example.com:443", "*.example.com:*", "10.1.0.0/16:5432"].iter().map(|rule| rule.parse().unwrap()).collect(),
+        ),
+        isolation: Isolation::Strict,
+        port: Some(3837),
         http: HttpAccess {
             url: false,
+            access: UrlAccess::Signed,
             methods: vec!["GET".into(), "POST".into()],
             cors: Some(Cors {
                 origins: vec!["https://shop.example".into(), "http://localhost:3000".into()],
