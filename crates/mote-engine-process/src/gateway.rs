@@ -4,6 +4,7 @@
 //! opens connections and says nothing holds file descriptors of mote's, so an idle one is closed.
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +52,8 @@ pub(crate) fn serve(
                 open.join_next().await;
             }
             match listener.accept().await {
+                // Nothing else is reached yet.
+                Ok((connection, _)) if !is_platform(&connection) => drop(connection.set_zero_linger()),
                 Ok((connection, _)) => {
                     open.spawn(attend(connection, function.clone(), gateway.clone(), clock.clone()));
                 }
@@ -61,6 +64,11 @@ pub(crate) fn serve(
         }
     });
     Ok(Serving(task.abort_handle()))
+}
+
+/// The local address is the one that was meant.
+fn is_platform(connection: &TcpStream) -> bool {
+    connection.local_addr().is_ok_and(|meant| meant.ip() == Ipv4Addr::LOCALHOST)
 }
 
 async fn attend(connection: TcpStream, function: Arc<Function>, gateway: Arc<dyn Gateway>, clock: Arc<dyn Clock>) {

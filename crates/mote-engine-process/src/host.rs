@@ -13,6 +13,7 @@ use mote_core::store::{LogLine, LogSource, Logs};
 
 use crate::artifact::Shelf;
 use crate::gateway::{self, Serving};
+use crate::jail::Doors;
 use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Network, Shown, Spec};
 use crate::running::Running;
 
@@ -112,9 +113,9 @@ impl Host {
         });
     }
 
-    /// Serves the platform's address of one jail, until the guard is dropped.
-    pub(crate) fn serve_gateway(&self, listener: std::net::TcpListener, function: Arc<Function>) -> Result<Serving> {
-        gateway::serve(listener, function, self.gateway.clone(), self.clock.clone())
+    /// Serves what one jail asks for, until the guard is dropped.
+    pub(crate) fn serve_gateway(&self, doors: Doors, function: Arc<Function>) -> Result<Serving> {
+        gateway::serve(doors.tcp, function, self.gateway.clone(), self.clock.clone())
     }
 }
 

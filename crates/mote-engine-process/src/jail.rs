@@ -9,6 +9,8 @@ pub mod etc;
 mod inside;
 mod message;
 mod mounts;
+pub(crate) mod netlink;
+mod network;
 mod privileges;
 pub mod program;
 pub mod spec;
@@ -16,7 +18,6 @@ mod syscalls;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
@@ -31,6 +32,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 pub use doctor::{Barrier as Check, doctor, doctor_of};
 pub use message::Exit;
 use message::Word;
+pub use network::Doors;
 use spec::Spec;
 
 /// `argv[0]` of a process that is to become a jail.
@@ -63,7 +65,7 @@ impl Barrier {
             Barrier::Start => "start",
             Barrier::User => "user namespace",
             Barrier::Namespaces => "mount, pid, ipc and uts namespaces",
-            Barrier::Network => "network with loopback only",
+            Barrier::Network => "network of its own, all of it through mote",
             Barrier::Root => "read-only root, private /tmp",
             Barrier::Limits => "resource limits",
             Barrier::Capabilities => "no capabilities, no new privileges",
@@ -112,15 +114,15 @@ impl Jail {
         Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket })
     }
 
-    /// Every barrier stands: the socket on which the jail's processes reach the platform.
-    pub async fn ready(&mut self) -> Result<TcpListener> {
-        self.built().await?.ok_or_else(|| Error::internal("the jail sent no socket"))
+    /// Every barrier stands: the sockets through which the jail's processes reach everything.
+    pub async fn ready(&mut self) -> Result<Doors> {
+        self.built().await?.ok_or_else(|| Error::internal("the jail sent no sockets"))
     }
 
-    /// The same for a jail that may have no network of its own, and so no such socket.
-    pub async fn built(&mut self) -> Result<Option<TcpListener>> {
+    /// The same for a jail that may have no network of its own, and so no such sockets.
+    pub async fn built(&mut self) -> Result<Option<Doors>> {
         match self.word().await {
-            Some((Word::Ready, fds)) => Ok(fds.into_iter().next().map(TcpListener::from)),
+            Some((Word::Ready, fds)) => Ok(Doors::received(fds)),
             Some((Word::Failed { barrier, error }, _)) => Err(refused(&barrier, &error)),
             Some((Word::Exited(exit), _)) => Err(Error::internal(format!("the jail ended while it was being built: {exit}"))),
             None => Err(Error::internal("the jail was killed while it was being built")),

@@ -10,7 +10,6 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -19,8 +18,9 @@ use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::thread::UnshareFlags;
 
 use super::message::{self, Exit, Word};
-use super::spec::{Channel, FUNCTION_ID, GATEWAY_PORT, Network, Spec};
-use super::{Barrier, mounts, privileges, program, syscalls};
+use super::network::Doors;
+use super::spec::{Channel, FUNCTION_ID, Network, Spec};
+use super::{Barrier, mounts, network, privileges, program, syscalls};
 
 /// A barrier that does not stand, and why.
 struct Failed(Barrier, io::Error);
@@ -119,16 +119,20 @@ fn watch(socket: &OwnedFd, init: Pid) -> i32 {
 
 fn init(socket: &OwnedFd, channel: OwnedFd, spec: &Spec, as_root: bool) -> Result<i32, Failed> {
     die_with_parent().at(Barrier::Start)?;
-    let gateway = match spec.network {
-        Network::Loopback => Some(network().at(Barrier::Network)?),
+    let doors = match spec.network {
+        Network::Loopback => Some(network::set_up().at(Barrier::Network)?),
         Network::Host => None,
     };
     rustix::system::sethostname(b"mote").at(Barrier::Namespaces)?;
     mounts::enter(spec).at(Barrier::Root)?;
+    if doors.is_some() {
+        network::open_low_ports().at(Barrier::Network)?;
+    }
     let Some(function) = syscalls::fork().at(Barrier::Start)? else {
         return function(channel, spec, as_root);
     };
-    message::tell(socket, &Word::Ready, gateway.as_ref().map(|gateway| gateway.as_fd()).as_slice());
+    message::tell(socket, &Word::Ready, doors.as_ref().map(Doors::to_send).as_ref().map_or(&[], |fds| fds.as_slice()));
+    drop(doors);
     privileges::retire(as_root).at(Barrier::Capabilities)?;
     // The change of user took both back.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
@@ -142,12 +146,6 @@ fn init(socket: &OwnedFd, channel: OwnedFd, spec: &Spec, as_root: bool) -> Resul
 
 fn die_with_parent() -> io::Result<()> {
     Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)
-}
-
-/// Loopback alone, and on it the socket that mote will accept on.
-fn network() -> io::Result<TcpListener> {
-    syscalls::loopback_up()?;
-    TcpListener::bind((Ipv4Addr::LOCALHOST, GATEWAY_PORT))
 }
 
 /// Every orphan of the jail becomes init's child; the function's end is what it waits for.

@@ -111,17 +111,14 @@ pub(super) fn empty_bounding_set() -> io::Result<()> {
     Ok(())
 }
 
-/// Brings the loopback interface of this network namespace up.
-pub(super) fn loopback_up() -> io::Result<()> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
-    // SAFETY: an all-zero ifreq is a valid one.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
-        *to = *from as libc::c_char;
-    }
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
-    // SAFETY: SIOCSIFFLAGS reads one ifreq, and `request` is one that outlives the call.
-    check(libc::c_long::from(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) })).map(drop)
+/// Switches on an option of a socket that is a number of IPv4's.
+pub(super) fn set_ip_option(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads as many bytes as an int has from one that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, option, (&raw const on).cast(), size_of::<libc::c_int>() as libc::socklen_t)
+    };
+    check(libc::c_long::from(result)).map(drop)
 }
 
 /// Becomes the program; comes back only with the reason why not.

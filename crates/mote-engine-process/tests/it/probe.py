@@ -22,11 +22,12 @@ def writable(path):
 
 
 def network():
+    """Whoever is meant, mote answers; and it ends what is not allowed."""
     try:
-        socket.create_connection(("192.0.2.1", 80), timeout=5)
-        return "reached"
+        with socket.create_connection(("192.0.2.1", 80), timeout=5) as connection:
+            return connection.recv(1).hex()
     except OSError as error:
-        return "unreachable" if error.errno == errno.ENETUNREACH else str(error)
+        return errno.errorcode.get(error.errno, str(error))
 
 
 def gateway():
