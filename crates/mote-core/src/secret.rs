@@ -1,7 +1,10 @@
 //! Secrets: values that a function is given by name, and that nobody can read back.
 //!
 //! A manifest refers to a secret; the value is fetched when an instance starts, so that a changed
-//! value needs no deploy. How values are kept is behind [`Secrets`].
+//! value needs no deploy. How they are kept: [`vault`], sealed by [`cipher`]; an engine sees [`Secrets`].
+
+pub mod cipher;
+pub mod vault;
 
 use std::fmt;
 

@@ -10,3 +10,5 @@ mod deploys;
 mod durable;
 #[path = "path/house.rs"]
 mod house;
+#[path = "path/vault.rs"]
+mod vault;
