@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use mote_core::access::{Access, Credential, KeyPair};
+use mote_core::access::{Access, Credential, KeyPair, Root};
 use mote_core::clock::SystemClock;
 use mote_core::function::Name;
 use mote_s3::S3Door;
@@ -23,7 +23,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let _inside = runtime.enter();
     let store = Embedded::open(place.path(), clock.clone()).expect("a store");
     runtime.block_on(store.objects().create_bucket("fuzz")).expect("a bucket");
-    let access = Access::new("token".to_owned(), vec![KeyPair { id: "K".to_owned(), secret: "secret".to_owned() }]);
+    let keys = vec![KeyPair { id: "K".to_owned(), secret: "secret".to_owned() }];
+    let access = Access::new(Root { token: "token".to_owned(), keys, server_key: [0; 32] }, clock.clone());
     let door = mote_s3::service(store.objects(), Arc::new(access), clock);
     drop(_inside);
     World { runtime, door, _store: store, _place: place }

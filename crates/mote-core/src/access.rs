@@ -1,13 +1,23 @@
 //! Who may do what: the only place that judges a credential.
 //!
 //! A door or a dialect reads a [`Credential`] off the wire and passes it on unjudged; here it
-//! becomes a [`Caller`] or an error.
+//! becomes a [`Caller`] or an error, and a caller with an action becomes a yes or a no. What each
+//! action needs: [`rights`].
+
+pub mod rights;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
+
+use self::rights::{Need, Rights, Rule, Scope, Touch, rule};
 use crate::action::Action;
+use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
+use crate::store::Objects;
+use crate::store::within::{self, Guard};
 
 /// What a request brought to say who sent it.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,17 +34,21 @@ pub enum Credential {
 
 /// Whom a credential stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    pub namespace: Name,
-    pub rights: Rights,
+pub enum Caller {
+    Anonymous,
+    /// Code of a function of this namespace.
+    Instance(Name),
+    /// Whoever holds the credentials of the data directory.
+    Admin,
+    Token(Arc<Holder>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rights {
-    /// Call what is public.
-    Public,
-    /// Everything.
-    Admin,
+/// What a token gives its holder.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Holder {
+    pub name: Name,
+    pub scope: Scope,
+    pub rights: Rights,
 }
 
 /// An access key pair, as S3 clients sign with.
@@ -44,6 +58,14 @@ pub struct KeyPair {
     pub secret: String,
 }
 
+/// The credentials that are made with the data directory. They may do everything.
+pub struct Root {
+    pub token: String,
+    pub keys: Vec<KeyPair>,
+    /// What is kept of other credentials is worth nothing without it.
+    pub server_key: [u8; 32],
+}
+
 /// The credentials of this server.
 pub struct Access {
     token: String,
@@ -51,57 +73,126 @@ pub struct Access {
 }
 
 impl Access {
-    pub fn new(admin_token: String, keys: Vec<KeyPair>) -> Self {
-        Access { token: admin_token, keys: keys.into_iter().map(|pair| (pair.id, pair.secret)).collect() }
-    }
-
-    /// The secret of an access key, for those who verify a signature.
-    pub fn secret_of(&self, key_id: &str) -> Option<&str> {
-        self.keys.get(key_id).map(String::as_str)
-    }
-
-    pub fn caller(&self, credential: &Credential) -> Result<Caller> {
-        let namespace = Name::default_namespace();
-        match credential {
-            Credential::Anonymous => Ok(Caller { namespace, rights: Rights::Public }),
-            Credential::Token(token) if same(token, &self.token) => Ok(Caller { namespace, rights: Rights::Admin }),
-            Credential::Token(_) => Err(Error::new(Code::CredentialInvalid, "the token is not one of this server's")
-                .hint("Read the token from `credentials.json` in the server's data directory, or set MOTE_TOKEN.")),
-            Credential::AccessKey(id) if self.keys.contains_key(id) => Ok(Caller { namespace, rights: Rights::Admin }),
-            Credential::AccessKey(_) => Err(Error::new(Code::CredentialInvalid, "the access key is not one of this server's")),
-            Credential::Instance(namespace) => Ok(Caller { namespace: namespace.clone(), rights: Rights::Public }),
-        }
+    pub fn new(root: Root, _clock: Arc<dyn Clock>) -> Self {
+        Access { token: root.token, keys: root.keys.into_iter().map(|pair| (pair.id, pair.secret)).collect() }
     }
 
     /// The caller, if the action is within its rights.
     pub fn judge(&self, credential: &Credential, action: &Action) -> Result<Caller> {
         let caller = self.caller(credential)?;
-        match (caller.rights, action.is_public()) {
-            (Rights::Admin, _) | (Rights::Public, true) => Ok(caller),
-            (Rights::Public, false) => Err(Error::new(Code::CredentialMissing, "this needs a token, and the request has none")
-                .hint("Send `Authorization: Bearer TOKEN`; the CLI reads MOTE_TOKEN, or `--data DIR` on the server's machine.")),
+        self.permit(&caller, &rule(action))?;
+        Ok(caller)
+    }
+
+    pub fn caller(&self, credential: &Credential) -> Result<Caller> {
+        match credential {
+            Credential::Anonymous => Ok(Caller::Anonymous),
+            Credential::Instance(namespace) => Ok(Caller::Instance(namespace.clone())),
+            Credential::Token(token) if same(token, &self.token) => Ok(Caller::Admin),
+            Credential::Token(_) => Err(Error::new(Code::CredentialInvalid, "the token is not one of this server's")
+                .hint("Read the token from `credentials.json` in the server's data directory, or set MOTE_TOKEN.")),
+            Credential::AccessKey(id) if self.keys.contains_key(id) => Ok(Caller::Admin),
+            Credential::AccessKey(_) => Err(Error::new(Code::CredentialInvalid, "the access key is not one of this server's")),
+        }
+    }
+
+    /// An error if a rule asks for more than this caller has.
+    pub fn permit(&self, caller: &Caller, rule: &Rule<'_>) -> Result<()> {
+        if caller.meets(&rule.need) { Ok(()) } else { Err(caller.refusal(&rule.need)) }
+    }
+
+    /// The buckets of a namespace as this caller may use them.
+    pub fn objects(self: &Arc<Self>, objects: Arc<dyn Objects>, caller: Caller, namespace: Name) -> Arc<dyn Objects> {
+        let guard = BucketGuard { access: self.clone(), caller, namespace: namespace.clone() };
+        within::within(objects, &namespace, guard)
+    }
+
+    /// The secret of an access key, for those who verify a signature.
+    pub fn secret_of(&self, key_id: &str) -> Option<String> {
+        self.keys.get(key_id).cloned()
+    }
+}
+
+impl Caller {
+    /// The namespace that is meant where an API has no word for one.
+    pub fn namespace(&self) -> Name {
+        match self {
+            Caller::Instance(namespace) => namespace.clone(),
+            Caller::Token(holder) => match &holder.scope {
+                Scope::One(namespace) => namespace.clone(),
+                Scope::All => Name::default_namespace(),
+            },
+            Caller::Anonymous | Caller::Admin => Name::default_namespace(),
+        }
+    }
+
+    /// The only namespace that this caller may know of, if there is such a bound.
+    pub fn bound(&self) -> Option<&Name> {
+        match self {
+            Caller::Instance(namespace) => Some(namespace),
+            Caller::Token(holder) => match &holder.scope {
+                Scope::One(namespace) => Some(namespace),
+                Scope::All => None,
+            },
+            Caller::Anonymous | Caller::Admin => None,
+        }
+    }
+
+    fn meets(&self, need: &Need<'_>) -> bool {
+        match (self, need) {
+            (_, Need::Route) | (Caller::Admin, _) => true,
+            (Caller::Anonymous, _) => false,
+            (Caller::Instance(own), Need::Enter(namespace) | Need::Use(_, namespace)) => own == *namespace,
+            (Caller::Instance(_), Need::Known | Need::Of(..) | Need::Server(_)) => false,
+            (Caller::Token(_), Need::Known) => true,
+            (Caller::Token(holder), Need::Enter(namespace)) => !holder.rights.is_empty() && holder.scope.covers(namespace),
+            (Caller::Token(holder), Need::Use(right, namespace) | Need::Of(right, namespace)) => {
+                holder.rights.has(*right) && holder.scope.covers(namespace)
+            }
+            (Caller::Token(holder), Need::Server(right)) => holder.rights.has(*right) && holder.scope == Scope::All,
+        }
+    }
+
+    fn refusal(&self, need: &Need<'_>) -> Error {
+        match self {
+            Caller::Anonymous => Error::new(Code::CredentialMissing, "this needs a token, and the request has none")
+                .hint("Send `Authorization: Bearer TOKEN`; the CLI reads MOTE_TOKEN, or `--data DIR` on the server's machine."),
+            Caller::Instance(own) => Error::new(Code::Forbidden, format!("code in a function may call functions and use objects of its own namespace {own}, and this needs {need}"))
+                .hint("Do it from outside, with a token."),
+            Caller::Admin | Caller::Token(_) => Error::new(Code::Forbidden, format!("{self}, and this needs {need}"))
+                .hint("`--namespace` or MOTE_NAMESPACE names another namespace; an admin makes another token: `mote token create NAME --right RIGHTS`."),
         }
     }
 }
 
-/// Compares without telling by its duration where the first difference is.
-fn same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
+/// What the log and an error say of it.
+impl std::fmt::Display for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Caller::Anonymous => f.write_str("nobody known"),
+            Caller::Instance(namespace) => write!(f, "a function of {namespace}"),
+            Caller::Admin => f.write_str("the administrator"),
+            Caller::Token(holder) => write!(f, "the token {} has {} in {}", holder.name, holder.rights, holder.scope),
+        }
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Judges what an API does that has no actions, operation by operation.
+struct BucketGuard {
+    access: Arc<Access>,
+    caller: Caller,
+    namespace: Name,
+}
 
-    #[test]
-    fn only_the_token_is_admin() {
-        let access = Access::new("secret".into(), vec![KeyPair { id: "K".into(), secret: "s".into() }]);
-        let list = Action::Status;
-        assert!(access.judge(&Credential::Token("secret".into()), &list).is_ok());
-        assert!(access.judge(&Credential::AccessKey("K".into()), &list).is_ok());
-        let refused = |credential| access.judge(&credential, &list).unwrap_err().code();
-        assert_eq!(refused(Credential::Token("guess".into())), Code::CredentialInvalid);
-        assert_eq!(refused(Credential::AccessKey("L".into())), Code::CredentialInvalid);
-        assert_eq!(refused(Credential::Anonymous), Code::CredentialMissing);
+impl Guard for BucketGuard {
+    fn permit(&self, touch: Touch, bucket: &str) -> Result<()> {
+        self.access.permit(&self.caller, &Rule { about: bucket, ..touch.rule(&self.namespace) })
     }
+
+    fn changed(&self, _touch: Touch, _bucket: &str, _outcome: &Result<()>) {}
+}
+
+/// Compares without telling by its duration where the first difference is.
+fn same(a: &str, b: &str) -> bool {
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }

@@ -52,41 +52,46 @@ pub enum Action {
         function: FunctionRef,
         version: Option<u64>,
     },
-    Logs(LogQuery),
+    /// What was said in a namespace; the query's own is set to it.
+    Logs {
+        namespace: Name,
+        query: LogQuery,
+    },
     CreateBucket {
+        namespace: Name,
         name: String,
     },
     DeleteBucket {
+        namespace: Name,
         name: String,
     },
-    ListBuckets,
+    ListBuckets {
+        namespace: Name,
+    },
     PutObject {
+        namespace: Name,
         bucket: String,
         key: String,
         meta: ObjectMeta,
         body: Body,
     },
     GetObject {
+        namespace: Name,
         bucket: String,
         key: String,
     },
     DeleteObject {
+        namespace: Name,
         bucket: String,
         key: String,
     },
     ListObjects {
+        namespace: Name,
         bucket: String,
         query: ObjectListQuery,
     },
-    /// Whether the server is well, and what is inside.
+    /// Whether the server is well, and how much is inside of what the caller may know of.
     Status,
-}
-
-impl Action {
-    /// Whether anybody may ask for it, who reaches the door that lets it through.
-    pub fn is_public(&self) -> bool {
-        matches!(self, Action::Call { to: Target::Route { .. }, .. })
-    }
 }
 
 /// Which function a call is for.

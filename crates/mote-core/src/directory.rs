@@ -26,7 +26,8 @@ pub struct Directory {
 struct Inner {
     namespaces: HashMap<Name, BTreeMap<Name, Entry>>,
     routes: HashMap<Name, matchit::Router<Vec<Route>>>,
-    buckets: HashMap<String, Vec<BucketBinding>>,
+    /// By namespace and bucket.
+    buckets: HashMap<Name, HashMap<String, Vec<BucketBinding>>>,
 }
 
 /// A live version and the gate that all versions of its function share.
@@ -153,12 +154,18 @@ impl Directory {
         functions.filter(|function| function.limits.instances_min > 0).cloned().collect()
     }
 
-    pub fn len(&self) -> usize {
-        self.read().namespaces.values().map(BTreeMap::len).sum()
+    /// Functions of a namespace, or of all.
+    pub fn count(&self, namespace: Option<&Name>) -> usize {
+        let inner = self.read();
+        match namespace {
+            Some(namespace) => inner.namespaces.get(namespace).map_or(0, BTreeMap::len),
+            None => inner.namespaces.values().map(BTreeMap::len).sum(),
+        }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Namespaces that have functions.
+    pub fn namespaces(&self) -> Vec<Name> {
+        self.read().namespaces.iter().filter(|(_, names)| !names.is_empty()).map(|(namespace, _)| namespace.clone()).collect()
     }
 
     /// Finds the live version that a call is for. A route fills in the request's `params`.
@@ -174,9 +181,9 @@ impl Directory {
     }
 
     /// Functions that a change of this object fires.
-    pub fn bound_to(&self, bucket: &str, key: &str, change: ObjectChange) -> Vec<FunctionRef> {
+    pub fn bound_to(&self, namespace: &Name, bucket: &str, key: &str, change: ObjectChange) -> Vec<FunctionRef> {
         let inner = self.read();
-        let bindings = inner.buckets.get(bucket).map(Vec::as_slice).unwrap_or_default();
+        let bindings = inner.buckets.get(namespace).and_then(|buckets| buckets.get(bucket)).map(Vec::as_slice).unwrap_or_default();
         let fires = |b: &&BucketBinding| b.change == change && key.starts_with(&b.prefix) && key.ends_with(&b.suffix);
         let mut functions: Vec<_> = bindings.iter().filter(fires).map(|b| b.function.clone()).collect();
         functions.dedup();
@@ -278,7 +285,7 @@ impl Inner {
                         .or_default()
                         .push(Route { methods: methods.clone(), function: function.clone() }),
                     Binding::Bucket { bucket, events, prefix, suffix } => {
-                        let bindings = self.buckets.entry(bucket.clone()).or_default();
+                        let bindings = self.buckets.entry(function.namespace.clone()).or_default().entry(bucket.clone()).or_default();
                         bindings.extend(events.iter().map(|&change| BucketBinding {
                             change,
                             prefix: prefix.clone(),

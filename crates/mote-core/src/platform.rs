@@ -10,10 +10,11 @@ use crate::access::{Access, Credential};
 use crate::action::{Action, Description, Done, Platform, Status};
 use crate::directory::{Directory, Head};
 use crate::error::{Code, Error, Result};
-use crate::function::{Function, FunctionRef};
+use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::deliver::QUEUES;
 use crate::invoke::{Invoke, Invoker};
-use crate::store::{Catalog, Objects, Precondition, Write};
+use crate::store::within::{Judged, within};
+use crate::store::{Catalog, LogQuery, Objects, Precondition, Write};
 
 /// The platform that the doors hold; cheap to clone.
 #[derive(Clone)]
@@ -32,7 +33,7 @@ impl House {
     }
 
     async fn run(&self, who: Credential, what: Action) -> Result<Done> {
-        self.access.judge(&who, &what)?;
+        let caller = self.access.judge(&who, &what)?;
         Ok(match what {
             Action::Call { to, event } => Done::Reply(self.invoker.call(to, event).await?),
             Action::Send { to, event } => Done::Accepted(self.invoker.send(to, event).await?),
@@ -49,32 +50,51 @@ impl House {
                 let house = self.clone();
                 to_the_end(async move { house.point(&function, version).await }).await?
             }
-            Action::Logs(query) => Done::Logs(self.invoker.logs.read(query).await?),
-            Action::CreateBucket { name } => self.objects.create_bucket(&name).await.map(|()| Done::Nothing)?,
-            Action::DeleteBucket { name } => self.objects.delete_bucket(&name).await.map(|()| Done::Nothing)?,
-            Action::ListBuckets => Done::Buckets(self.objects.buckets().await?),
-            Action::PutObject { bucket, key, meta, body } => {
-                self.objects.bucket(&bucket).await?;
-                let staged = self.objects.stage(body).await?;
-                Done::Stored(self.objects.put(&bucket, &key, staged, meta, Precondition::default(), None).await?)
+            Action::Logs { namespace, query } => {
+                Done::Logs(self.invoker.logs.read(LogQuery { namespace: Some(namespace.to_string()), ..query }).await?)
             }
-            Action::GetObject { bucket, key } => {
-                let (info, body) = self.objects.get(&bucket, &key, None).await?;
+            Action::CreateBucket { namespace, name } => {
+                self.within(&namespace).create_bucket(&name).await?;
+                Done::Nothing
+            }
+            Action::DeleteBucket { namespace, name } => {
+                self.within(&namespace).delete_bucket(&name).await?;
+                Done::Nothing
+            }
+            Action::ListBuckets { namespace } => Done::Buckets(self.within(&namespace).buckets().await?),
+            Action::PutObject { namespace, bucket, key, meta, body } => {
+                let objects = self.within(&namespace);
+                objects.bucket(&bucket).await?;
+                let staged = objects.stage(body).await?;
+                Done::Stored(objects.put(&bucket, &key, staged, meta, Precondition::default(), None).await?)
+            }
+            Action::GetObject { namespace, bucket, key } => {
+                let (info, body) = self.within(&namespace).get(&bucket, &key, None).await?;
                 Done::Object(info, body)
             }
-            Action::DeleteObject { bucket, key } => {
-                if !self.objects.delete(&bucket, &key, Precondition::default(), None).await? {
+            Action::DeleteObject { namespace, bucket, key } => {
+                if !self.within(&namespace).delete(&bucket, &key, Precondition::default(), None).await? {
                     return Err(Error::new(Code::ObjectNotFound, format!("there is no object {key:?} in the bucket {bucket}")));
                 }
                 Done::Nothing
             }
-            Action::ListObjects { bucket, query } => Done::Objects(self.objects.list(&bucket, query).await?),
-            Action::Status => Done::Status(Status {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                functions: self.directory().len(),
-                queued: self.invoker.queue.depth(QUEUES).await?,
-                public: self.public_url.clone(),
-            }),
+            Action::ListObjects { namespace, bucket, query } => Done::Objects(self.within(&namespace).list(&bucket, query).await?),
+            Action::Status => Done::Status(self.status(caller.bound()).await?),
+        })
+    }
+
+    /// The buckets of a namespace, for a caller who was judged.
+    fn within(&self, namespace: &Name) -> Arc<dyn Objects> {
+        within(self.objects.clone(), namespace, Judged)
+    }
+
+    async fn status(&self, bound: Option<&Name>) -> Result<Status> {
+        let queues = bound.map_or_else(|| QUEUES.to_owned(), |namespace| format!("{QUEUES}{namespace}/"));
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            functions: self.directory().count(bound),
+            queued: self.invoker.queue.depth(&queues).await?,
+            public: self.public_url.clone(),
         })
     }
 

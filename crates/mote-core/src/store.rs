@@ -4,6 +4,8 @@
 //! contract suite (in `mote-store`) holds every implementation to them. What returns `Ok` is on
 //! disk, except in [`Logs`].
 
+pub mod within;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use mote_core::access::{Access, KeyPair};
+use mote_core::access::{Access, KeyPair, Root};
 use mote_core::clock::SystemClock;
 use mote_core::trigger::Stopper;
 use mote_store::Embedded;
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = arguments.next().unwrap_or_else(|| "127.0.0.1:0".to_owned());
     let clock = Arc::new(SystemClock::new());
     let keys = vec![KeyPair { id: "mote".into(), secret: "mote-secret".into() }];
-    let access = Arc::new(Access::new("unused".into(), keys));
+    let access = Arc::new(Access::new(Root { token: "unused".into(), keys, server_key: [0; 32] }, clock.clone()));
     let store = Embedded::open(&dir, clock.clone())?;
     let door = mote_s3::service(store.objects(), access, clock);
     let listener = tokio::net::TcpListener::bind(address).await?;

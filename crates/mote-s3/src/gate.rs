@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyDataStream, StreamBody};
-use mote_core::access::{Access, Credential};
+use mote_core::access::{Access, Caller, Credential};
 use mote_core::clock::Clock;
 use mote_core::store::Objects;
 use percent_encoding::percent_decode_str;
@@ -32,16 +32,22 @@ use crate::sigv4::{Claim, Signer};
 
 /// See the module's text.
 pub(crate) struct Gate {
-    service: S3Service,
+    objects: Arc<dyn Objects>,
     access: Arc<Access>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Gate {
     pub(crate) fn new(objects: Arc<dyn Objects>, access: Arc<Access>, clock: Arc<dyn Clock>) -> Gate {
-        let mut builder = S3ServiceBuilder::new(Store::new(objects));
+        Gate { objects, access, clock }
+    }
+
+    /// The operations on what this caller may touch of its namespace.
+    fn service(&self, caller: Caller) -> S3Service {
+        let namespace = caller.namespace();
+        let mut builder = S3ServiceBuilder::new(Store::new(self.access.objects(self.objects.clone(), caller, namespace)));
         builder.set_host(LocalHosts);
-        Gate { service: builder.build(), access, clock }
+        builder.build()
     }
 
     pub(crate) async fn answer<B>(&self, known: Option<Credential>, request: Request<B>) -> Response<s3s::Body>
@@ -52,7 +58,7 @@ impl Gate {
         let id = self.clock.id().to_string();
         let verdict = Verdict::default();
         let outcome = match self.admit(known, request, verdict.clone()) {
-            Ok(request) => self.service.call(request).await.map_err(|error| {
+            Ok((caller, request)) => self.service(caller).call(request).await.map_err(|error| {
                 tracing::error!(?error, "an S3 reply could not be made");
                 s3_error!(InternalError)
             }),
@@ -71,7 +77,7 @@ impl Gate {
         response
     }
 
-    fn admit<B>(&self, known: Option<Credential>, request: Request<B>, verdict: Verdict) -> Result<Request<s3s::Body>, S3Error>
+    fn admit<B>(&self, known: Option<Credential>, request: Request<B>, verdict: Verdict) -> Result<(Caller, Request<s3s::Body>), S3Error>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync,
@@ -82,7 +88,7 @@ impl Gate {
             Some(who) => (who, None),
             None => self.identify(&parts)?,
         };
-        self.access.caller(&who).map_err(crate::fault::wire)?;
+        let caller = self.access.caller(&who).map_err(crate::fault::wire)?;
         plain_query(&mut parts)?;
         offered::check(&parts)?;
         let promises = Promises::read(&parts.headers, &framing, !completes_upload(&parts))?;
@@ -99,7 +105,7 @@ impl Gate {
             Framing::Plain | Framing::Hashed(_) => held(body, promises, trailers, verdict.clone()),
         };
         parts.extensions.insert(verdict);
-        Ok(Request::from_parts(parts, body))
+        Ok((caller, Request::from_parts(parts, body)))
     }
 
     fn identify(&self, parts: &Parts) -> Result<(Credential, Option<Signer>), S3Error> {

@@ -199,7 +199,9 @@ fn hmac(key: &[u8], data: &[u8]) -> Hmac<Sha256> {
 mod tests {
     use super::*;
     use http::Request;
-    use mote_core::access::KeyPair;
+    use mote_core::access::{KeyPair, Root};
+    use mote_testkit::FakeClock;
+    use std::sync::Arc;
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
     const MOMENT: &str = "20130524T000000Z";
@@ -207,7 +209,8 @@ mod tests {
 
     fn access() -> Access {
         let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned();
-        Access::new("token".into(), vec![KeyPair { id: "AKIAIOSFODNN7EXAMPLE".into(), secret }])
+        let keys = vec![KeyPair { id: "AKIAIOSFODNN7EXAMPLE".into(), secret }];
+        Access::new(Root { token: "token".into(), keys, server_key: [0; 32] }, Arc::new(FakeClock::default()))
     }
 
     fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {

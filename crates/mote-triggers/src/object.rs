@@ -12,6 +12,7 @@ use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
 use mote_core::function::ObjectChange;
 use mote_core::invoke::deliver::Parcel;
+use mote_core::store::within;
 use mote_core::store::{
     BucketInfo, ByteRange, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
     UploadInfo,
@@ -44,11 +45,13 @@ impl ObjectTrigger {
 }
 
 fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operation: Option<&str>, object: &ObjectInfo) -> Vec<Item> {
-    let bound = directory.bound_to(&object.bucket, &object.key, change);
+    // Here a bucket has its name in the store; the event says the one that its namespace knows.
+    let Ok((namespace, bucket)) = within::parted(&object.bucket) else { return Vec::new() };
+    let bound = directory.bound_to(&namespace, bucket, &object.key, change);
     if bound.is_empty() {
         return Vec::new();
     }
-    let mut data = json!({ "bucket": object.bucket, "key": object.key, "size": object.size, "etag": object.etag });
+    let mut data = json!({ "bucket": bucket, "key": object.key, "size": object.size, "etag": object.etag });
     if let Some(content_type) = &object.meta.content_type {
         data["content_type"] = content_type.as_str().into();
     }
@@ -62,7 +65,7 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
         let id = clock.id();
         let event = StoredEvent {
             id,
-            source: format!("/buckets/{}", object.bucket),
+            source: format!("/buckets/{bucket}"),
             kind: change.kind().to_owned(),
             subject: Some(object.key.clone()),
             time: now,

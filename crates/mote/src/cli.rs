@@ -36,6 +36,7 @@ Exit codes:
 
 Environment:
   MOTE_URL, MOTE_TOKEN  the server's control address and token
+  MOTE_NAMESPACE        the namespace, instead of `--namespace`
   MOTE_DATA             the data directory, instead of `--data`
   MOTE_LOG              what the server logs (`info`, `mote_core=debug`, …)
   NO_COLOR              no colours";
@@ -100,8 +101,8 @@ struct Output {
 
 #[derive(Debug, Args)]
 struct Namespace {
-    /// The namespace of the function
-    #[arg(long, value_name = "NS", default_value = "default")]
+    /// The namespace that is meant
+    #[arg(long, value_name = "NS", env = "MOTE_NAMESPACE", hide_env_values = true, default_value = "default")]
     namespace: String,
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use mote_core::access::Access;
 use mote_core::clock::{Clock, SystemClock};
 use mote_core::directory::Directory;
 use mote_core::engine::Engine;
@@ -127,7 +128,7 @@ async fn assemble(
     clock: Arc<dyn Clock>,
     stop: Stop,
 ) -> Result<Inside, Failure> {
-    let access = Arc::new(credentials.access());
+    let access = Arc::new(Access::new(credentials.root()?, clock.clone()));
     let directory = Arc::new(Directory::default());
     directory.load(&*store.catalog()).await?;
     // Whoever changes an object, changes it through here, so that no change goes unnoticed.

@@ -19,6 +19,7 @@ use crate::engine::{Prepared, Progress};
 use crate::error::{Code, Error, Result};
 use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name};
 use crate::invoke::Invoker;
+use crate::store::within::{Judged, within};
 use crate::store::{Catalog, Objects, Write};
 
 /// Before the keys that say which version refers to which artifact.
@@ -36,7 +37,7 @@ pub(super) fn start(invoker: Arc<Invoker>, objects: Arc<dyn Objects>, turns: Tur
         let progress = Progress::new(move |line| drop(tell.send(Step::Progress(line))));
         let end = match run(&invoker, &turns, deploy, progress.clone()).await {
             Ok(deployed) => {
-                warn_of_missing_buckets(&invoker, &*objects, &deployed, &progress).await;
+                warn_of_missing_buckets(&invoker, &objects, &deployed, &progress).await;
                 Step::Done(deployed)
             }
             Err(error) => Step::Failed(error),
@@ -47,10 +48,11 @@ pub(super) fn start(invoker: Arc<Invoker>, objects: Arc<dyn Objects>, turns: Tur
 }
 
 /// A binding may come before its bucket, but a mistyped name would never fire and never say why.
-async fn warn_of_missing_buckets(invoker: &Invoker, objects: &dyn Objects, deployed: &[Deployed], progress: &Progress) {
+async fn warn_of_missing_buckets(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deployed], progress: &Progress) {
     for one in deployed {
         let function = FunctionRef { namespace: one.namespace.clone(), name: one.name.clone() };
         let Ok(live) = invoker.directory.entry(&function) else { continue };
+        let objects = within(objects.clone(), &one.namespace, Judged);
         for binding in &live.function.bindings {
             if let Binding::Bucket { bucket, .. } = binding
                 && objects.bucket(bucket).await.is_err_and(|error| error.code() == Code::BucketNotFound)

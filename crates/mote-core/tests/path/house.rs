@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use mote_core::access::{Access, Credential};
+use mote_core::access::{Access, Credential, Root};
 use mote_core::action::{Action, Deploy, DeployWish, Deployed, Done, Platform, Step, Target};
 use mote_core::bundle::Bundle;
 use mote_core::clock::Clock;
@@ -37,7 +37,8 @@ impl Scene {
             dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
             engines: Engines::new([engine.clone() as Arc<dyn Engine>]),
         });
-        let access = Arc::new(Access::new("token".into(), Vec::new()));
+        let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
+        let access = Arc::new(Access::new(root, clock.clone()));
         let house = House::new(access, invoker.clone(), Arc::new(NoObjects), "http://public".into());
         Scene { clock, store, engine, invoker, house }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
-use mote_core::access::{Access, Credential, KeyPair};
+use mote_core::access::{Access, Credential, KeyPair, Root};
 use mote_core::clock::Clock;
 use mote_core::function::Name;
 use mote_core::trigger::{Stop, Stopper};
@@ -51,7 +51,8 @@ impl Door {
         let dir = tempfile::tempdir().unwrap();
         let store = Embedded::open(dir.path(), clock.clone()).unwrap();
         store.objects().create_bucket("photos").await.unwrap();
-        let access = Access::new("token".into(), vec![KeyPair { id: "mote".into(), secret: "secret".into() }]);
+        let keys = vec![KeyPair { id: "mote".into(), secret: "secret".into() }];
+        let access = Access::new(Root { token: "token".into(), keys, server_key: [0; 32] }, clock.clone());
         let s3 = mote_s3::service(store.objects(), Arc::new(access), clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

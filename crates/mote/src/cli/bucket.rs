@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use reqwest::{Body, Method};
+use reqwest::{Body, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::cli::Common;
+use crate::cli::{Common, Namespace};
 use crate::client::Client;
 use crate::credentials::Credentials;
 use crate::doors::Doors;
@@ -36,7 +36,7 @@ enum Verb {
     Create(Named),
     /// List the buckets
     #[command(after_help = "Example:\n  mote bucket list --json")]
-    List(Common),
+    List(All),
     /// Remove an empty bucket
     #[command(after_help = "Example:\n  mote bucket remove photos")]
     Remove(Named),
@@ -58,9 +58,19 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
+struct All {
+    #[command(flatten)]
+    namespace: Namespace,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
 struct Named {
     /// BUCKET, or BUCKET/KEY where an object is meant
     name: String,
+    #[command(flatten)]
+    namespace: Namespace,
     #[command(flatten)]
     common: Common,
 }
@@ -76,6 +86,8 @@ struct Put {
     #[arg(long = "type", value_name = "TYPE")]
     content_type: Option<String>,
     #[command(flatten)]
+    namespace: Namespace,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -86,6 +98,8 @@ struct Get {
     /// Where to write it [default: standard output]
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    namespace: Namespace,
     #[command(flatten)]
     common: Common,
 }
@@ -98,9 +112,21 @@ impl Bucket {
     fn common(&self) -> &Common {
         match &self.verb {
             Verb::Create(it) | Verb::Remove(it) | Verb::Delete(it) | Verb::Objects(it) => &it.common,
-            Verb::List(common) | Verb::Credentials(common) => common,
+            Verb::List(it) => &it.common,
+            Verb::Credentials(common) => common,
             Verb::Put(it) => &it.common,
             Verb::Get(it) => &it.common,
+        }
+    }
+
+    fn namespace(&self) -> &str {
+        match &self.verb {
+            Verb::Create(it) | Verb::Remove(it) | Verb::Delete(it) | Verb::Objects(it) => &it.namespace.namespace,
+            Verb::List(it) => &it.namespace.namespace,
+            Verb::Put(it) => &it.namespace.namespace,
+            Verb::Get(it) => &it.namespace.namespace,
+            // Those of the data directory, which are bound to none.
+            Verb::Credentials(_) => mote_core::function::Name::DEFAULT,
         }
     }
 
@@ -109,19 +135,19 @@ impl Bucket {
         if let Verb::Credentials(common) = &self.verb {
             return credentials(common);
         }
-        let client = self.common().server.connect()?;
+        let client = Buckets { client: self.common().server.connect()?, namespace: self.namespace().to_owned() };
         match &self.verb {
             Verb::Create(it) => {
-                client.send(client.request(Method::PUT, &["buckets", &it.name])).await?;
+                client.send(client.request(Method::PUT, &[&it.name])).await?;
                 told(json, &json!({ "bucket": it.name, "created": true }), &format!("{} is there", it.name));
             }
             Verb::Remove(it) => {
-                client.send(client.request(Method::DELETE, &["buckets", &it.name])).await?;
+                client.send(client.request(Method::DELETE, &[&it.name])).await?;
                 told(json, &json!({ "bucket": it.name, "removed": true }), &format!("{} is removed", it.name));
             }
             Verb::Delete(it) => {
                 let (bucket, key) = object(&it.name)?;
-                client.send(client.request(Method::DELETE, &["buckets", bucket, "objects", key])).await?;
+                client.send(client.request(Method::DELETE, &[bucket, "objects", key])).await?;
                 told(json, &json!({ "bucket": bucket, "key": key, "deleted": true }), &format!("{} is deleted", it.name));
             }
             Verb::List(_) => list(&client, json).await?,
@@ -134,8 +160,30 @@ impl Bucket {
     }
 }
 
-async fn list(client: &Client, json: bool) -> Result<(), Failure> {
-    let listed = client.json(client.request(Method::GET, &["buckets"])).await?;
+/// The server's buckets of one namespace.
+struct Buckets {
+    client: Client,
+    namespace: String,
+}
+
+impl Buckets {
+    /// A request to `/v1/buckets/` and these path segments.
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let path: Vec<&str> = ["buckets"].iter().chain(path).copied().collect();
+        self.client.request(method, &path).query(&[("namespace", &self.namespace)])
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        self.client.send(request).await
+    }
+
+    async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        self.client.json(request).await
+    }
+}
+
+async fn list(client: &Buckets, json: bool) -> Result<(), Failure> {
+    let listed = client.json(client.request(Method::GET, &[])).await?;
     if json {
         output::json(&listed);
         return Ok(());
@@ -151,12 +199,12 @@ async fn list(client: &Client, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn objects(client: &Client, name: &str, json: bool) -> Result<(), Failure> {
+async fn objects(client: &Buckets, name: &str, json: bool) -> Result<(), Failure> {
     let (bucket, prefix) = name.split_once('/').unwrap_or((name, ""));
     let mut all: Vec<Value> = Vec::new();
     let mut after: Option<String> = None;
     loop {
-        let mut request = client.request(Method::GET, &["buckets", bucket, "objects"]).query(&[("prefix", prefix), ("limit", "1000")]);
+        let mut request = client.request(Method::GET, &[bucket, "objects"]).query(&[("prefix", prefix), ("limit", "1000")]);
         if let Some(after) = &after {
             request = request.query(&[("after", after)]);
         }
@@ -184,9 +232,9 @@ async fn objects(client: &Client, name: &str, json: bool) -> Result<(), Failure>
     Ok(())
 }
 
-async fn put(client: &Client, it: &Put, json: bool) -> Result<(), Failure> {
+async fn put(client: &Buckets, it: &Put, json: bool) -> Result<(), Failure> {
     let (bucket, key) = object(&it.name)?;
-    let mut request = client.request(Method::PUT, &["buckets", bucket, "objects", key]);
+    let mut request = client.request(Method::PUT, &[bucket, "objects", key]);
     if let Some(content_type) = &it.content_type {
         request = request.header("content-type", content_type);
     }
@@ -210,9 +258,9 @@ async fn put(client: &Client, it: &Put, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn get(client: &Client, it: &Get, json: bool) -> Result<(), Failure> {
+async fn get(client: &Buckets, it: &Get, json: bool) -> Result<(), Failure> {
     let (bucket, key) = object(&it.name)?;
-    let mut reply = client.send(client.request(Method::GET, &["buckets", bucket, "objects", key])).await?;
+    let mut reply = client.send(client.request(Method::GET, &[bucket, "objects", key])).await?;
     let Some(file) = &it.file else {
         while let Some(chunk) = reply.chunk().await.map_err(|error| broken(&error))? {
             if !output::bytes_out(&chunk)? {

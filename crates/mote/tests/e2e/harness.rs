@@ -21,7 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The binary under test, with nothing of the caller's environment that it reads.
 pub(crate) fn mote() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mote"));
-    for name in ["MOTE_URL", "MOTE_TOKEN", "MOTE_DATA", "XDG_DATA_HOME"] {
+    for name in ["MOTE_URL", "MOTE_TOKEN", "MOTE_NAMESPACE", "MOTE_DATA", "XDG_DATA_HOME"] {
         command.env_remove(name);
     }
     command.env("MOTE_LOG", "warn");

@@ -69,11 +69,13 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
         (["functions", name, "point"], "POST") => Ok(Action::Point { function: of(name)?, version: json::<Point>(&body)?.version }),
         (["logs"], "GET") => logs(&query, stamp.time),
         (["status"], "GET") => Ok(Action::Status),
-        (["buckets"], "GET") => Ok(Action::ListBuckets),
-        (["buckets", name], "PUT") => Ok(Action::CreateBucket { name: (*name).to_owned() }),
-        (["buckets", name], "DELETE") => Ok(Action::DeleteBucket { name: (*name).to_owned() }),
+        (["buckets"], "GET") => Ok(Action::ListBuckets { namespace: query.namespace()? }),
+        (["buckets", name], "PUT") => Ok(Action::CreateBucket { namespace: query.namespace()?, name: (*name).to_owned() }),
+        (["buckets", name], "DELETE") => Ok(Action::DeleteBucket { namespace: query.namespace()?, name: (*name).to_owned() }),
         (["buckets", bucket, "objects"], "GET") => objects(bucket, &query),
-        (["buckets", bucket, "objects", key @ ..], method) if !key.is_empty() => object(bucket, key, method, parts, body),
+        (["buckets", bucket, "objects", key @ ..], method) if !key.is_empty() => {
+            object((query.namespace()?, bucket, key), method, parts, body)
+        }
         (path, method) => Err(unknown(path, method)),
     }
 }
@@ -89,14 +91,15 @@ fn deploy(query: &Query, archive: Body) -> Result<Action> {
 }
 
 fn logs(query: &Query, now: Timestamp) -> Result<Action> {
-    Ok(Action::Logs(LogQuery {
-        namespace: Some(query.namespace()?.to_string()),
+    let log_query = LogQuery {
+        namespace: None,
         function: query.name("function")?.map(String::from),
         invocation: query.parse::<Id>("invocation", "an invocation's id")?,
         since: query.get("since").map(|text| since(text, now)).transpose()?,
         tail: query.count("tail", TAIL, TAIL_MAX)?,
         follow: query.flag("follow")?,
-    }))
+    };
+    Ok(Action::Logs { namespace: query.namespace()?, query: log_query })
 }
 
 /// Milliseconds since 1970, or so long ago: `90s`, `10m`, `2h`, `1d`.
@@ -118,24 +121,25 @@ fn since(text: &str, now: Timestamp) -> Result<Timestamp> {
 }
 
 fn objects(bucket: &str, query: &Query) -> Result<Action> {
+    let namespace = query.namespace()?;
     let query = ObjectListQuery {
         prefix: query.text("prefix").unwrap_or_default(),
         delimiter: query.text("delimiter"),
         after: query.text("after"),
         limit: query.count("limit", PAGE, PAGE)?,
     };
-    Ok(Action::ListObjects { bucket: bucket.to_owned(), query })
+    Ok(Action::ListObjects { namespace, bucket: bucket.to_owned(), query })
 }
 
-fn object(bucket: &str, key: &[&str], method: &str, parts: &request::Parts, body: Body) -> Result<Action> {
+fn object((namespace, bucket, key): (Name, &str, &[&str]), method: &str, parts: &request::Parts, body: Body) -> Result<Action> {
     let (bucket, key) = (bucket.to_owned(), key.join("/"));
     if key.is_empty() || key.len() > KEY_BYTES_MAX {
         return Err(invalid(format!("the object's key has {} bytes, and 1 to {KEY_BYTES_MAX} are wanted", key.len())));
     }
     match method {
-        "PUT" => Ok(Action::PutObject { bucket, key, meta: meta(&parts.headers), body }),
-        "GET" => Ok(Action::GetObject { bucket, key }),
-        "DELETE" => Ok(Action::DeleteObject { bucket, key }),
+        "PUT" => Ok(Action::PutObject { namespace, bucket, key, meta: meta(&parts.headers), body }),
+        "GET" => Ok(Action::GetObject { namespace, bucket, key }),
+        "DELETE" => Ok(Action::DeleteObject { namespace, bucket, key }),
         method => Err(not_allowed(method, "GET, HEAD, PUT, DELETE")),
     }
 }

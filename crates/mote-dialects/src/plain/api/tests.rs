@@ -68,7 +68,7 @@ fn control_requests_are_actions() {
         r#"wish: DeployWish { namespace: "default", name: Some("f"), default_name: None, dev: true }"#,
     );
     check("POST /v1/deploy?default_name=g&dev=0", "x", r#"name: None, default_name: Some("g"), dev: false }"#);
-    check("GET /v1/logs", "", r#"namespace: Some("default"), function: None, invocation: None, since: None, tail: 100, follow: false"#);
+    check("GET /v1/logs", "", r#"Logs { namespace: "default", query: LogQuery { namespace: None, function: None"#);
     check(
         "GET /v1/logs?function=f&tail=5&follow=1&since=60",
         "",
@@ -76,17 +76,17 @@ fn control_requests_are_actions() {
     );
     check("GET /v1/logs?since=10m", "", "since: Some(Timestamp(1767225000000))");
     check("GET /v1/logs?invocation=00000000-0000-0000-0000-000000000007", "", "invocation: Some(00000000-0000-0000-0000-000000000007)");
-    check("GET /v1/buckets", "", "ListBuckets");
-    check("PUT /v1/buckets/b", "", r#"CreateBucket { name: "b" }"#);
-    check("DELETE /v1/buckets/b", "", r#"DeleteBucket { name: "b" }"#);
+    check("GET /v1/buckets", "", r#"ListBuckets { namespace: "default" }"#);
+    check("PUT /v1/buckets/b?namespace=shop", "", r#"CreateBucket { namespace: "shop", name: "b" }"#);
+    check("DELETE /v1/buckets/b", "", r#"DeleteBucket { namespace: "default", name: "b" }"#);
     check(
         "GET /v1/buckets/b/objects?prefix=a%2F&delimiter=/&after=a/b&limit=2",
         "",
         r#"ObjectListQuery { prefix: "a/", delimiter: Some("/"), after: Some("a/b"), limit: 2 }"#,
     );
-    check("PUT /v1/buckets/b/objects/a/b%20c/d", "x", r#"PutObject { bucket: "b", key: "a/b c/d""#);
-    check("GET /v1/buckets/b/objects/a//b/", "", r#"GetObject { bucket: "b", key: "a//b/" }"#);
-    check("DELETE /v1/buckets/b/objects/%C3%A4", "", r#"DeleteObject { bucket: "b", key: "ä" }"#);
+    check("PUT /v1/buckets/b/objects/a/b%20c/d", "x", r#"PutObject { namespace: "default", bucket: "b", key: "a/b c/d""#);
+    check("GET /v1/buckets/b/objects/a//b/", "", r#"GetObject { namespace: "default", bucket: "b", key: "a//b/" }"#);
+    check("DELETE /v1/buckets/b/objects/%C3%A4", "", r#"DeleteObject { namespace: "default", bucket: "b", key: "ä" }"#);
 }
 
 #[test]

@@ -3,12 +3,15 @@
 use std::net::Ipv4Addr;
 
 use mote_core::error::{Code, Error, Result};
+use mote_core::store::within;
 
 pub const KEY_BYTES_MAX: usize = 1024;
 pub const BUCKET_NAME_RULE: &str =
     "A bucket's name has 3 to 63 lower-case letters, digits, `-` and `.`, begins and ends with a letter or digit, and is no IP address.";
 
-pub(super) fn check_bucket(name: &str) -> Result<()> {
+/// A bucket's name, behind its namespace where that is not the default one.
+pub(super) fn check_bucket(stored: &str) -> Result<()> {
+    let (_, name) = within::parted(stored)?;
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let edge = |byte: Option<&u8>| byte.is_some_and(|&byte| plain(byte));
     let bytes = name.as_bytes();
@@ -40,8 +43,25 @@ mod tests {
         let check = |name: &str, good| assert_eq!(super::check_bucket(name).is_ok(), good, "{name}");
         check("photos", true);
         check("a-b.c9", true);
+        check("Shop_1/photos", true);
         check(&"a".repeat(63), true);
-        for bad in ["", "ab", &"a".repeat(64), "Photos", "-ab", "ab-", ".ab", "a..b", "192.168.0.1", "a_b", "a/b", "bücket"] {
+        for bad in [
+            "",
+            "ab",
+            &"a".repeat(64),
+            "Photos",
+            "-ab",
+            "ab-",
+            ".ab",
+            "a..b",
+            "192.168.0.1",
+            "a_b",
+            "a/b",
+            "a/b/photos",
+            "../photos",
+            "/photos",
+            "bücket",
+        ] {
             check(bad, false);
         }
     }
