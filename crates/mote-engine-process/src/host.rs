@@ -4,17 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mote_core::Result;
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::engine::{Gateway, Invocation};
-use mote_core::function::Function;
+use mote_core::function::{Function, Limits};
 use mote_core::secret::Secrets;
 use mote_core::store::{LogLine, LogSource, Logs};
+use mote_core::{Error, Result};
 
 use crate::artifact::Shelf;
 use crate::gateway::{self, Serving};
 use crate::jail::Doors;
-use crate::jail::spec::{Channel, GATEWAY_PORT, JailLimits, Network, Shown, Spec};
+use crate::jail::spec::{CodeTree, Fill, GATEWAY_PORT, JailLimits, Network, Program, Shell, Shown};
 use crate::running::Running;
 
 /// Where the engine keeps and finds what it needs.
@@ -77,20 +77,27 @@ pub(crate) struct Launch {
 }
 
 impl Host {
-    pub(crate) fn spec(&self, function: &Function, launch: Launch) -> Spec {
-        let Launch { command, runner, show, data_bytes } = launch;
-        let limits = &function.limits;
-        Spec {
-            command,
-            env: environment(function),
-            code: self.artifacts.path(function.artifact),
-            building: false,
-            channel: if runner.is_some() { Channel::Wire } else { Channel::Stdin },
+    /// A jail for functions, ready but for the function. Programs of one kind share it.
+    pub(crate) fn shell(&self, show: &[PathBuf], runner: Option<PathBuf>, standby: Option<Program>) -> Shell {
+        Shell {
+            code: CodeTree::Below(self.settings.artifacts.clone()),
             runner,
             etc: self.etc.clone(),
-            show: show.into_iter().map(Shown::in_place).collect(),
+            show: show.iter().cloned().map(Shown::in_place).collect(),
             hide: self.settings.hidden.clone(),
             network: Network::Loopback,
+            tmp_bytes: Limits::default().tmp_bytes,
+            standby,
+        }
+    }
+
+    /// What an instance of `function` brings into one.
+    pub(crate) fn fill(&self, function: &Function, data_bytes: u64, program: Option<Program>) -> Fill {
+        let limits = &function.limits;
+        Fill {
+            artifact: Some(function.artifact.to_string()),
+            program,
+            secrets: Vec::new(),
             limits: JailLimits {
                 data_bytes,
                 processes: limits.processes,
@@ -114,13 +121,14 @@ impl Host {
     }
 
     /// Serves what one jail asks for, until the guard is dropped.
-    pub(crate) fn serve_gateway(&self, doors: Doors, function: Arc<Function>) -> Result<Serving> {
+    pub(crate) fn serve_gateway(&self, doors: Option<Doors>, function: Arc<Function>) -> Result<Serving> {
+        let doors = doors.ok_or_else(|| Error::internal("the jail sent no sockets"))?;
         gateway::serve(doors.tcp, function, self.gateway.clone(), self.clock.clone())
     }
 }
 
 /// The manifest's own words win over ours, except for what says where the function is.
-fn environment(function: &Function) -> Vec<(String, String)> {
+pub(crate) fn environment(function: &Function) -> Vec<(String, String)> {
     let gateway = format!("http://127.0.0.1:{GATEWAY_PORT}");
     let mut env = function.env.clone();
     for (name, value) in [

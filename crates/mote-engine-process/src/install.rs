@@ -27,7 +27,7 @@ use mote_core::{Code, Error, Result};
 use crate::artifact::{Building, foreign};
 use crate::engine::blocking;
 use crate::host::Settings;
-use crate::jail::spec::{Channel, Network, Shown, Spec};
+use crate::jail::spec::{Channel, CodeTree, Network, Program, Shell, Shown};
 use crate::runtime::Interpreter;
 use child::Ended;
 use plan::Plan;
@@ -88,14 +88,8 @@ impl Installer {
         around.furnish(&building.path).map_err(failed)?;
         foreign::lend(&building.path).map_err(failed)?;
         progress.tell(format!("installing the dependencies of {}", plan.manifest));
-        let spec = Spec {
-            env: around.env.clone(),
-            show: around.show.clone(),
-            etc: around.etc.clone(),
-            network: Network::Host,
-            ..self.spec(&building)
-        };
-        let ended = self.run(Spec { command: plan.command(), ..spec.clone() }, &building, progress).await?;
+        let shell = Shell { show: around.show.clone(), etc: around.etc.clone(), network: Network::Host, ..self.shell(&building) };
+        let ended = self.run(shell, program(plan.command(), around.env.clone()), &building, progress).await?;
         if !ended.success {
             return Err(Error::new(Code::BuildFailed, format!("{} failed: {}", plan.installer, ended.tail)).hint(plan.hint()));
         }
@@ -103,7 +97,7 @@ impl Installer {
             let command = plan::compile(interpreter, &format!("/code/{}", plan.product), "/code/.mote/site-packages");
             let show = interpreter.mounts.iter().cloned().map(Shown::in_place).collect();
             // That bytecode for some file can't be made is no failure.
-            self.run(Spec { command, show, ..self.spec(&building) }, &building, progress).await?;
+            self.run(Shell { show, ..self.shell(&building) }, program(command, environment()), &building, progress).await?;
         }
         let (product, cached) = (building.path.join(plan.product), cached.to_owned());
         let plan_product = plan.product;
@@ -131,33 +125,40 @@ impl Installer {
         blocking(move || foreign::lend(&lend)).await?;
         let command = plan::compile(interpreter, "/code", "/code");
         let show = interpreter.mounts.iter().cloned().map(Shown::in_place).collect();
-        let ended = self.run(Spec { command, show, ..self.spec(artifact) }, artifact, &Progress::silent()).await;
+        let shell = Shell { show, ..self.shell(artifact) };
+        let ended = self.run(shell, program(command, environment()), artifact, &Progress::silent()).await;
         let back = artifact.path.clone();
         blocking(move || foreign::take_back(&back)).await?;
         ended.map(|_| ())
     }
 
-    async fn run(&self, spec: Spec, building: &Building, progress: &Progress) -> Result<Ended> {
-        child::run(&self.executable, &spec, building.hold(), &*self.clock, progress).await
+    async fn run(&self, shell: Shell, program: Program, building: &Building, progress: &Progress) -> Result<Ended> {
+        child::run(&self.executable, &shell, program, building.hold(), &*self.clock, progress).await
     }
 
     /// What all commands have in common; the network, unless they say otherwise, is none.
-    fn spec(&self, building: &Building) -> Spec {
-        let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
-        Spec {
-            command: Vec::new(),
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            code: building.path.clone(),
-            building: true,
+    fn shell(&self, building: &Building) -> Shell {
+        Shell {
+            code: CodeTree::Building(building.path.clone()),
             runner: None,
             etc: self.etc.clone(),
             show: Vec::new(),
             hide: self.hidden.clone(),
             network: Network::Loopback,
-            channel: Channel::Stdin,
-            limits: child::LIMITS,
+            tmp_bytes: child::LIMITS.tmp_bytes,
+            standby: None,
         }
     }
+}
+
+fn program(command: Vec<String>, env: Vec<(String, String)>) -> Program {
+    Program { command, env, channel: Channel::Stdin }
+}
+
+/// Of a command that needs nothing of mote's surroundings.
+fn environment() -> Vec<(String, String)> {
+    let env = [("PATH", "/usr/local/bin:/usr/bin:/bin"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];
+    env.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 /// A copy of a tree by hard links; by content where the file system can't.

@@ -1,11 +1,13 @@
 //! A jail, seen from mote: start it, hear how it goes, end it.
 //!
-//! `mote` executes itself again as [`NAME`], hands over a [`Spec`] and one file descriptor, and
-//! the new process builds the jail around itself ([`inside`]): so the server, which is large and
-//! has threads, never forks. A jail that can't be complete does not start.
+//! `mote` executes itself again as [`NAME`] and hands over a [`Shell`], and the new process builds
+//! the jail around itself ([`inside`]): so the server, which is large and has threads, never forks.
+//! A [`Fill`] then puts one function in. A jail that can't be complete does not start.
 
 mod doctor;
 pub mod etc;
+mod function;
+mod init;
 mod inside;
 mod message;
 mod mounts;
@@ -13,17 +15,16 @@ pub(crate) mod netlink;
 mod network;
 mod privileges;
 pub mod program;
+mod secrets;
 pub mod spec;
 mod syscalls;
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
 
 use mote_core::{Code, Error, Result};
-use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -31,9 +32,9 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 pub use doctor::{Barrier as Check, doctor, doctor_of};
 pub use message::Exit;
-use message::Word;
+use message::{Ask, Word};
 pub use network::Doors;
-use spec::Spec;
+use spec::{Fill, Shell};
 
 /// `argv[0]` of a process that is to become a jail.
 pub const NAME: &str = "mote-jail";
@@ -80,52 +81,63 @@ pub(crate) fn runs_as_another_user() -> io::Result<bool> {
 }
 
 /// A running jail. Dropping it ends every process in it.
+///
+/// First there is a shell; [`Jail::fill`] puts a function into it, at once or when one comes.
 pub struct Jail {
     child: Child,
+    /// Also the life line: once it is closed, the watcher ends the jail.
     socket: AsyncFd<OwnedFd>,
     pub stdout: Option<ChildStdout>,
     pub stderr: Option<ChildStderr>,
 }
 
 impl Jail {
-    /// Returns as soon as the process exists; [`Jail::ready`] tells what became of it.
-    pub fn spawn(executable: &Path, spec: &Spec, channel: OwnedFd) -> Result<Jail> {
+    /// Returns as soon as the process exists; [`Jail::built`] tells what became of it. `channel` is
+    /// for the shell's standby.
+    pub fn spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>) -> Result<Jail> {
         let failed = |error: io::Error| Error::internal(format!("{} can't be started as a jail", executable.display())).caused_by(error);
-        Jail::try_spawn(executable, spec, channel).map_err(failed)
+        Jail::try_spawn(executable, shell, channel).map_err(failed)
     }
 
-    fn try_spawn(executable: &Path, spec: &Spec, channel: OwnedFd) -> io::Result<Jail> {
+    fn try_spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>) -> io::Result<Jail> {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
         // The jail's own end waits; only mote's does not.
         rustix::io::ioctl_fionbio(&theirs, false)?;
-        let mut file = File::from(rustix::fs::memfd_create(c"mote-jail-spec", MemfdFlags::CLOEXEC)?);
-        file.write_all(&serde_json::to_vec(spec)?)?;
-
         let mut child = Command::new(executable)
             .arg0(NAME)
             .env_clear()
             .stdin(Stdio::from(theirs))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()?;
-        message::send(ours.as_fd(), b"spec", &[file.as_fd(), channel.as_fd()])?;
+        // The watcher does nothing before it is told, so what must hold for everything in the jail
+        // (its cgroup) is set up here.
+        message::ask(ours.as_fd(), Ask::Build, shell, channel.as_ref())?;
         let socket = syscalls::watch(ours)?;
         Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket })
     }
 
-    /// Every barrier stands: the sockets through which the jail's processes reach everything.
-    pub async fn ready(&mut self) -> Result<Doors> {
-        self.built().await?.ok_or_else(|| Error::internal("the jail sent no sockets"))
-    }
-
-    /// The same for a jail that may have no network of its own, and so no such sockets.
+    /// Every barrier of the shell stands: the sockets through which its processes reach everything;
+    /// none if they are in the host's network.
     pub async fn built(&mut self) -> Result<Option<Doors>> {
         match self.word().await {
-            Some((Word::Ready, fds)) => Ok(Doors::received(fds)),
-            Some((Word::Failed { barrier, error }, _)) => Err(refused(&barrier, &error)),
-            Some((Word::Exited(exit), _)) => Err(Error::internal(format!("the jail ended while it was being built: {exit}"))),
-            None => Err(Error::internal("the jail was killed while it was being built")),
+            Some((Word::Built, fds)) => Ok(Doors::received(fds)),
+            other => Err(unbuilt(other.map(|(word, _)| word))),
+        }
+    }
+
+    /// Puts a function in. `channel` is for the fill's program. May be called before the shell is
+    /// built: it then waits its turn.
+    pub fn fill(&self, fill: &Fill, channel: Option<OwnedFd>) -> Result<()> {
+        message::ask(self.socket.as_fd(), Ask::Fill, fill, channel.as_ref())
+            .map_err(|error| Error::internal("a jail can't be told what to run").caused_by(error))
+    }
+
+    /// The function is in, and nobody in the jail has a right left; after [`Jail::built`].
+    pub async fn filled(&mut self) -> Result<()> {
+        match self.word().await {
+            Some((Word::Filled, _)) => Ok(()),
+            other => Err(unbuilt(other.map(|(word, _)| word))),
         }
     }
 
@@ -134,22 +146,17 @@ impl Jail {
         match self.word().await {
             Some((Word::Exited(exit), _)) => Ok(exit),
             Some((Word::Failed { barrier, error }, _)) => Err(refused(&barrier, &error)),
-            Some((Word::Ready, _)) | None => Ok(Exit::Killed),
+            Some((Word::Built | Word::Filled, _)) | None => Ok(Exit::Killed),
         }
     }
 
-    pub fn kill(&mut self) {
-        // Fails only if it has ended already. Init dies with the watcher, and the rest with init.
-        let _ = self.child.start_kill();
+    /// Whether it has not said yet that it failed or ended. For a shell that waits.
+    pub fn is_waiting(&self) -> bool {
+        message::is_silent(self.socket.as_fd())
     }
 
-    /// Waits until the watcher is gone, and with it every process of the jail.
-    pub async fn gone(mut self) {
-        self.kill();
-        let _ = self.child.wait().await;
-    }
-
-    /// Ends it and waits until every process in it is dead, so that what they wrote to is at rest.
+    /// Ends it, and waits until every process in it is dead, its mounts are gone, and what they
+    /// wrote to is at rest. That takes the kernel a moment: not for a caller to wait for.
     pub async fn end(mut self) {
         // The watcher sees the line close, kills init and waits for it: init's end is everybody's.
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
@@ -159,6 +166,15 @@ impl Jail {
     async fn word(&mut self) -> Option<(Word, Vec<OwnedFd>)> {
         let (bytes, fds) = self.socket.async_io(Interest::READABLE, |socket| message::receive(socket.as_fd())).await.ok()?;
         serde_json::from_slice(&bytes).ok().map(|word| (word, fds))
+    }
+}
+
+fn unbuilt(word: Option<Word>) -> Error {
+    match word {
+        Some(Word::Failed { barrier, error }) => refused(&barrier, &error),
+        Some(Word::Exited(exit)) => Error::internal(format!("the jail ended while it was being built: {exit}")),
+        Some(Word::Built | Word::Filled) => Error::internal("the jail spoke out of turn"),
+        None => Error::internal("the jail was killed while it was being built"),
     }
 }
 

@@ -17,7 +17,8 @@ use tokio::task::JoinHandle;
 
 use crate::artifact::Use;
 use crate::gateway::Serving;
-use crate::host::{Host, Job, Launch};
+use crate::host::{Host, Job, environment};
+use crate::jail::spec::{Channel, Program};
 use crate::jail::{Exit, Jail};
 use crate::lines::{self, Tail};
 use crate::running::Counted;
@@ -46,16 +47,12 @@ impl Process {
         let piped = |error: io::Error| Error::internal("a pipe to a function's process can't be made").caused_by(error);
         let (stdin, ours) = io::pipe().map_err(piped)?;
         let input = pipe::Sender::from_owned_fd(OwnedFd::from(ours)).map_err(piped)?;
-        let launch = Launch {
-            command: vec![format!("/code/{}", function.entry)],
-            runner: None,
-            show: Vec::new(),
-            data_bytes: function.limits.memory_bytes,
-        };
-        let mut spec = host.spec(function, launch);
-        spec.env.retain(|(name, _)| !env.contains_key(name));
-        spec.env.extend(env);
-        let mut jail = Jail::spawn(&host.settings.executable, &spec, OwnedFd::from(stdin))?;
+        let mut all = environment(function);
+        all.retain(|(name, _)| !env.contains_key(name));
+        all.extend(env);
+        let program = Program { command: vec![format!("/code/{}", function.entry)], env: all, channel: Channel::Stdin };
+        let mut jail = Jail::spawn(&host.settings.executable, &host.shell(&[], None, None), None)?;
+        jail.fill(&host.fill(function, function.limits.memory_bytes, Some(program)), Some(OwnedFd::from(stdin)))?;
 
         let tail = Arc::new(Tail::default());
         let errors = {
@@ -90,9 +87,9 @@ impl Process {
     }
 
     pub(super) async fn ready(&mut self) -> Result<()> {
-        let listener = self.jail.ready().await?;
-        self.gateway = Some(self.host.serve_gateway(listener, self.function.clone())?);
-        Ok(())
+        let sockets = self.jail.built().await?;
+        self.gateway = Some(self.host.serve_gateway(sockets, self.function.clone())?);
+        self.jail.filled().await
     }
 
     /// Resolves if the body fails on its way: the caller is to hear that, and not what the program

@@ -12,7 +12,7 @@ use mote_core::engine::Progress;
 use mote_core::{Code, Error, Result};
 
 use crate::artifact::Place;
-use crate::jail::spec::{JailLimits, Spec};
+use crate::jail::spec::{Fill, JailLimits, Program, Shell};
 use crate::jail::{Exit, Jail};
 use crate::lines;
 
@@ -31,9 +31,18 @@ pub(super) struct Ended {
 }
 
 /// `place` is what it writes to.
-pub(super) async fn run(executable: &Path, spec: &Spec, place: Arc<Place>, clock: &dyn Clock, progress: &Progress) -> Result<Ended> {
+pub(super) async fn run(
+    executable: &Path,
+    shell: &Shell,
+    program: Program,
+    place: Arc<Place>,
+    clock: &dyn Clock,
+    progress: &Progress,
+) -> Result<Ended> {
     let null = File::open("/dev/null").map_err(|error| Error::internal("/dev/null can't be opened").caused_by(error))?;
-    let mut running = Running { jail: Some(Jail::spawn(executable, spec, OwnedFd::from(null))?), place: Some(place) };
+    let jail = Jail::spawn(executable, shell, None)?;
+    jail.fill(&Fill { artifact: None, program: Some(program), limits: LIMITS, secrets: Vec::new() }, Some(OwnedFd::from(null)))?;
+    let mut running = Running { jail: Some(jail), place: Some(place) };
     let tail = Mutex::new(VecDeque::new());
     let note = |line: String| {
         let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,6 +79,7 @@ async fn watch(running: &mut Running, note: impl FnMut(String) + Copy) -> Result
     };
     let exited = async {
         jail.built().await?;
+        jail.filled().await?;
         jail.exited().await
     };
     // The output ends when the last process of the jail has closed it.

@@ -54,7 +54,7 @@ pub(super) async fn guard(instance: Arc<Instance>, mut parts: Parts, pool: Weak<
     }
     parts.writer.abort();
     let drained = async {
-        parts.jail.gone().await;
+        parts.jail.end().await;
         // What it said last still counts: a reply that was sent is a reply.
         for task in parts.printed.into_iter().chain([parts.reader]) {
             let _ = task.await;

@@ -17,8 +17,9 @@ use super::guard::{Parts, guard};
 use super::{Instance, READ_BYTES};
 use crate::artifact::Use;
 use crate::gateway::Serving;
-use crate::host::{Host, Launch};
+use crate::host::{Host, Launch, environment};
 use crate::jail::Jail;
+use crate::jail::spec::{Channel, Program};
 use crate::lines;
 use crate::pool::Pool;
 use crate::wire::{Broken, FromRunner, Start, ToRunner};
@@ -56,14 +57,16 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
     ours.set_nonblocking(true).map_err(broken)?;
     let mut socket = UnixStream::from_std(ours).map_err(broken)?;
-    let spec = host.spec(function, launch);
-    let mut jail = Jail::spawn(&host.settings.executable, &spec, OwnedFd::from(theirs))?;
+    let program = Program { command: launch.command, env: environment(function), channel: Channel::Wire };
+    let mut jail = Jail::spawn(&host.settings.executable, &host.shell(&launch.show, launch.runner, None), None)?;
+    jail.fill(&host.fill(function, launch.data_bytes, Some(program)), Some(OwnedFd::from(theirs)))?;
 
     let instance = Instance::new(host.clone(), function.clone());
     let printed = print(&instance, &mut jail);
     // Before anybody reads it: it lies ready when the interpreter is.
     socket.write_all(&hello(function).map_err(|error| Error::internal(error.to_string()))?).await.map_err(broken)?;
-    let gateway = host.serve_gateway(jail.ready().await?, function.clone())?;
+    let gateway = host.serve_gateway(jail.built().await?, function.clone())?;
+    jail.filled().await?;
 
     let mut buffer = BytesMut::new();
     let answer = tokio::select! {
@@ -83,7 +86,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
         Answer::Closed => format!("its process ended: {}", jail.exited().await?),
         Answer::Exited(exit) => format!("its process ended: {exit}"),
     };
-    jail.gone().await;
+    jail.end().await;
     for task in printed {
         let _ = task.await;
     }

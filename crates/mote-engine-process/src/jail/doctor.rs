@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 
-use super::message::{self, Word};
-use super::spec::{Channel, JailLimits, Network, Spec};
+use super::message::{self, Ask, Word};
+use super::spec::{Channel, CodeTree, Fill, JailLimits, Network, Program, Shell};
 
 /// One barrier and whether this host lets mote set it up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,23 +79,22 @@ fn tempdir() -> io::Result<PathBuf> {
 
 fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
     let etc = super::etc::prepare(place)?;
-    let spec = Spec {
-        // It is not there, so the last thing to fail is exec: then every barrier stands.
-        command: vec!["/nothing".to_owned()],
-        env: Vec::new(),
-        code: etc.clone(),
-        building: false,
+    let limits = JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20, file_bytes: 1 << 20 };
+    let shell = Shell {
+        code: CodeTree::Below(place.to_owned()),
         runner: None,
-        etc,
+        etc: etc.clone(),
         show: Vec::new(),
         hide: Vec::new(),
         network: Network::Loopback,
-        channel: Channel::Stdin,
-        limits: JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20, file_bytes: 1 << 20 },
+        tmp_bytes: limits.tmp_bytes,
+        standby: None,
     };
+    // It is not there, so the last thing to fail is exec: then every barrier stands.
+    let program = Program { command: vec!["/nothing".to_owned()], env: Vec::new(), channel: Channel::Stdin };
+    let artifact = etc.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let fill = Fill { artifact, program: Some(program), limits, secrets: Vec::new() };
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    let file = rustix::fs::memfd_create(c"mote-jail-spec", rustix::fs::MemfdFlags::CLOEXEC)?;
-    serde_json::to_writer(fs::File::from(file.try_clone()?), &spec)?;
     let null: OwnedFd = fs::File::open("/dev/null")?.into();
     let mut child = Command::new(executable)
         .arg0(super::NAME)
@@ -104,12 +103,13 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    message::send(ours.as_fd(), b"spec", &[file.as_fd(), null.as_fd()])?;
+    message::ask(ours.as_fd(), Ask::Build, &shell, None)?;
+    message::ask(ours.as_fd(), Ask::Fill, &fill, Some(&null))?;
     let verdict = loop {
         let (bytes, _) = message::receive(ours.as_fd())?;
         match serde_json::from_slice(&bytes) {
-            Ok(Word::Ready) => {}
-            Ok(Word::Failed { barrier, .. }) if barrier == super::Barrier::Program.name() => break Ok(Word::Ready),
+            Ok(Word::Built | Word::Filled) => {}
+            Ok(Word::Failed { barrier, .. }) if barrier == super::Barrier::Program.name() => break Ok(Word::Filled),
             Ok(word) => break Ok(word),
             Err(_) => break Err(io::Error::other("the jail ended without a word")),
         }

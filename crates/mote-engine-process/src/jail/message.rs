@@ -2,21 +2,37 @@
 //!
 //! The socket is also the life line: when mote is gone, however it went, it closes, and the jail ends.
 
-use std::io::{self, IoSlice, IoSliceMut};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+/// What mote tells a jail. Whatever is large comes along in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Ask {
+    /// First. Descriptors: the shell, and the channel of its standby if it has one.
+    Build,
+    /// Once. Descriptors: the fill, and the channel of its program if it has one.
+    Fill,
+    // What mote asks of init while the function runs belongs here, its answer into `Word`, and the
+    // work into `init::Init::answer`.
+}
 
 /// What a jail tells mote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum Word {
-    /// Every barrier stands; the socket that listens at the platform's address comes along, if
-    /// the jail has a network of its own.
-    Ready,
+    /// Every barrier of the shell stands; the sockets of [`super::network`] come along.
+    Built,
+    /// The function is in: its program runs, or its standby may be given its code.
+    Filled,
     /// A barrier could not be set up, or the program could not be started: nothing runs.
     Failed { barrier: String, error: String },
     /// The function's process ended.
@@ -59,9 +75,10 @@ fn signal_name(signal: i32) -> &'static str {
 }
 
 const MESSAGE_BYTES_MAX: usize = 4096;
+const DESCRIPTORS_MAX: usize = 8;
 
 pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many file descriptors for one message"));
@@ -73,7 +90,7 @@ pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
 
 /// The next message; empty when the other side is gone.
 pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = vec![0; MESSAGE_BYTES_MAX];
     let got = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
@@ -85,9 +102,39 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
     Ok((bytes, fds.flatten().collect()))
 }
 
+/// Whether nothing has been said that was not received yet, and the other side is there.
+pub(super) fn is_silent(socket: BorrowedFd<'_>) -> bool {
+    let peeked = rustix::net::recv(socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    matches!(peeked, Err(rustix::io::Errno::AGAIN))
+}
+
 /// Tells mote. If it is gone there is nobody to tell, and the jail is about to end anyway.
 pub(super) fn tell(socket: impl AsFd, word: &Word, fds: &[BorrowedFd<'_>]) {
     if let Ok(json) = serde_json::to_vec(word) {
         let _ = send(socket.as_fd(), &json, fds);
     }
+}
+
+/// Tells a jail; `what` is what it is told of.
+pub(super) fn ask(socket: BorrowedFd<'_>, ask: Ask, what: &impl Serialize, channel: Option<&OwnedFd>) -> io::Result<()> {
+    let file = sealed(what)?;
+    let fds: Vec<BorrowedFd<'_>> = [Some(&file), channel].into_iter().flatten().map(AsFd::as_fd).collect();
+    send(socket, &serde_json::to_vec(&ask)?, &fds)
+}
+
+/// A file without a name that nobody can change any more.
+fn sealed(what: &impl Serialize) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create(c"mote-jail", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+    // It may hold secrets, so no copy stays behind in this process.
+    let json = zeroize::Zeroizing::new(serde_json::to_vec(what)?);
+    file.write_all(&json)?;
+    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    Ok(file.into())
+}
+
+/// What [`sealed`] wrote.
+pub(super) fn read<T: DeserializeOwned>(file: OwnedFd) -> io::Result<T> {
+    let mut json = zeroize::Zeroizing::new(vec![0; rustix::fs::fstat(&file)?.st_size as usize]);
+    File::from(file).read_exact_at(&mut json, 0)?;
+    Ok(serde_json::from_slice(&json)?)
 }

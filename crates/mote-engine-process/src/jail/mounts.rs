@@ -6,17 +6,17 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_reconfigure, fsconfig_set_string, fsmount, fsopen, fspick, mount_change, move_mount, open_tree, unmount,
 };
 
-use super::spec::{Shown, Spec};
+use super::spec::{CodeTree, Shell, Shown};
 use super::syscalls::mount_setattr;
 
 const READ_ONLY: u64 = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
@@ -32,30 +32,75 @@ const LINKS: &[(&str, &str)] =
 /// For POSIX shared memory; what it holds counts as memory, so it is small.
 const SHM_BYTES: u64 = 64 << 20;
 
+/// Where the artifacts lie for the moment in which one of them is taken: a directory of mode 0000.
+const HIDDEN: &str = ".fill";
+
 /// Replaces the root of this mount namespace. Afterwards no path leads to the host's.
-pub(super) fn enter(spec: &Spec) -> io::Result<()> {
+pub(super) fn enter(shell: &Shell) -> io::Result<Artifacts> {
     // Nothing mounted from here on may travel back to the host.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    let trees = open_trees(spec)?;
+    let (trees, artifacts) = open_trees(shell)?;
 
     let root = tmpfs("0755", 1 << 20, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV)?;
     // It needs some place in the old tree until it becomes the root; every host has this one.
     attach(&root, &root_of_host()?, "proc")?;
-    private(&root, spec)?;
+    private(&root, shell.tmp_bytes)?;
     for tree in &trees {
         tree.put(&root)?;
     }
-    for path in &spec.hide {
+    for path in &shell.hide {
         hide(path, &trees, &root)?;
     }
     links(&root)?;
-    mount_setattr(root.as_fd(), READ_ONLY, false)?;
+    read_only(root.as_fd())?;
 
     rustix::process::fchdir(&root)?;
     rustix::process::pivot_root(".", ".")?;
     // The old root now lies on top of the new one, at the same place.
     unmount(".", UnmountFlags::DETACH)?;
     rustix::process::chdir("/")?;
+    Ok(artifacts)
+}
+
+/// The artifacts of all functions, of which the fill shows one.
+///
+/// Nobody else in the jail can reach them. They are a detached mount, which no path leads to, known
+/// by a descriptor of init's alone; and init's descriptors in `/proc` are for who may trace it,
+/// which takes a capability over init's user namespace, that no other process in the jail is in.
+/// The kernel copies a part of a mount only if that is attached somewhere (before 6.15), so for a
+/// moment it is: below a directory of mode 0000 on a read-only mount, which needs a capability to be
+/// searched and can't be changed. All of it is over before mote hears that a standby may have its code.
+pub(super) struct Artifacts(Option<OwnedFd>);
+
+impl Artifacts {
+    /// Shows one of them at `/code`; nothing is left of the others.
+    pub(super) fn show(self, name: Option<&str>) -> io::Result<()> {
+        let (all, name) = match (self.0, name) {
+            (None, None) => return Ok(()),
+            (Some(all), Some(name)) if is_plain(name) => (all, name),
+            _ => return Err(io::Error::other("no artifact is named, or one where something is built")),
+        };
+        let place = Path::new("/").join(HIDDEN).join("artifacts");
+        attach(&all, CWD, &place)?;
+        let one = copy(&place.join(name), OpenTreeFlags::AT_SYMLINK_NOFOLLOW);
+        unmount(&place, UnmountFlags::DETACH)?;
+        attach(&one?, CWD, "/code")
+    }
+}
+
+/// One component that stays where it is.
+pub(super) fn is_plain(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name)
+}
+
+/// Gives what is writable the size that the function asks for.
+pub(super) fn resize(tmp_bytes: u64) -> io::Result<()> {
+    for (path, bytes) in [("/tmp", tmp_bytes), ("/dev/shm", SHM_BYTES.min(tmp_bytes))] {
+        let mounted = fspick(CWD, path, FsPickFlags::FSPICK_CLOEXEC)?;
+        sized(&mounted, bytes)?;
+        fsconfig_reconfigure(&mounted)?;
+    }
     Ok(())
 }
 
@@ -70,8 +115,7 @@ struct Tree {
 impl Tree {
     fn open(from: &Path, to: &Path, attributes: u64) -> io::Result<Tree> {
         let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", from.display()));
-        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE;
-        let mount = open_tree(CWD, from, flags).map_err(|errno| told(errno.into()))?;
+        let mount = copy(from, OpenTreeFlags::empty())?;
         mount_setattr(mount.as_fd(), attributes, true).map_err(told)?;
         let is_file = !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&mount)?.st_mode).is_dir();
         Ok(Tree { from: from.to_owned(), to: to.to_owned(), mount, is_file })
@@ -88,7 +132,15 @@ impl Tree {
     }
 }
 
-fn open_trees(spec: &Spec) -> io::Result<Vec<Tree>> {
+/// A detached copy of a mount, or of the part of it that `from` names.
+fn copy(from: &Path, more: OpenTreeFlags) -> io::Result<OwnedFd> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE | more;
+    open_tree(CWD, from, flags)
+        .map_err(io::Error::from)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", from.display())))
+}
+
+fn open_trees(shell: &Shell) -> io::Result<(Vec<Tree>, Artifacts)> {
     let mut trees = Vec::new();
     for program in PROGRAMS.iter().map(Path::new) {
         if program.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
@@ -96,8 +148,8 @@ fn open_trees(spec: &Spec) -> io::Result<Vec<Tree>> {
         }
     }
     // Before what is shown, some of which may lie in it.
-    trees.push(Tree::open(&spec.etc, Path::new("etc"), READ_ONLY)?);
-    for Shown { from, at } in &spec.show {
+    trees.push(Tree::open(&shell.etc, Path::new("etc"), READ_ONLY)?);
+    for Shown { from, at } in &shell.show {
         // What lies within a tree that is shown already is there; a second mount would only cost.
         if !trees.iter().any(|tree: &Tree| at.starts_with(&tree.from) && from.starts_with(&tree.from)) {
             trees.push(Tree::open(from, relative(at), READ_ONLY)?);
@@ -106,11 +158,17 @@ fn open_trees(spec: &Spec) -> io::Result<Vec<Tree>> {
     for device in DEVICES {
         trees.push(Tree::open(&Path::new("/dev").join(device), &Path::new("dev").join(device), DEVICE)?);
     }
-    trees.push(Tree::open(&spec.code, Path::new("code"), if spec.building { WRITABLE } else { READ_ONLY })?);
-    if let Some(runner) = &spec.runner {
+    let artifacts = match &shell.code {
+        CodeTree::Below(path) => Some(Tree::open(path, Path::new(""), READ_ONLY)?.mount),
+        CodeTree::Building(path) => {
+            trees.push(Tree::open(path, Path::new("code"), WRITABLE)?);
+            None
+        }
+    };
+    if let Some(runner) = &shell.runner {
         trees.push(Tree::open(runner, Path::new("runner"), READ_ONLY)?);
     }
-    Ok(trees)
+    Ok((trees, Artifacts(artifacts)))
 }
 
 /// Covers a path that lies within a shown tree by an empty directory that nobody may open.
@@ -135,31 +193,42 @@ fn links(root: &OwnedFd) -> io::Result<()> {
 }
 
 /// What belongs to this jail alone.
-fn private(root: &OwnedFd, spec: &Spec) -> io::Result<()> {
+fn private(root: &OwnedFd, tmp_bytes: u64) -> io::Result<()> {
     let safe = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    for directory in ["proc", "tmp", "dev/shm"] {
+    for directory in ["proc", "tmp", "dev/shm", "code", "secrets"] {
         self::directory(root, Path::new(directory))?;
     }
-    attach(&tmpfs("1777", spec.limits.tmp_bytes, safe)?, root, "tmp")?;
-    attach(&tmpfs("1777", SHM_BYTES.min(spec.limits.tmp_bytes), safe | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, root, "dev/shm")?;
+    rustix::fs::mkdirat(root, HIDDEN, Mode::empty())?;
+    rustix::fs::mkdirat(root, Path::new(HIDDEN).join("artifacts"), Mode::empty())?;
+    attach(&tmpfs("1777", tmp_bytes, safe)?, root, "tmp")?;
+    attach(&tmpfs("1777", SHM_BYTES.min(tmp_bytes), safe | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, root, "dev/shm")?;
     let proc = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(&proc)?;
     attach(&fsmount(&proc, FsMountFlags::FSMOUNT_CLOEXEC, safe | MountAttrFlags::MOUNT_ATTR_NOEXEC)?, root, "proc")
 }
 
-fn tmpfs(mode: &str, size_bytes: u64, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
+pub(super) fn tmpfs(mode: &str, size_bytes: u64, attributes: MountAttrFlags) -> io::Result<OwnedFd> {
     let tmpfs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&tmpfs, "mode", mode)?;
-    fsconfig_set_string(&tmpfs, "size", size_bytes.max(4096).to_string())?;
-    // Inodes cost kernel memory that no size counts.
-    fsconfig_set_string(&tmpfs, "nr_inodes", (size_bytes / 4096).clamp(64, 65_536).to_string())?;
+    sized(&tmpfs, size_bytes)?;
     fsconfig_create(&tmpfs)?;
     Ok(fsmount(&tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
-fn attach(mount: &OwnedFd, root: &OwnedFd, to: impl AsRef<Path>) -> io::Result<()> {
+fn sized(tmpfs: &OwnedFd, size_bytes: u64) -> io::Result<()> {
+    fsconfig_set_string(tmpfs, "size", size_bytes.max(4096).to_string())?;
+    // Inodes cost kernel memory that no size counts.
+    Ok(fsconfig_set_string(tmpfs, "nr_inodes", (size_bytes / 4096).clamp(64, 65_536).to_string())?)
+}
+
+pub(super) fn read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    mount_setattr(mount, READ_ONLY, false)
+}
+
+pub(super) fn attach(mount: &OwnedFd, root: impl AsFd, to: impl AsRef<Path>) -> io::Result<()> {
     let to = to.as_ref();
-    let told = |errno: Errno| io::Error::new(io::Error::from(errno).kind(), format!("mounting /{}: {errno}", to.display()));
+    let told =
+        |errno: Errno| io::Error::new(io::Error::from(errno).kind(), format!("mounting {}: {errno}", Path::new("/").join(to).display()));
     move_mount(mount, "", root, to, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).map_err(told)
 }
 

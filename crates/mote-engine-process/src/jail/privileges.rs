@@ -8,7 +8,7 @@
 use std::fs;
 use std::io;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, UnshareFlags};
 
 use super::spec::{FUNCTION_ID, JailLimits};
@@ -86,20 +86,26 @@ pub(super) fn retire(as_root: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// Set inside the last user namespace: processes are counted for each namespace, so jails that
-/// share a user of the host do not share this limit.
-pub(super) fn limit(limits: &JailLimits) -> io::Result<()> {
-    let set = |resource, wanted: u64| {
-        let most = rustix::process::getrlimit(resource).maximum.map_or(wanted, |most| wanted.min(most));
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })
-    };
-    set(Resource::Nofile, u64::from(limits.open_files))?;
-    set(Resource::Nproc, u64::from(limits.processes))?;
-    set(Resource::Data, limits.data_bytes)?;
-    set(Resource::Fsize, limits.file_bytes)?;
-    set(Resource::Core, 0)?;
-    set(Resource::Memlock, 64 << 10)?;
-    set(Resource::Msgqueue, 0)?;
-    set(Resource::Sigpending, 4096)?;
+/// What a manifest says. Set inside the last user namespace: processes are counted for each
+/// namespace, so jails that share a user of the host do not share this limit.
+pub(super) fn limit(process: Option<Pid>, limits: &JailLimits) -> io::Result<()> {
+    set(process, Resource::Nofile, u64::from(limits.open_files))?;
+    set(process, Resource::Nproc, u64::from(limits.processes))?;
+    set(process, Resource::Data, limits.data_bytes)?;
+    set(process, Resource::Fsize, limits.file_bytes)
+}
+
+/// What no manifest can change.
+pub(super) fn limit_always() -> io::Result<()> {
+    set(None, Resource::Core, 0)?;
+    set(None, Resource::Memlock, 64 << 10)?;
+    set(None, Resource::Msgqueue, 0)?;
+    set(None, Resource::Sigpending, 4096)
+}
+
+/// `process` had no more than this one has when it was forked, and nothing raised it since.
+fn set(process: Option<Pid>, resource: Resource, wanted: u64) -> io::Result<()> {
+    let most = getrlimit(resource).maximum.map_or(wanted, |most| wanted.min(most));
+    prlimit(process, resource, Rlimit { current: Some(most), maximum: Some(most) })?;
     Ok(())
 }

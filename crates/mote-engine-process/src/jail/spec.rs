@@ -1,7 +1,8 @@
-//! What a jail is told: everything that differs from one instance to the next.
+//! What a jail is told, in two parts: the [`Shell`], which is the same for every function of a
+//! runtime and so can be made ahead of need, and the [`Fill`], which one instance of one function brings.
 //!
 //! Written by mote, read by mote: the binary that starts a jail and the one that runs in it are
-//! the same file. It goes through an anonymous file, so its size has no bound of its own.
+//! the same file. Each goes through an anonymous file, so its size has no bound of its own.
 
 use std::path::PathBuf;
 
@@ -15,16 +16,10 @@ pub const FUNCTION_ID: u32 = 64_100;
 /// The platform's address inside every jail.
 pub const GATEWAY_PORT: u16 = 4566;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Spec {
-    /// The program, by its path in the jail, and its arguments.
-    pub command: Vec<String>,
-    /// All of it: nothing is inherited.
-    pub env: Vec<(String, String)>,
-    /// Shown at `/code`.
-    pub code: PathBuf,
-    /// Whether `/code` may be written to: only while it is being built.
-    pub building: bool,
+/// Everything that does not depend on the function.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shell {
+    pub code: CodeTree,
     /// Shown at `/runner`, read-only.
     pub runner: Option<PathBuf>,
     /// Shown at `/etc`, read-only: made by [`super::etc`].
@@ -34,8 +29,60 @@ pub struct Spec {
     /// What must not be seen even if it lies within a tree that is shown.
     pub hide: Vec<PathBuf>,
     pub network: Network,
-    pub channel: Channel,
+    /// Of `/tmp`, until the fill says otherwise.
+    pub tmp_bytes: u64,
+    /// Started before the fill, with every right gone already, to wait on the channel that came
+    /// with the shell. It sees an empty `/code` until then, and has the widest limits.
+    pub standby: Option<Program>,
+}
+
+/// What `/code` will show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeTree {
+    /// The one directory below this one that the fill names, read-only.
+    Below(PathBuf),
+    /// This one, writable: it is being built.
+    Building(PathBuf),
+}
+
+/// What the function brings.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Fill {
+    /// The name of a directory; `None` for a jail in which something is built.
+    pub artifact: Option<String>,
+    /// What to execute, unless the shell has a standby.
+    pub program: Option<Program>,
     pub limits: JailLimits,
+    /// Shown below `/secrets`, for the function's user alone.
+    pub secrets: Vec<SecretFile>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// By its path in the jail, and its arguments.
+    pub command: Vec<String>,
+    /// All of it: nothing is inherited.
+    pub env: Vec<(String, String)>,
+    pub channel: Channel,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SecretFile {
+    /// One plain name.
+    pub name: String,
+    pub value: Vec<u8>,
+}
+
+impl std::fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretFile({}, …)", self.name)
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.value);
+    }
 }
 
 /// A file or a tree of the host, and its path in the jail.
@@ -68,7 +115,7 @@ pub enum Channel {
     Wire,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JailLimits {
     /// Bounds what the processes may have writable and private (RLIMIT_DATA), each for itself. Not
     /// address space: V8 and Go reserve far more of that than they ever use.
@@ -78,4 +125,11 @@ pub struct JailLimits {
     pub tmp_bytes: u64,
     /// Of one file.
     pub file_bytes: u64,
+}
+
+impl JailLimits {
+    /// Of a standby, which runs no function yet: whatever a manifest may ask for lies within, and
+    /// the fill can only lower it.
+    pub const WIDEST: JailLimits =
+        JailLimits { data_bytes: u64::MAX, processes: u32::MAX, open_files: 1 << 20, tmp_bytes: u64::MAX, file_bytes: u64::MAX };
 }

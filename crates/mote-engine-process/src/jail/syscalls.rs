@@ -7,7 +7,7 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::thread::UnshareFlags;
 use tokio::io::Interest;
@@ -65,11 +65,31 @@ pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
-/// Closes every file descriptor from `first` to `last`.
-pub(super) fn close_range(first: u32, last: u32) -> io::Result<()> {
-    // SAFETY: called by the two waiting processes only, which use no file descriptor afterwards
-    // but the one outside the range, and never return into code that owns one.
-    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+/// Closes every file descriptor below `floor`.
+pub(super) fn close_below(floor: RawFd) -> io::Result<()> {
+    // SAFETY: called by the two waiting processes only, which keep what they own from `floor` on.
+    check(unsafe { libc::syscall(libc::SYS_close_range, 0, floor - 1, 0) }).map(drop)
+}
+
+/// A descriptor of at least `floor` that is readable when a child has ended. From here on this
+/// process is not interrupted for one; [`reset_signals`] takes that back in a child.
+pub(super) fn watch_children(floor: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the set is initialised by sigemptyset before it is read, and no other thread exists
+    // whose mask this could miss. The descriptor is new and ours.
+    let fd = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        check(libc::c_long::from(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())))?;
+        OwnedFd::from_raw_fd(check(libc::c_long::from(libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)))? as RawFd)
+    };
+    above(fd.as_fd(), floor)
+}
+
+/// Takes what [`watch_children`] has to say; who ended is for `wait` to tell.
+pub(super) fn drain(children: &OwnedFd) {
+    let mut said = [0; size_of::<libc::signalfd_siginfo>()];
+    while matches!(rustix::io::read(children, &mut said), Ok(1..)) {}
 }
 
 /// Every signal does again what it does by default, and none is blocked: an ignored SIGPIPE or a

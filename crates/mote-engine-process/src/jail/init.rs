@@ -1,0 +1,159 @@
+//! Process 1 of a jail: builds the shell, takes the fill in, gives its rights up, and reaps.
+//!
+//! Between the two it waits for mote with the rights that mounting needs. Nothing can turn them
+//! against anybody: the only other process there may be is a standby, which runs no function's
+//! code yet, has no right over init, and shares nothing with it but the file tree. Init hears mote
+//! alone, and the code of a function may start only after [`Word::Filled`], when those rights are gone.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
+
+use super::inside::{At, FLOOR, Failed};
+use super::message::{self, Ask, Exit, Word};
+use super::mounts::{self, Artifacts};
+use super::network::Doors;
+use super::spec::{Fill, JailLimits, Network, Shell};
+use super::{Barrier, function, network, privileges, secrets, syscalls};
+
+struct Init<'a> {
+    socket: &'a OwnedFd,
+    /// Readable if the watcher has ended.
+    watcher: OwnedFd,
+    /// Readable if a child has ended.
+    children: OwnedFd,
+    shell: &'a Shell,
+    as_root: bool,
+    /// Until the fill.
+    artifacts: Option<Artifacts>,
+    /// The standby, later the function.
+    function: Option<Pid>,
+}
+
+pub(super) fn main(
+    socket: &OwnedFd,
+    watcher: OwnedFd,
+    shell: &Shell,
+    channel: Option<OwnedFd>,
+    as_root: bool,
+) -> Result<std::convert::Infallible, Failed> {
+    die_with(&watcher).at(Barrier::Start)?;
+    let doors = match shell.network {
+        Network::Loopback => Some(network::set_up().at(Barrier::Network)?),
+        Network::Host => None,
+    };
+    rustix::system::sethostname(b"mote").at(Barrier::Namespaces)?;
+    let artifacts = mounts::enter(shell).at(Barrier::Root)?;
+    if doors.is_some() {
+        network::open_low_ports().at(Barrier::Network)?;
+    }
+    let children = syscalls::watch_children(FLOOR).at(Barrier::Start)?;
+    let mut init = Init { socket, watcher, children, shell, as_root, artifacts: Some(artifacts), function: None };
+    if let (Some(program), Some(channel)) = (&shell.standby, channel) {
+        let pid = function::start(program, channel, &JailLimits::WIDEST, as_root)?;
+        init.has_started(pid).at(Barrier::Start)?;
+    }
+    message::tell(socket, &Word::Built, doors.as_ref().map(Doors::to_send).as_ref().map_or(&[], |fds| fds.as_slice()));
+    drop(doors);
+    let exit = init.serve()?;
+    message::tell(socket, &Word::Exited(exit), &[]);
+    syscalls::exit(0)
+}
+
+impl Init<'_> {
+    /// Until the function has ended.
+    fn serve(&mut self) -> Result<Exit, Failed> {
+        loop {
+            let mut ends = [PollFd::new(self.socket, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
+            match rustix::event::poll(&mut ends, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).at(Barrier::Start),
+            }
+            let [asked, died] = ends.map(|end| !end.revents().is_empty());
+            if died && let Some(exit) = self.reap() {
+                return Ok(exit);
+            }
+            if asked {
+                self.answer()?;
+            }
+        }
+    }
+
+    /// One message of mote's.
+    fn answer(&mut self) -> Result<(), Failed> {
+        let (ask, fds) = message::receive(self.socket.as_fd()).at(Barrier::Start)?;
+        if ask.is_empty() {
+            // mote is gone; the watcher sees it too, but this is sooner.
+            syscalls::exit(0);
+        }
+        let mut fds = fds.into_iter();
+        match serde_json::from_slice(&ask) {
+            Ok(Ask::Fill) if let (Some(artifacts), Some(fill)) = (self.artifacts.take(), fds.next()) => {
+                let fill = message::read(fill).at(Barrier::Start)?;
+                self.fill(artifacts, &fill, fds.next())
+            }
+            _ => Err(Failed(Barrier::Start, io::Error::other("mote said what can't be done now"))),
+        }
+    }
+
+    fn fill(&mut self, artifacts: Artifacts, fill: &Fill, channel: Option<OwnedFd>) -> Result<(), Failed> {
+        artifacts.show(fill.artifact.as_deref()).at(Barrier::Root)?;
+        if fill.limits.tmp_bytes != self.shell.tmp_bytes {
+            mounts::resize(fill.limits.tmp_bytes).at(Barrier::Root)?;
+        }
+        secrets::write(&fill.secrets).at(Barrier::Root)?;
+        if let (Some(program), Some(channel), None) = (&fill.program, channel, self.function) {
+            let pid = function::start(program, channel, &fill.limits, self.as_root)?;
+            self.has_started(pid).at(Barrier::Start)?;
+        }
+        privileges::retire(self.as_root).at(Barrier::Capabilities)?;
+        // The change of user took both back.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
+        die_with(&self.watcher).at(Barrier::Start)?;
+        // As the function's own user, who may lower these and raise none.
+        if self.shell.standby.is_some() {
+            privileges::limit(self.function, &fill.limits).at(Barrier::Limits)?;
+        }
+        message::tell(self.socket, &Word::Filled, &[]);
+        Ok(())
+    }
+
+    fn has_started(&mut self, function: Pid) -> io::Result<()> {
+        self.function = Some(function);
+        // The function's output must end when the function does, not when this process does.
+        syscalls::close_below(FLOOR)?;
+        Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+    }
+
+    /// Every orphan of the jail becomes init's child; the function's end is what it waits for.
+    fn reap(&self) -> Option<Exit> {
+        syscalls::drain(&self.children);
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if Some(pid) == self.function => {
+                    return Some(match (status.exit_status(), status.terminating_signal()) {
+                        (Some(code), _) => Exit::Code(code),
+                        (None, Some(signal)) => Exit::Signal(signal),
+                        (None, None) => continue,
+                    });
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) | Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// The kernel tells a child of its parent's end only if it asked before; so it asks, and then
+/// looks whether it was too late.
+fn die_with(watcher: &OwnedFd) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let mut ended = [PollFd::new(watcher, PollFlags::IN)];
+    if rustix::event::poll(&mut ended, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0 {
+        syscalls::exit(2);
+    }
+    Ok(())
+}
