@@ -243,10 +243,12 @@ impl Directory {
             let params: Vec<_> = params.collect();
             let route = allowed(matched.value, request)?;
             let entry = inner.namespaces.get(&route.function.namespace).and_then(|names| names.get(&route.function.name)).cloned();
-            request.params = params;
+            (request.params, request.mount) = (params, request.path.len() - path.len());
             return entry.ok_or_else(|| Error::internal("a route leads to a function that is gone"));
         }
-        let name = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let below = path.trim_start_matches('/');
+        let name = below.split('/').next().unwrap_or_default();
+        let mount = request.path.len() - (below.len() - name.len());
         let entry = inner.namespaces.get(namespace).and_then(|names| names.get(name)).filter(|entry| entry.function.http.url);
         let Some(entry) = entry else {
             let shown: String = request.path.chars().take(100).collect();
@@ -256,7 +258,9 @@ impl Directory {
         if !permits(&entry.function.http.methods, request) {
             return Err(not_allowed(entry.function.http.methods.iter(), request));
         }
-        Ok(entry.clone())
+        let entry = entry.clone();
+        request.mount = mount;
+        Ok(entry)
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Inner> {

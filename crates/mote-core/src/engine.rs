@@ -3,6 +3,8 @@
 //! An engine knows no door and no dialect: it gets a [`Payload`] and brings an [`Output`], both
 //! opaque but for their bodies. Engines: `mote-engine-process`.
 
+pub mod exchange;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;

@@ -34,6 +34,9 @@ pub struct HttpRequest {
     pub origin: String,
     /// The whole path, percent-encoded as it came.
     pub path: String,
+    /// How many bytes of the path only lead to the function: its namespace, and at a function URL
+    /// its name. Filled in when the route is resolved.
+    pub mount: usize,
     /// Without the `?`, as it came.
     pub query: String,
     pub headers: http::HeaderMap,

@@ -61,6 +61,7 @@ impl Dialect for EchoDialect {
             method: parts.method,
             origin: stamp.origin.clone(),
             path: parts.uri.path().to_owned(),
+            mount: 0,
             query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: parts.headers,
             params: Vec::new(),

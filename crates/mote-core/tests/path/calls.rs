@@ -76,6 +76,25 @@ async fn routes_go_before_function_urls_and_know_their_methods() {
 }
 
 #[test]
+fn a_call_knows_how_much_of_its_path_only_led_there() {
+    let scene = Scene::new(ScriptedEngine::echo());
+    scene.install("order", |f| f.bindings = vec![Binding::Http { path: "/orders/{id}".into(), methods: Vec::new() }]);
+    let check = |uri: &str, mount: &str| {
+        let mut event = request(&scene, "GET", uri);
+        scene.invoker.directory.resolve(&route(), &mut event).unwrap();
+        let request = event.request.unwrap();
+        assert_eq!(&request.path[..request.mount], mount, "{uri}");
+    };
+    check("/orders/7", "");
+    check("/@default/orders/7", "/@default");
+    check("/order", "/order");
+    check("/order/", "/order");
+    check("/order/a/order", "/order");
+    check("//order/a", "//order");
+    check("/@default/order/a", "/@default/order");
+}
+
+#[test]
 fn a_route_has_one_owner_per_method() {
     let scene = Scene::new(ScriptedEngine::echo());
     let on = |path: &str, methods: &[&str]| Binding::Http { path: path.into(), methods: methods.iter().map(|m| m.to_string()).collect() };

@@ -38,6 +38,7 @@ pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
         method: parts.method,
         origin: stamp.origin.clone(),
         path: parts.uri.path().to_owned(),
+        mount: 0,
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
         params: Vec::new(),

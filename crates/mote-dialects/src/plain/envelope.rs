@@ -6,6 +6,7 @@
 pub(super) mod cors;
 mod executable;
 mod head;
+mod server;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -38,6 +39,7 @@ pub(super) fn encode(call: &mut Invocation) -> Result<Encoded> {
     }
     let body = std::mem::take(&mut call.event.body).limited(call.function.limits.body_bytes)?;
     Ok(Encoded::Run(match call.function.runtime.family {
+        _ if call.function.port.is_some() => server::payload(call, body)?,
         Family::Executable => executable::payload(call, body)?,
         Family::Python | Family::Node => Payload { head: head::write(call)?, body },
     }))
@@ -69,7 +71,10 @@ pub(super) fn decode(call: &Invocation, output: Output) -> Result<Reply> {
         Answer::Reply(payload) => payload,
         Answer::Failed(failure) => return Err(failed(call, failure)),
     };
-    let mut reply = reply(&payload.head, payload.body)?;
+    let mut reply = match call.function.port {
+        Some(_) => server::reply(call, &payload.head, payload.body)?,
+        None => reply(&payload.head, payload.body)?,
+    };
     reply.timing = output.timing;
     Ok(reply)
 }
@@ -77,9 +82,8 @@ pub(super) fn decode(call: &Invocation, output: Output) -> Result<Reply> {
 /// The runner stands in the function's own process, so its words are the function's: untrusted.
 fn reply(head: &Bytes, body: Body) -> Result<Reply> {
     let head: ReplyHead = serde_json::from_slice(head).map_err(|e| bad_reply("its head can't be read").caused_by(e))?;
-    let status = StatusCode::from_u16(head.status).ok().filter(|status| (200..600).contains(&status.as_u16()));
-    let status = status.ok_or_else(|| bad_reply(format!("its status is {}, and 200 to 599 is wanted", head.status)))?;
-    let empty = matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    let status = check_status(head.status)?;
+    let empty = has_no_body(status);
     let mut headers = HeaderMap::new();
     if !head.kind.is_empty() && !empty {
         let value = HeaderValue::from_str(&head.kind).map_err(|_| bad_reply("its content type is not one"))?;
@@ -87,6 +91,15 @@ fn reply(head: &Bytes, body: Body) -> Result<Reply> {
     }
     own_headers(head.headers, &mut headers)?;
     Ok(Reply { status, headers, body: if empty { Body::empty() } else { body }, timing: Default::default() })
+}
+
+fn check_status(status: u16) -> Result<StatusCode> {
+    let good = StatusCode::from_u16(status).ok().filter(|status| (200..600).contains(&status.as_u16()));
+    good.ok_or_else(|| bad_reply(format!("its status is {status}, and 200 to 599 is wanted")))
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 fn own_headers(own: Vec<(String, String)>, headers: &mut HeaderMap) -> Result<()> {

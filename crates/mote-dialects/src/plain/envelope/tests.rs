@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use mote_core::clock::{Id, Timestamp};
+use mote_core::engine::exchange::{RequestHead, ResponseHead};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::function::{Cors, Limits, Parameter, Signature};
 use serde_json::{Value, json};
@@ -35,6 +36,7 @@ fn over_http(function: Function, method: Method, request: HeaderMap, body: &'sta
         method,
         origin: "http://h".into(),
         path: "/orders/7".into(),
+        mount: 0,
         query: "a=1&b=%20".into(),
         headers: request,
         params: vec![("id".into(), "7".into())],
@@ -236,4 +238,135 @@ fn without_rules_options_is_the_functions_own_if_it_takes_it() {
     assert_eq!(code(&[]), None);
     assert_eq!(code(&["OPTIONS", "GET"]), None);
     assert_eq!(code(&["GET"]), Some(Code::MethodNotAllowed));
+}
+
+fn a_server() -> Function {
+    Function { port: Some(3837), ..function(Family::Executable, &[]) }
+}
+
+fn request_head(mut call: Invocation) -> RequestHead {
+    let Encoded::Run(payload) = encode(&mut call).unwrap() else { panic!("answered without the function") };
+    RequestHead::read(&payload.head).unwrap()
+}
+
+#[test]
+fn a_server_gets_the_request_as_it_came() {
+    let seen = [
+        ("host", "shop.example"),
+        ("x-one", "1"),
+        ("x-one", "2"),
+        ("cookie", "a=1"),
+        ("cookie", "b=2"),
+        ("traceparent", "00-1-2-01"),
+        ("x-forwarded-for", "10.1.2.3"),
+        ("content-type", "text/css"),
+        // Of the connection, or mote's own to say.
+        ("connection", "close, X-Private"),
+        ("x-private", "1"),
+        ("transfer-encoding", "chunked"),
+        ("content-length", "4"),
+        ("expect", "100-continue"),
+        ("te", "trailers"),
+        ("upgrade", "h2c"),
+        ("keep-alive", "timeout=5"),
+        ("x-forwarded-host", "forged"),
+        ("x-mote-call-id", "forged"),
+        ("x-mote-anything", "forged"),
+        ("forwarded", "for=forged"),
+    ];
+    let call = |path: &str, mount: usize, query: &str| {
+        let mut call = over_http(a_server(), Method::PUT, headers(&seen), "body");
+        let request = call.event.request.as_mut().unwrap();
+        (request.path, request.mount, request.query) = (path.into(), mount, query.into());
+        request_head(call)
+    };
+    let head = call("/f/a%20b//c", 2, "x=%C3%A4");
+    assert_eq!((head.method, head.target.as_str()), (Method::PUT, "/a%20b//c?x=%C3%A4"));
+    let mut expect = headers(&[
+        ("host", "shop.example"),
+        ("x-one", "1"),
+        ("x-one", "2"),
+        ("traceparent", "00-1-2-01"),
+        ("content-type", "text/css"),
+        ("cookie", "a=1; b=2"),
+        ("x-forwarded-for", "10.1.2.3, 127.0.0.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "h"),
+        ("x-forwarded-prefix", "/f"),
+        ("x-mote-deadline-ms", "1767225630000"),
+        ("x-mote-attempt", "1"),
+    ]);
+    expect.insert("x-mote-call-id", Id(7).to_string().parse().unwrap());
+    assert_eq!(head.headers, expect);
+
+    assert_eq!(call("/f", 2, "").target, "/");
+    let route = call("/orders/7", 0, "");
+    assert_eq!((route.target.as_str(), route.headers.get("x-forwarded-prefix")), ("/orders/7", None));
+}
+
+#[test]
+fn a_server_gets_any_other_event_as_a_cloud_event() {
+    let mut event = Event::new(Id(7), "/buckets/photos", "mote.object.created", Timestamp(1_767_225_600_000), "{}");
+    event.subject = Some("in/a \"cät\" 100%.jpg\r\nx: y".into());
+    event.content_type = Some("application/json".into());
+    event.extensions.insert("size".into(), 5.into());
+    event.extensions.insert("traceparent".into(), "00-1-2-01".into());
+    let call = Invocation { id: Id(7), function: Arc::new(a_server()), event, deadline: Timestamp(5), attempt: 2 };
+    let head = request_head(call);
+    assert_eq!((head.method, head.target.as_str()), (Method::POST, "/"));
+    let mut expect = headers(&[
+        ("host", "localhost"),
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-source", "/buckets/photos"),
+        ("ce-type", "mote.object.created"),
+        ("ce-time", "2026-01-01T00:00:00.000Z"),
+        ("ce-subject", "in/a%20%22c%C3%A4t%22%20100%25.jpg%0D%0Ax:%20y"),
+        ("ce-size", "5"),
+        ("ce-traceparent", "00-1-2-01"),
+        ("traceparent", "00-1-2-01"),
+        ("x-mote-deadline-ms", "5"),
+        ("x-mote-attempt", "2"),
+    ]);
+    expect.insert("ce-id", Id(7).to_string().parse().unwrap());
+    expect.insert("x-mote-call-id", Id(7).to_string().parse().unwrap());
+    assert_eq!(head.headers, expect);
+}
+
+fn server_reply(method: Method, status: u16, seen: HeaderMap) -> Result<Reply> {
+    let head = ResponseHead { status: StatusCode::from_u16(status).unwrap(), headers: seen };
+    let call = over_http(a_server(), method, HeaderMap::new(), "");
+    let payload = Payload { head: head.write().unwrap(), body: "body".into() };
+    decode(&call, Output { answer: Answer::Reply(payload), timing: Default::default() })
+}
+
+#[test]
+fn a_servers_reply_is_passed_on_but_for_what_is_of_its_connection() {
+    let seen = || {
+        headers(&[
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
+            ("content-length", "4"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "close, x-private"),
+            ("x-private", "1"),
+            ("x-mote-error", "internal"),
+        ])
+    };
+    let kept = [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("date", "Thu, 01 Jan 2026 00:00:00 GMT")];
+    let reply = server_reply(Method::GET, 404, seen()).unwrap();
+    assert_eq!((reply.status.as_u16(), &reply.headers, reply.body.length()), (404, &headers(&kept), Some(4)));
+    // Of a body that does not come, the length is told all the same.
+    let mut told = headers(&kept);
+    told.insert("content-length", 4.into());
+    assert_eq!(server_reply(Method::HEAD, 200, seen()).unwrap().headers, told);
+    let unchanged = server_reply(Method::GET, 304, seen()).unwrap();
+    assert_eq!((unchanged.headers, unchanged.body.length()), (told, Some(0)));
+
+    assert_eq!(server_reply(Method::GET, 101, seen()).unwrap_err().code(), Code::ReplyInvalid);
+    assert_eq!(server_reply(Method::GET, 600, seen()).unwrap_err().code(), Code::ReplyInvalid);
+    let mut large = HeaderMap::new();
+    large.insert("x", "y".repeat(40_000).parse().unwrap());
+    assert_eq!(server_reply(Method::GET, 200, large).unwrap_err().code(), Code::ReplyInvalid);
 }

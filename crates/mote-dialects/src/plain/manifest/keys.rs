@@ -108,6 +108,10 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
         this.name = Some(Name::new(value.text()?).map_err(|error| value.wrong(&format!("is no name: {error}")).hint(hint(&error)))?);
     }
     settings(table, &mut this)?;
+    if let (Some(port), Some((file, _))) = (this.port, this.entry.split_once(':')) {
+        return Err(invalid(format!("`entry` names a function, and `port` says that the file is a server on port {port}"))
+            .hint(format!("Set `entry` to {file:?}, or leave `port` out.")));
+    }
     for (key, read) in [("http", route as fn(&Section) -> Result<Binding>), ("bucket", bucket)] {
         let Some(value) = table.get(key) else { continue };
         for table in value.tables(BINDINGS_MAX)? {

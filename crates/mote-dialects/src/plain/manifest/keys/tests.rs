@@ -154,6 +154,7 @@ fn errors_name_the_line_the_key_and_the_way_out() {
     check("entry = 'gone.rb'", "a file of the bundle", "The bundle holds main.py, notes, other.py");
     check("entry = 'main.py:a b'", "`file:function`", "");
     check("entry = 'notes'", "nothing says how to run \"notes\"", "Set `runtime`");
+    check("port = 8080\nentry = 'main.py:f'", "`port` says that the file is a server on port 8080", "Set `entry` to \"main.py\"");
     check("[env]\nX = 1", "line 2: `X` is 1, and a string", "");
     check("[env]\n'A B' = ''", "no name for a variable", "");
     check("[env]\nMOTE_X = ''", "mote sets itself", "");
