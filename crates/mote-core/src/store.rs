@@ -4,10 +4,10 @@
 //! contract suite (in `mote-store`) holds every implementation to them. What returns `Ok` is on
 //! disk, except in [`Logs`].
 
+mod queue;
 pub mod within;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,10 @@ use crate::action::LogStream;
 use crate::body::Body;
 use crate::clock::{Id, Timestamp};
 use crate::error::Result;
+
+pub use self::queue::{
+    DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Once, Priority, Queue, Settlement, Whereabouts,
+};
 
 // ---- records ----
 
@@ -44,60 +48,6 @@ pub trait Catalog: Send + Sync {
     fn scan<'a>(&'a self, prefix: &'a str, after: Option<&'a str>, limit: usize) -> BoxFuture<'a, Result<Vec<Record>>>;
     /// All of the batch, or none with [`crate::Code::Conflict`] if one expectation fails.
     fn commit(&self, batch: Vec<Write>) -> BoxFuture<'_, Result<()>>;
-}
-
-// ---- queue ----
-
-/// Something to be done at least once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    pub id: Id,
-    pub queue: String,
-    pub due: Timestamp,
-    pub payload: Bytes,
-}
-
-/// The right to settle an item until `until`; a later lease of it has a higher epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lease {
-    pub item: Item,
-    pub epoch: u64,
-    /// From 1; counted on disk before the item is handed out.
-    pub attempt: u32,
-    pub until: Timestamp,
-}
-
-impl Lease {
-    pub fn token(&self) -> LeaseToken {
-        LeaseToken { id: self.item.id, epoch: self.epoch }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeaseToken {
-    pub id: Id,
-    pub epoch: u64,
-}
-
-/// A leased queue. A token of a lost lease gets [`crate::Code::LeaseLost`] and changes nothing.
-pub trait Queue: Send + Sync {
-    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<()>>;
-    /// Up to `max` items that are due and not leased, oldest due time first.
-    fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>>;
-    fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>>;
-    /// Done: the item is gone.
-    fn ack(&self, lease: LeaseToken) -> BoxFuture<'_, Result<()>>;
-    /// Not done: due again at `due`. `counted` false gives the attempt back (nothing ran).
-    fn fail(&self, lease: LeaseToken, due: Timestamp, counted: bool, error: String) -> BoxFuture<'_, Result<()>>;
-    /// Given up: kept as a dead letter with the reason.
-    fn bury(&self, lease: LeaseToken, reason: String) -> BoxFuture<'_, Result<()>>;
-    /// The queues that hold items and whose names begin with `prefix`, each with when its next item
-    /// can be leased: at its due time, or when the lease on it runs out.
-    fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>>;
-    /// Items waiting or leased in the queues whose names begin with `prefix`, without dead letters.
-    fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>>;
-    /// Resolves after something was enqueued since the last time it resolved; may do so early.
-    fn changed(&self) -> BoxFuture<'_, ()>;
 }
 
 // ---- objects ----

@@ -44,6 +44,13 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     queue::each_queue_tells_its_next(fresh().await).await;
     queue::a_buried_item_is_gone(fresh().await).await;
     queue::a_change_wakes_who_waits(fresh().await).await;
+    queue::higher_priorities_go_first(fresh().await).await;
+    queue::a_lane_keeps_its_order(fresh().await).await;
+    queue::a_key_is_taken_once(fresh().await).await;
+    queue::an_id_is_queued_once(fresh().await).await;
+    queue::what_follows_happens_with_the_end(fresh().await).await;
+    queue::what_waits_can_be_cancelled(fresh().await).await;
+    queue::dead_letters_tell_all_and_come_back(fresh().await).await;
     objects::buckets_come_and_go(fresh().await).await;
     objects::names_are_bounded(fresh().await).await;
     objects::bytes_come_back_whole_and_in_ranges(fresh().await).await;
@@ -61,7 +68,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
 
 impl Subject {
     fn item(&self, queue: &str, due_ms: u64, payload: &'static str) -> Item {
-        Item { id: self.clock.id(), queue: queue.into(), due: self.at(due_ms), payload: payload.into() }
+        Item::new(self.clock.id(), queue, self.at(due_ms), payload)
     }
 
     /// So many milliseconds from now.

@@ -38,7 +38,7 @@ use self::logs::LogStore;
 use self::objects::ObjectStore;
 use self::queue::Items;
 use self::readers::Readers;
-use self::writer::Writer;
+use self::writer::{Told, Writer};
 
 pub use self::objects::{BUCKET_NAME_RULE, KEY_BYTES_MAX, PART_BYTES_MIN, PART_NUMBER_MAX};
 
@@ -65,12 +65,12 @@ impl Embedded {
         let path = dir.join("mote.db");
         let (connection, generation) = schema::open(&path)?;
         let (files, leftovers) = objects::files(dir.join("objects"), &path, &connection, generation)?;
-        let changed = Arc::new(tokio::sync::Notify::new());
-        let writer = Writer::start(connection, &path, changed.clone(), leftovers)?;
+        let told = Told::default();
+        let writer = Writer::start(connection, &path, told.clone(), leftovers)?;
         let db = Arc::new(Database { writer, readers: Readers::new(path), clock, _lock: lock });
         Ok(Embedded {
             catalog: Arc::new(Records { db: db.clone() }),
-            queue: Arc::new(Items { db: db.clone(), changed }),
+            queue: Arc::new(Items::new(db.clone(), told, generation)),
             logs: Arc::new(LogStore::open(&dir.join("logs.db"), db.clock.clone())?),
             objects: Arc::new(ObjectStore { db, files }),
         })

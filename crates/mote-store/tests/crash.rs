@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use mote_core::Body;
 use mote_core::clock::{Clock as _, Id, SystemClock};
 use mote_core::error::Code;
-use mote_core::store::{Catalog, Effects, Item, ObjectInfo, ObjectListQuery, ObjectMeta, Objects, Precondition, Queue, Write};
+use mote_core::store::{Catalog, Effects, End, Item, ObjectInfo, ObjectListQuery, ObjectMeta, Objects, Precondition, Queue, Write};
 use mote_store::Embedded;
 
 const ROUNDS: u64 = 12;
@@ -85,21 +85,19 @@ async fn put_and_delete(objects: Arc<dyn Objects>, base: u64) {
 }
 
 fn tell(queue: &'static str) -> Effects {
-    Some(Box::new(move |info: &ObjectInfo| {
-        vec![Item { id: SystemClock::new().id(), queue: queue.into(), due: info.modified, payload: info.key.clone().into() }]
-    }))
+    Some(Box::new(move |info: &ObjectInfo| vec![Item::new(SystemClock::new().id(), queue, info.modified, info.key.clone())]))
 }
 
 async fn enqueue_and_settle(queue: Arc<dyn Queue>, base: u64) {
     for number in base.. {
-        let item = Item { id: Id(number.into()), queue: "work".into(), due: Default::default(), payload: vec![b'x'; 1000].into() };
+        let item = Item::new(Id(number.into()), "work", Default::default(), vec![b'x'; 1000]);
         queue.enqueue(vec![item]).await.unwrap();
         println!("queued {number}");
         for lease in queue.lease("work", 1, LEASE).await.unwrap() {
             println!("leased {} {}", lease.item.id.0, lease.attempt);
             if lease.item.id.0 % 2 == 0 {
                 println!("settling {}", lease.item.id.0);
-                queue.ack(lease.token()).await.unwrap();
+                queue.settle(lease.token(), End::Done.into()).await.unwrap();
                 println!("settled {}", lease.item.id.0);
             }
         }

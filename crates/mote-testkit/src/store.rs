@@ -1,23 +1,27 @@
 //! Catalog, queue and logs in memory, which fail when a test says so. Nothing here is durable.
 
+mod queue;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use mote_core::BoxFuture;
 use mote_core::action::LogStream;
-use mote_core::clock::{Clock, Timestamp};
+use mote_core::clock::Clock;
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{Catalog, Item, Lease, LeaseToken, LogLine, LogQuery, Logs, Queue, Record, Write};
+use mote_core::store::{Catalog, Item, LogLine, LogQuery, Logs, Record, Write};
 use tokio::sync::Notify;
+
+use self::queue::QueueState;
 
 /// See the module's text.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     changed: Notify,
+    settled: Notify,
     pub faults: Faults,
     /// Whoever holds it makes every commit wait for its answer, when it has happened.
     pub answering: tokio::sync::Mutex<()>,
@@ -27,16 +31,8 @@ pub struct MemoryStore {
 struct State {
     revision: u64,
     records: BTreeMap<String, Record>,
-    items: Vec<Held>,
-    buried: Vec<(Item, String)>,
+    queue: QueueState,
     logs: VecDeque<LogLine>,
-}
-
-struct Held {
-    item: Item,
-    epoch: u64,
-    attempt: u32,
-    leased_until: Option<Timestamp>,
 }
 
 /// How many of the next operations fail.
@@ -62,6 +58,7 @@ impl MemoryStore {
             clock,
             state: Mutex::default(),
             changed: Notify::new(),
+            settled: Notify::new(),
             faults: Faults::default(),
             answering: Default::default(),
         })
@@ -69,7 +66,7 @@ impl MemoryStore {
 
     /// Dead letters with their reasons.
     pub fn buried(&self) -> Vec<(Item, String)> {
-        self.state().buried.clone()
+        self.state().queue.dead.iter().map(|letter| (letter.item.clone(), letter.reason.clone())).collect()
     }
 
     pub fn lines(&self) -> Vec<LogLine> {
@@ -82,15 +79,6 @@ impl MemoryStore {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn settle<T>(&self, token: LeaseToken, how: impl FnOnce(&mut State, usize) -> T) -> Result<T> {
-        self.faults.check()?;
-        let mut state = self.state();
-        let place =
-            state.items.iter().position(|held| held.item.id == token.id && held.epoch == token.epoch && held.leased_until.is_some());
-        let place = place.ok_or_else(|| Error::new(Code::LeaseLost, "the lease was lost"))?;
-        Ok(how(&mut state, place))
     }
 }
 
@@ -135,86 +123,6 @@ impl MemoryStore {
             }
         }
         Ok(())
-    }
-}
-
-impl Queue for MemoryStore {
-    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            self.faults.check()?;
-            self.state().items.extend(items.into_iter().map(|item| Held { item, epoch: 0, attempt: 0, leased_until: None }));
-            self.changed.notify_one();
-            Ok(())
-        })
-    }
-
-    fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>> {
-        Box::pin(async move {
-            let now = self.clock.now();
-            let until = now.plus(visibility);
-            let mut state = self.state();
-            state.items.sort_by_key(|held| held.item.due);
-            let free =
-                |held: &&mut Held| held.item.queue == queue && held.item.due <= now && held.leased_until.is_none_or(|until| until <= now);
-            let leases = state.items.iter_mut().filter(free).take(max).map(|held| {
-                held.epoch += 1;
-                held.attempt += 1;
-                held.leased_until = Some(until);
-                Lease { item: held.item.clone(), epoch: held.epoch, attempt: held.attempt, until }
-            });
-            Ok(leases.collect())
-        })
-    }
-
-    fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>> {
-        let until = self.clock.now().plus(visibility);
-        Box::pin(async move { self.settle(lease, |state, place| state.items[place].leased_until = Some(until)) })
-    }
-
-    fn ack(&self, lease: LeaseToken) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move { self.settle(lease, |state, place| drop(state.items.remove(place))) })
-    }
-
-    fn fail(&self, lease: LeaseToken, due: Timestamp, counted: bool, _: String) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            self.settle(lease, |state, place| {
-                let held = &mut state.items[place];
-                held.item.due = due;
-                held.leased_until = None;
-                held.attempt -= u32::from(!counted);
-            })?;
-            self.changed.notify_one();
-            Ok(())
-        })
-    }
-
-    fn bury(&self, lease: LeaseToken, reason: String) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async move {
-            self.settle(lease, |state, place| {
-                let held = state.items.remove(place);
-                state.buried.push((held.item, reason));
-            })
-        })
-    }
-
-    fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>> {
-        Box::pin(async move {
-            let state = self.state();
-            let mut pending = BTreeMap::new();
-            for held in state.items.iter().filter(|held| held.item.queue.starts_with(prefix)) {
-                let ready = held.leased_until.unwrap_or(held.item.due);
-                pending.entry(held.item.queue.clone()).and_modify(|next: &mut Timestamp| *next = ready.min(*next)).or_insert(ready);
-            }
-            Ok(pending.into_iter().collect())
-        })
-    }
-
-    fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(async move { Ok(self.state().items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64) })
-    }
-
-    fn changed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.changed.notified())
     }
 }
 

@@ -17,7 +17,7 @@ use crate::event::StoredEvent;
 use crate::function::FunctionRef;
 use crate::invoke::Invoke;
 use crate::invoke::retry::{Next, Policy};
-use crate::store::{Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue};
+use crate::store::{End, Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue};
 use crate::trigger::{Stop, Trigger};
 
 /// The queues of accepted events begin with this; each function has one of its own.
@@ -43,8 +43,9 @@ pub struct Parcel {
 
 impl Parcel {
     pub fn into_item(self, id: Id) -> Item {
-        let payload = serde_json::to_vec(&self).expect("a parcel is plain data").into();
-        Item { id, queue: format!("{QUEUES}{}/{}", self.to.namespace, self.to.name), due: self.accepted, payload }
+        let payload = serde_json::to_vec(&self).expect("a parcel is plain data");
+        let queue = format!("{QUEUES}{}/{}", self.to.namespace, self.to.name);
+        Item::new(id, queue, self.accepted, payload)
     }
 }
 
@@ -156,16 +157,18 @@ impl Delivery {
             Ok(parcel) => {
                 let (accepted, to) = (parcel.accepted, parcel.to.clone());
                 match self.call(parcel, &lease).await {
-                    Ok(()) => self.queue.ack(token).await,
+                    Ok(()) => self.queue.settle(token, End::Done.into()).await,
                     Err(error) => match self.policy.after(&error, lease.attempt, accepted, self.clock.now(), lease.item.id) {
-                        Next::Again { at, counted } => self.queue.fail(token, at, counted, format!("{error:?}")).await,
+                        Next::Again { at, counted } => {
+                            self.queue.settle(token, End::Again { due: at, counted, error: format!("{error:?}") }.into()).await
+                        }
                         Next::GiveUp => self.give_up(&lease, &to, &error).await,
                     },
                 }
             }
             Err(error) => {
                 tracing::error!(id = %token.id, %error, "an accepted event can't be read; it is kept as a dead letter");
-                self.queue.bury(token, format!("the item can't be read: {error}")).await
+                self.queue.settle(token, End::Dead { reason: format!("the item can't be read: {error}") }.into()).await
             }
         };
         if let Err(error) = settled {
@@ -175,7 +178,7 @@ impl Delivery {
 
     /// Keeps a dead letter, and says so where the function's owner reads.
     async fn give_up(&self, lease: &Lease, to: &FunctionRef, error: &Error) -> Result<()> {
-        self.queue.bury(lease.token(), format!("{error:?}")).await?;
+        self.queue.settle(lease.token(), End::Dead { reason: format!("{error:?}") }.into()).await?;
         self.logs.append(LogLine {
             time: self.clock.now(),
             namespace: to.namespace.to_string(),

@@ -136,8 +136,8 @@ pub(super) async fn effects_happen_with_the_change_or_not_at_all(subject: Subjec
     subject.objects.create_bucket("photos").await.unwrap();
     let effects = |id| -> Effects {
         Some(Box::new(move |info: &ObjectInfo| {
-            let payload = format!("{}/{} {} {}", info.bucket, info.key, info.size, info.etag).into();
-            vec![Item { id, queue: "work".into(), due: info.modified, payload }]
+            let payload = format!("{}/{} {} {}", info.bucket, info.key, info.size, info.etag);
+            vec![Item::new(id, "work", info.modified, payload)]
         }))
     };
     let put = async |condition: Precondition| {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use mote_core::clock::Timestamp;
+use mote_core::clock::{Id, Timestamp};
 use mote_core::error::Code;
-use mote_core::store::Lease;
+use mote_core::store::{DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, Settlement, Whereabouts};
 
 use super::{Subject, is_ready, refused};
 
@@ -12,6 +12,22 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 async fn lease(subject: &Subject, max: usize) -> Vec<Lease> {
     subject.queue.lease("work", max, MINUTE).await.expect("items are leased")
+}
+
+fn again(due: Timestamp, counted: bool, error: &str) -> Settlement {
+    End::Again { due, counted, error: error.into() }.into()
+}
+
+fn dead(reason: &str) -> Settlement {
+    End::Dead { reason: reason.into() }.into()
+}
+
+async fn settle(subject: &Subject, lease: &Lease, how: impl Into<Settlement>) {
+    subject.queue.settle(lease.token(), how.into()).await.expect("the lease settles");
+}
+
+fn payloads(leases: &[Lease]) -> Vec<&str> {
+    leases.iter().map(|lease| std::str::from_utf8(&lease.item.payload).unwrap()).collect()
 }
 
 async fn next_due(subject: &Subject) -> Option<Timestamp> {
@@ -40,7 +56,7 @@ pub(super) async fn a_lease_holds_until_it_ends(subject: Subject) {
     let second = lease(&subject, 10).await;
     assert_eq!((second.len(), second[0].attempt), (1, 2));
     assert!(second[0].epoch > first[0].epoch);
-    subject.queue.ack(second[0].token()).await.unwrap();
+    subject.queue.settle(second[0].token(), End::Done.into()).await.unwrap();
     assert_eq!(depth(&subject).await, 0);
     (subject.advance)(MINUTE * 2);
     assert_eq!(lease(&subject, 10).await, []);
@@ -52,33 +68,33 @@ pub(super) async fn a_lost_lease_settles_nothing(subject: Subject) {
     (subject.advance)(MINUTE);
     let new = lease(&subject, 1).await.remove(0);
     let now = subject.clock.now();
-    refused(subject.queue.ack(old.token()).await, Code::LeaseLost);
+    refused(subject.queue.settle(old.token(), End::Done.into()).await, Code::LeaseLost);
     refused(subject.queue.extend(old.token(), MINUTE * 9).await, Code::LeaseLost);
-    refused(subject.queue.fail(old.token(), now, false, "e".into()).await, Code::LeaseLost);
-    refused(subject.queue.bury(old.token(), "e".into()).await, Code::LeaseLost);
+    refused(subject.queue.settle(old.token(), again(now, false, "e")).await, Code::LeaseLost);
+    refused(subject.queue.settle(old.token(), dead("e")).await, Code::LeaseLost);
     assert_eq!(depth(&subject).await, 1);
     assert_eq!(lease(&subject, 1).await, []);
 
-    subject.queue.fail(new.token(), now, true, "e".into()).await.unwrap();
+    subject.queue.settle(new.token(), again(now, true, "e")).await.unwrap();
     // A token settles once, even while nobody else holds the item.
-    refused(subject.queue.ack(new.token()).await, Code::LeaseLost);
+    refused(subject.queue.settle(new.token(), End::Done.into()).await, Code::LeaseLost);
     let last = lease(&subject, 1).await.remove(0);
     assert_eq!(last.attempt, 3);
-    subject.queue.ack(last.token()).await.unwrap();
-    refused(subject.queue.ack(last.token()).await, Code::LeaseLost);
+    subject.queue.settle(last.token(), End::Done.into()).await.unwrap();
+    refused(subject.queue.settle(last.token(), End::Done.into()).await, Code::LeaseLost);
 }
 
 pub(super) async fn a_failure_is_due_again_and_may_not_count(subject: Subject) {
     subject.queue.enqueue(vec![subject.item("work", 0, "p")]).await.unwrap();
     let first = lease(&subject, 1).await.remove(0);
     let due = subject.at(5000);
-    subject.queue.fail(first.token(), due, false, "busy".into()).await.unwrap();
+    subject.queue.settle(first.token(), again(due, false, "busy")).await.unwrap();
     assert_eq!(next_due(&subject).await, Some(due));
     assert_eq!(lease(&subject, 1).await, []);
     (subject.advance)(Duration::from_secs(5));
     let second = lease(&subject, 1).await.remove(0);
     assert_eq!((second.attempt, second.item.due), (1, due));
-    subject.queue.fail(second.token(), subject.at(0), true, "broken".into()).await.unwrap();
+    subject.queue.settle(second.token(), again(subject.at(0), true, "broken")).await.unwrap();
     assert_eq!(lease(&subject, 1).await.remove(0).attempt, 2);
 }
 
@@ -89,9 +105,8 @@ pub(super) async fn the_oldest_is_leased_first(subject: Subject) {
     subject.queue.enqueue(items.to_vec()).await.unwrap();
     assert_eq!(next_due(&subject).await, Some(items[1].due));
     (subject.advance)(Duration::from_millis(3));
-    let payloads = |leases: Vec<Lease>| leases.into_iter().map(|lease| lease.item.payload).collect::<Vec<_>>();
-    assert_eq!(payloads(lease(&subject, 2).await), ["1", "2"]);
-    assert_eq!(payloads(lease(&subject, 2).await), ["3"]);
+    assert_eq!(payloads(&lease(&subject, 2).await), ["1", "2"]);
+    assert_eq!(payloads(&lease(&subject, 2).await), ["3"]);
     assert_eq!(lease(&subject, 2).await, []);
     assert_eq!(next_due(&subject).await, Some(items[2].due));
     assert_eq!(lease(&subject, 0).await, []);
@@ -116,7 +131,7 @@ pub(super) async fn each_queue_tells_its_next(subject: Subject) {
 pub(super) async fn a_buried_item_is_gone(subject: Subject) {
     subject.queue.enqueue(vec![subject.item("work", 0, "p")]).await.unwrap();
     let lease_ = lease(&subject, 1).await.remove(0);
-    subject.queue.bury(lease_.token(), "it can't be read".into()).await.unwrap();
+    subject.queue.settle(lease_.token(), dead("it can't be read")).await.unwrap();
     assert_eq!(depth(&subject).await, 0);
     (subject.advance)(MINUTE * 2);
     assert_eq!(lease(&subject, 1).await, []);
@@ -132,6 +147,130 @@ pub(super) async fn a_change_wakes_who_waits(subject: Subject) {
     subject.queue.enqueue(vec![subject.item("work", 0, "q")]).await.unwrap();
     subject.queue.changed().await;
     let held = lease(&subject, 1).await.remove(0);
-    subject.queue.fail(held.token(), subject.at(0), true, "e".into()).await.unwrap();
+    subject.queue.settle(held.token(), again(subject.at(0), true, "e")).await.unwrap();
     subject.queue.changed().await;
+}
+
+pub(super) async fn higher_priorities_go_first(subject: Subject) {
+    let ranked = |priority, payload| Item { priority, ..subject.item("work", 0, payload) };
+    let items = vec![ranked(Priority::Low, "low"), ranked(Priority::Normal, "normal"), ranked(Priority::High, "high")];
+    subject.queue.enqueue(items).await.unwrap();
+    assert_eq!(payloads(&lease(&subject, 2).await), ["high", "normal"]);
+    assert_eq!(payloads(&lease(&subject, 2).await), ["low"]);
+}
+
+pub(super) async fn a_lane_keeps_its_order(subject: Subject) {
+    let laned = |key: &str, width, payload| Item { lane: Some(Lane { key: key.into(), width }), ..subject.item("work", 0, payload) };
+    let items = vec![laned("a", 1, "a1"), laned("a", 1, "a2"), laned("b", 2, "b1"), laned("b", 2, "b2"), laned("b", 2, "b3")];
+    subject.queue.enqueue(items).await.unwrap();
+    let first = lease(&subject, 9).await;
+    assert_eq!(payloads(&first), ["a1", "b1", "b2"]);
+    assert_eq!((lease(&subject, 9).await, depth(&subject).await), (vec![], 5));
+    // A failed attempt keeps its place: the next one must not overtake it.
+    settle(&subject, &first[0], again(subject.at(1000), true, "broken")).await;
+    assert_eq!(lease(&subject, 9).await, []);
+    assert_eq!(next_due(&subject).await, Some(subject.at(1000)));
+    (subject.advance)(Duration::from_secs(1));
+    let second = lease(&subject, 9).await;
+    assert_eq!(payloads(&second), ["a1"]);
+    settle(&subject, &second[0], dead("hopeless")).await;
+    settle(&subject, &first[2], End::Done).await;
+    assert_eq!(payloads(&lease(&subject, 9).await), ["a2", "b3"]);
+    // The lane is empty again and takes the next at once.
+    (subject.advance)(MINUTE);
+    for held in lease(&subject, 9).await {
+        settle(&subject, &held, End::Done).await;
+    }
+    assert_eq!(depth(&subject).await, 0);
+    subject.queue.enqueue(vec![laned("a", 1, "a3")]).await.unwrap();
+    assert_eq!(payloads(&lease(&subject, 9).await), ["a3"]);
+}
+
+pub(super) async fn a_key_is_taken_once(subject: Subject) {
+    let once = |queue: &str, payload| Item {
+        once: Some(Once { key: "order 7".into(), until: subject.at(60_000) }),
+        ..subject.item(queue, 0, payload)
+    };
+    let first = once("work", "first");
+    let ids = subject.queue.enqueue(vec![first.clone(), once("work", "second"), subject.item("work", 0, "other")]).await.unwrap();
+    assert_eq!((ids[0], ids[1]), (first.id, first.id));
+    assert_ne!(ids[2], first.id);
+    assert_eq!(payloads(&lease(&subject, 9).await), ["first", "other"]);
+    // Each queue has keys of its own.
+    assert_ne!(subject.queue.enqueue(vec![once("work2", "p")]).await.unwrap()[0], first.id);
+    (subject.advance)(MINUTE);
+    let late = Item { once: Some(Once { key: "order 7".into(), until: subject.at(60_000) }), ..subject.item("work", 0, "late") };
+    assert_eq!(subject.queue.enqueue(vec![late.clone()]).await.unwrap(), [late.id]);
+}
+
+pub(super) async fn an_id_is_queued_once(subject: Subject) {
+    let item = subject.item("work", 0, "p");
+    subject.queue.enqueue(vec![item.clone(), item.clone()]).await.unwrap();
+    subject.queue.enqueue(vec![item]).await.unwrap();
+    assert_eq!((lease(&subject, 9).await.len(), depth(&subject).await), (1, 1));
+}
+
+pub(super) async fn what_follows_happens_with_the_end(subject: Subject) {
+    let item = subject.item("work", 0, "p");
+    let kept = Kept { expires: subject.at(60_000), value: "the result".into() };
+    let how =
+        |follow: &'static str| Settlement { end: End::Done, follow: vec![subject.item("next", 0, follow)], result: Some(kept.clone()) };
+    subject.queue.enqueue(vec![item.clone()]).await.unwrap();
+    let old = lease(&subject, 1).await.remove(0);
+    assert!(matches!(subject.queue.find(item.id).await.unwrap(), Some(Whereabouts::Queued { attempts: 1, leased: Some(_), .. })));
+    (subject.advance)(MINUTE);
+    let new = lease(&subject, 1).await.remove(0);
+    refused(subject.queue.settle(old.token(), how("stale")).await, Code::LeaseLost);
+    assert_eq!(subject.queue.depth("next").await.unwrap(), 0);
+    let mut settled = subject.queue.settled();
+    assert!(!is_ready(&mut settled));
+    settle(&subject, &new, how("follows")).await;
+    settled.await;
+    assert_eq!(payloads(&subject.queue.lease("next", 9, MINUTE).await.unwrap()), ["follows"]);
+    assert_eq!(subject.queue.find(item.id).await.unwrap(), Some(Whereabouts::Gone(kept)));
+    assert_eq!(subject.queue.find(Id(7)).await.unwrap(), None);
+}
+
+pub(super) async fn what_waits_can_be_cancelled(subject: Subject) {
+    let (waits, runs) = (subject.item("work", 0, "waits"), subject.item("work", 0, "runs"));
+    subject.queue.enqueue(vec![runs.clone(), waits.clone()]).await.unwrap();
+    let held = lease(&subject, 1).await.remove(0);
+    let kept = Kept { expires: subject.at(60_000), value: "cancelled".into() };
+    assert!(subject.queue.cancel(waits.id, Some(kept.clone())).await.unwrap());
+    assert!(!subject.queue.cancel(waits.id, None).await.unwrap());
+    assert!(!subject.queue.cancel(runs.id, None).await.unwrap());
+    assert_eq!(subject.queue.find(waits.id).await.unwrap(), Some(Whereabouts::Gone(kept)));
+    subject.queue.enqueue(vec![subject.item("work", 0, "more")]).await.unwrap();
+    assert_eq!(subject.queue.purge("work").await.unwrap(), 1);
+    assert_eq!(depth(&subject).await, 1);
+    settle(&subject, &held, End::Done).await;
+    assert_eq!((depth(&subject).await, next_due(&subject).await), (0, None));
+}
+
+pub(super) async fn dead_letters_tell_all_and_come_back(subject: Subject) {
+    let letters = async || subject.queue.dead(DeadQuery { prefix: "work".into(), after: None, limit: 9 }).await.unwrap();
+    let items = vec![subject.item("work", 0, "a"), subject.item("work", 0, "b"), subject.item("other", 0, "c")];
+    subject.queue.enqueue(items.clone()).await.unwrap();
+    let held = lease(&subject, 2).await;
+    settle(&subject, &held[0], again(subject.at(0), true, "the first try")).await;
+    settle(&subject, &held[1], dead("b is hopeless")).await;
+    let old = lease(&subject, 2).await.remove(0);
+    assert_eq!((old.attempt, old.history[0].error.as_str()), (2, "the first try"));
+    settle(&subject, &old, dead("a is hopeless")).await;
+    let found = letters().await;
+    let told: Vec<_> = found.iter().map(|letter| (letter.item.id, letter.attempts, letter.reason.as_str())).collect();
+    assert_eq!(told, [(items[1].id, 1, "b is hopeless"), (items[0].id, 2, "a is hopeless")]);
+    assert_eq!((found[1].history.len(), found[1].history[0].attempt), (1, 1));
+    assert_eq!(subject.queue.find(items[0].id).await.unwrap(), Some(Whereabouts::Dead(found[1].clone())));
+    let page = subject.queue.dead(DeadQuery { prefix: "".into(), after: Some(items[1].id), limit: 1 }).await.unwrap();
+    assert_eq!(page.len(), 1);
+    assert_eq!(page[0].item.id, items[0].id);
+
+    assert_eq!(subject.queue.redrive(vec![(items[0].id, subject.at(0)), (Id(7), subject.at(0))]).await.unwrap(), 1);
+    let back = lease(&subject, 9).await.remove(0);
+    assert_eq!((back.item.id, back.attempt, back.history.len()), (items[0].id, 1, 1));
+    // A token from its former life must not settle it.
+    refused(subject.queue.settle(old.token(), End::Done.into()).await, Code::LeaseLost);
+    assert_eq!(subject.queue.bury_for_good(vec![items[1].id, items[1].id]).await.unwrap(), 1);
+    assert_eq!(letters().await, []);
 }

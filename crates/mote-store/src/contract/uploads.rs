@@ -40,9 +40,7 @@ pub(super) async fn parts_become_one_object(subject: Subject) {
     refused(objects.head("photos", "k").await, Code::ObjectNotFound);
 
     let id = subject.clock.id();
-    let effects: Effects = Some(Box::new(move |info: &ObjectInfo| {
-        vec![Item { id, queue: "work".into(), due: info.modified, payload: info.etag.clone().into() }]
-    }));
+    let effects: Effects = Some(Box::new(move |info: &ObjectInfo| vec![Item::new(id, "work", info.modified, info.etag.clone())]));
     let complete = objects.complete_upload(&upload, named(&[&one, &nine]), upload.meta.clone(), Precondition::default(), effects);
     let info = complete.await.unwrap();
     assert_eq!((info.size, info.meta.content_type.as_deref()), ((PART_BYTES + 1000) as u64, Some("text/plain")));

@@ -206,7 +206,7 @@ impl Objects for ObjectStore {
 /// Queues what the change of an object sets off, in the transaction of the change.
 fn happen(transaction: &mut Transaction<'_>, effects: Effects, info: &ObjectInfo) -> Result<(), Fault> {
     match effects {
-        Some(effects) => queue::add(transaction, effects(info)),
+        Some(effects) => queue::add(transaction, effects(info), info.modified).map(drop),
         None => Ok(()),
     }
 }

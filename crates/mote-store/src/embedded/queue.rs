@@ -1,116 +1,170 @@
 //! The leased queue.
 //!
-//! `ready` is when an item may be leased: its due time, or the end of its lease. A lease raises
-//! `epoch`; settling asks for the very epoch, so that a token of a lost lease finds no row. A lease
-//! that has run out but was given to nobody else still settles: the work was done, once.
+//! `ready` is when an item may be leased: its due time, or the end of its lease. Every lease gets
+//! an epoch that no other lease of this store ever had, and settling asks for that very epoch: so
+//! a token of a lost lease finds no row, even if the item was given up and queued again meanwhile.
+//! A lease that has run out but was given to nobody else still settles: the work was done, once.
+//!
+//! Next: [`lane`] for items that come in order, [`dead`] for those that were given up.
+
+mod dead;
+mod lane;
+mod row;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{Item, Lease, LeaseToken, Queue};
-use rusqlite::params;
-use tokio::sync::Notify;
+use mote_core::store::{DeadLetter, DeadQuery, End, Item, Kept, Lease, LeaseToken, Queue, Settlement, Whereabouts};
+use rusqlite::{OptionalExtension as _, params};
 
+use self::row::{QUEUED, key, ms};
 use super::Database;
 use super::fault::Fault;
-use super::writer::Transaction;
+use super::writer::{Told, Transaction};
+
+#[cfg(test)]
+pub(super) use self::dead::DEAD_LETTERS_MAX;
 
 /// Items that one call hands out at most: they are all in memory at once.
 const LEASES_MAX: usize = 100_000;
-
-/// Dead letters that are kept; the oldest go first.
-pub(super) const DEAD_LETTERS_MAX: i64 = 10_000;
+/// What has expired goes a few rows at a time, with those who bring new ones.
+const SWEPT_AT_ONCE: u32 = 4;
+/// Results that are kept, whatever their time.
+const RESULTS_MAX: i64 = 1_000_000;
 
 pub(super) struct Items {
-    pub(super) db: Arc<Database>,
-    pub(super) changed: Arc<Notify>,
+    db: Arc<Database>,
+    told: Told,
+    epochs: Arc<Epochs>,
 }
 
-/// Adds items within somebody's transaction. An id that is queued already is not queued again.
-pub(super) fn add(transaction: &mut Transaction<'_>, items: Vec<Item>) -> Result<(), Fault> {
-    if items.is_empty() {
-        return Ok(());
+/// Epochs of leases: they grow, and no opening of the store shares one with another.
+struct Epochs(AtomicU64);
+
+impl Epochs {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
-    let sql = "INSERT INTO items (id, queue, due, ready, payload) VALUES (?1, ?2, ?3, ?3, ?4) ON CONFLICT DO NOTHING";
-    let mut insert = transaction.prepare_cached(sql)?;
+}
+
+impl Items {
+    /// `generation` counts the openings of the database.
+    pub(super) fn new(db: Arc<Database>, told: Told, generation: i64) -> Items {
+        // Leaves each opening a trillion leases, and a million openings.
+        let first = (generation.unsigned_abs() << 40) | 1;
+        Items { db, told, epochs: Arc::new(Epochs(AtomicU64::new(first))) }
+    }
+}
+
+/// Adds items within somebody's transaction; gives back each one's id.
+pub(super) fn add(transaction: &mut Transaction<'_>, items: Vec<Item>, now: Timestamp) -> Result<Vec<Id>, Fault> {
+    let mut ids = Vec::with_capacity(items.len());
     for item in &items {
-        insert.execute(params![item.id.0.to_be_bytes(), item.queue, ms(item.due), &item.payload[..]])?;
+        if let Some(id) = seen(transaction, item, now)? {
+            ids.push(id);
+            continue;
+        }
+        row::insert(transaction, item, &[])?;
+        ids.push(item.id);
     }
-    drop(insert);
-    transaction.queued();
-    Ok(())
+    if !items.is_empty() {
+        transaction.queued();
+    }
+    Ok(ids)
+}
+
+/// The id under which an item with this key was taken before; else the key is noted.
+fn seen(transaction: &Transaction<'_>, item: &Item, now: Timestamp) -> Result<Option<Id>, Fault> {
+    let Some(once) = &item.once else { return Ok(None) };
+    let sql = "SELECT id FROM once WHERE queue = ?1 AND key = ?2 AND until > ?3";
+    let earlier = transaction.prepare_cached(sql)?.query_row(params![item.queue, once.key, ms(now)], |row| row.get(0)).optional()?;
+    if let Some(id) = earlier {
+        return Ok(Some(Id(u128::from_be_bytes(id))));
+    }
+    let sweep = "DELETE FROM once WHERE (queue, key) IN (SELECT queue, key FROM once WHERE until <= ?1 ORDER BY until LIMIT ?2)";
+    transaction.prepare_cached(sweep)?.execute(params![ms(now), SWEPT_AT_ONCE])?;
+    let sql = "INSERT OR REPLACE INTO once (queue, key, id, until) VALUES (?1, ?2, ?3, ?4)";
+    transaction.prepare_cached(sql)?.execute(params![item.queue, once.key, key(item.id), ms(once.until)])?;
+    Ok(None)
 }
 
 impl Queue for Items {
-    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.db.writer.run(move |transaction| add(transaction, items)))
+    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>> {
+        let now = self.db.clock.now();
+        Box::pin(self.db.writer.run(move |transaction| add(transaction, items, now)))
     }
 
     fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>> {
-        let (queue, clock) = (queue.to_owned(), self.db.clock.clone());
+        let (queue, clock, epochs) = (queue.to_owned(), self.db.clock.clone(), self.epochs.clone());
         Box::pin(self.db.writer.run(move |transaction| {
             let now = clock.now();
-            lease(transaction, queue, max, now, now.plus(visibility))
+            lease(transaction, &queue, max.min(LEASES_MAX), now, now.plus(visibility), &epochs)
         }))
     }
 
     fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>> {
         let until = self.db.clock.now().plus(visibility);
-        self.settle(lease, move |transaction, id| {
-            Ok(transaction.prepare_cached("UPDATE items SET ready = ?3 WHERE id = ?1 AND epoch = ?2 AND held = 1")?.execute(params![
-                id,
-                lease.epoch,
-                ms(until)
-            ])?)
-        })
+        Box::pin(self.db.writer.run(move |transaction| {
+            let sql = "UPDATE items SET ready = ?3 WHERE id = ?1 AND epoch = ?2 AND held = 1";
+            match transaction.prepare_cached(sql)?.execute(params![key(lease.id), lease.epoch, ms(until)])? {
+                0 => Err(lost(lease).into()),
+                _ => Ok(()),
+            }
+        }))
     }
 
-    fn ack(&self, lease: LeaseToken) -> BoxFuture<'_, Result<()>> {
-        self.settle(lease, move |transaction, id| {
-            Ok(transaction
-                .prepare_cached("DELETE FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1")?
-                .execute(params![id, lease.epoch])?)
-        })
-    }
-
-    fn fail(&self, lease: LeaseToken, due: Timestamp, counted: bool, error: String) -> BoxFuture<'_, Result<()>> {
-        self.settle(lease, move |transaction, id| {
-            let sql = "UPDATE items SET held = 0, due = ?3, ready = ?3, attempts = attempts - ?4, error = ?5
-                       WHERE id = ?1 AND epoch = ?2 AND held = 1";
-            let changed = transaction.prepare_cached(sql)?.execute(params![id, lease.epoch, ms(due), u32::from(!counted), error])?;
-            transaction.queued();
-            Ok(changed)
-        })
-    }
-
-    fn bury(&self, lease: LeaseToken, reason: String) -> BoxFuture<'_, Result<()>> {
+    fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>> {
         let now = self.db.clock.now();
-        self.settle(lease, move |transaction, id| {
-            let sql = "INSERT OR REPLACE INTO dead_letters (id, queue, due, attempts, buried, reason, payload)
-                       SELECT id, queue, due, attempts, ?3, ?4, payload FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1";
-            transaction.prepare_cached(sql)?.execute(params![id, lease.epoch, now.0, reason])?;
-            let oldest = "DELETE FROM dead_letters WHERE rowid <= (SELECT max(rowid) FROM dead_letters) - ?1";
-            transaction.prepare_cached(oldest)?.execute([DEAD_LETTERS_MAX])?;
-            Ok(transaction
-                .prepare_cached("DELETE FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1")?
-                .execute(params![id, lease.epoch])?)
-        })
+        Box::pin(self.db.writer.run(move |transaction| settle(transaction, lease, how, now)))
+    }
+
+    fn cancel(&self, id: Id, result: Option<Kept>) -> BoxFuture<'_, Result<bool>> {
+        let now = self.db.clock.now();
+        Box::pin(self.db.writer.run(move |transaction| {
+            let sql = "DELETE FROM items WHERE id = ?1 AND held = 0 RETURNING queue, lane, width";
+            let gone = transaction.prepare_cached(sql)?.query_row([key(id)], lane::Place::read).optional()?;
+            let Some(place) = gone else { return Ok(false) };
+            lane::release(transaction, &place)?;
+            keep(transaction, id, result, now)?;
+            transaction.settled();
+            Ok(true)
+        }))
+    }
+
+    fn find(&self, id: Id) -> BoxFuture<'_, Result<Option<Whereabouts>>> {
+        Box::pin(self.db.readers.run(move |connection| {
+            // One transaction: between two looks an item could go from one table to the next.
+            let transaction = connection.unchecked_transaction()?;
+            if let Some(queued) = row::queued(&transaction, id)? {
+                return Ok(Some(queued));
+            }
+            if let Some(letter) = dead::find(&transaction, id)? {
+                return Ok(Some(Whereabouts::Dead(letter)));
+            }
+            let sql = "SELECT expires, value FROM results WHERE id = ?1";
+            let kept = |row: &rusqlite::Row<'_>| Ok(Kept { expires: Timestamp(row.get(0)?), value: row.get::<_, Vec<u8>>(1)?.into() });
+            Ok(transaction.prepare_cached(sql)?.query_row([key(id)], kept).optional()?.map(Whereabouts::Gone))
+        }))
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.told.settled.notified())
     }
 
     fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>> {
         let (from, to) = names(prefix);
         Box::pin(self.db.readers.run(move |connection| {
-            // From name to name by the index, however many items each queue holds.
-            let sql = "WITH RECURSIVE queues (name) AS (
-                           SELECT min(queue) FROM items WHERE queue >= ?1 AND queue < ?2
-                           UNION ALL
-                           SELECT (SELECT min(queue) FROM items WHERE queue > name AND queue < ?2) FROM queues WHERE name IS NOT NULL
-                       )
-                       SELECT name, (SELECT min(ready) FROM items WHERE queue = name) FROM queues WHERE name IS NOT NULL";
+            // The index begins with queue and priority, so each of the three is one look.
+            let sql = "SELECT name, (SELECT min(ready) FROM (
+                           SELECT min(ready) AS ready FROM items WHERE queue = name AND priority = 0 AND blocked = 0
+                           UNION ALL SELECT min(ready) FROM items WHERE queue = name AND priority = 1 AND blocked = 0
+                           UNION ALL SELECT min(ready) FROM items WHERE queue = name AND priority = 2 AND blocked = 0
+                       )) AS next
+                       FROM queues WHERE name >= ?1 AND name < ?2 AND next IS NOT NULL ORDER BY name";
             let mut query = connection.prepare_cached(sql)?;
             let rows = query.query_map([from, to], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -120,26 +174,34 @@ impl Queue for Items {
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
         let (from, to) = names(prefix);
         Box::pin(self.db.readers.run(move |connection| {
-            let mut query = connection.prepare_cached("SELECT count(*) FROM items WHERE queue >= ?1 AND queue < ?2")?;
+            let mut query = connection.prepare_cached("SELECT coalesce(sum(items), 0) FROM queues WHERE name >= ?1 AND name < ?2")?;
             Ok(query.query_row([from, to], |row| row.get(0))?)
         }))
     }
 
-    fn changed(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.changed.notified())
-    }
-}
-
-impl Items {
-    /// Runs `change` on the item's id; if it changed no row, the lease was lost.
-    fn settle<F>(&self, lease: LeaseToken, change: F) -> BoxFuture<'_, Result<()>>
-    where
-        F: FnOnce(&mut Transaction<'_>, [u8; 16]) -> Result<usize, Fault> + Send + 'static,
-    {
-        Box::pin(self.db.writer.run(move |transaction| match change(transaction, lease.id.0.to_be_bytes())? {
-            0 => Err(lost(lease).into()),
-            _ => Ok(()),
+    fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
+        let queue = queue.to_owned();
+        Box::pin(self.db.writer.run(move |transaction| {
+            let gone = transaction.prepare_cached("DELETE FROM items WHERE queue = ?1 AND held = 0")?.execute([queue])?;
+            transaction.settled();
+            Ok(gone as u64)
         }))
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.told.changed.notified())
+    }
+
+    fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<DeadLetter>>> {
+        Box::pin(self.db.readers.run(move |connection| dead::list(connection, &query)))
+    }
+
+    fn redrive(&self, letters: Vec<(Id, Timestamp)>) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(self.db.writer.run(move |transaction| dead::redrive(transaction, &letters)))
+    }
+
+    fn bury_for_good(&self, letters: Vec<Id>) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(self.db.writer.run(move |transaction| dead::forget(transaction, &letters)))
     }
 }
 
@@ -148,31 +210,65 @@ fn names(prefix: &str) -> (String, String) {
     (prefix.to_owned(), format!("{prefix}{}", char::MAX))
 }
 
-fn lease(transaction: &Transaction<'_>, queue: String, max: usize, now: Timestamp, until: Timestamp) -> Result<Vec<Lease>, Fault> {
-    let mut due = transaction.prepare_cached("SELECT seq FROM items WHERE queue = ?1 AND ready <= ?2 ORDER BY ready, seq LIMIT ?3")?;
-    let found = due.query_map(params![queue, now.0, max.min(LEASES_MAX)], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-    let sql = "UPDATE items SET held = 1, ready = ?2, epoch = epoch + 1, attempts = attempts + 1
-               WHERE seq = ?1 RETURNING id, due, payload, epoch, attempts";
-    let mut hold = transaction.prepare_cached(sql)?;
+fn lease(
+    transaction: &Transaction<'_>,
+    queue: &str,
+    max: usize,
+    now: Timestamp,
+    until: Timestamp,
+    epochs: &Epochs,
+) -> Result<Vec<Lease>, Fault> {
+    let mut due = transaction.prepare_cached(
+        "SELECT seq FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3 ORDER BY ready, seq LIMIT ?4",
+    )?;
+    let mut found: Vec<i64> = Vec::new();
+    for priority in row::PRIORITIES {
+        let left = max.saturating_sub(found.len());
+        if left > 0 {
+            let seqs = due.query_map(params![queue, row::priority(priority), ms(now), left], |row| row.get(0))?;
+            found.extend(seqs.collect::<rusqlite::Result<Vec<i64>>>()?);
+        }
+    }
+    let sql = format!("UPDATE items SET held = 1, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1 RETURNING {QUEUED}");
+    let mut hold = transaction.prepare_cached(&sql)?;
     let mut leases = Vec::with_capacity(found.len());
     for seq in found {
-        leases.push(hold.query_row(params![seq, ms(until)], |row| {
-            let payload: Vec<u8> = row.get(2)?;
-            let item = Item {
-                id: Id(u128::from_be_bytes(row.get(0)?)),
-                queue: queue.clone(),
-                due: Timestamp(row.get(1)?),
-                payload: Bytes::from(payload),
-            };
-            Ok(Lease { item, epoch: row.get(3)?, attempt: row.get(4)?, until })
-        })?);
+        let epoch = epochs.next();
+        let row = hold.query_row(params![seq, ms(until), epoch], row::Queued::read)?;
+        leases.push(Lease { item: row.item, epoch, attempt: row.attempts, until, history: row.history });
     }
     Ok(leases)
 }
 
-/// A time as the table has it; the far end of a `u64` is as good as never.
-fn ms(time: Timestamp) -> i64 {
-    i64::try_from(time.0).unwrap_or(i64::MAX)
+fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement, now: Timestamp) -> Result<(), Fault> {
+    let Settlement { end, follow, result } = how;
+    let held = params![key(lease.id), lease.epoch];
+    match end {
+        End::Again { due, counted, error } => row::again(transaction, lease, due, counted, error, now)?,
+        End::Done | End::Dead { .. } => {
+            if let End::Dead { reason } = end {
+                dead::bury(transaction, lease, reason, now)?;
+            }
+            let sql = "DELETE FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1 RETURNING queue, lane, width";
+            let gone = transaction.prepare_cached(sql)?.query_row(held, lane::Place::read).optional()?;
+            lane::release(transaction, &gone.ok_or_else(|| lost(lease))?)?;
+            transaction.settled();
+        }
+    }
+    keep(transaction, lease.id, result, now)?;
+    add(transaction, follow, now)?;
+    Ok(())
+}
+
+fn keep(transaction: &Transaction<'_>, id: Id, result: Option<Kept>, now: Timestamp) -> Result<(), Fault> {
+    let Some(Kept { expires, value }) = result else { return Ok(()) };
+    let sweep = "DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
+    transaction.prepare_cached(sweep)?.execute(params![ms(now), SWEPT_AT_ONCE])?;
+    let sql = "INSERT OR REPLACE INTO results (id, expires, value) VALUES (?1, ?2, ?3)";
+    transaction.prepare_cached(sql)?.execute(params![key(id), ms(expires), &value[..]])?;
+    let oldest = "DELETE FROM results WHERE seq <= (SELECT max(seq) FROM results) - ?1";
+    transaction.prepare_cached(oldest)?.execute([RESULTS_MAX])?;
+    Ok(())
 }
 
 fn lost(lease: LeaseToken) -> Error {

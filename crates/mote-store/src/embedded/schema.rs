@@ -11,7 +11,9 @@ use rusqlite::{Connection, OpenFlags};
 use super::fault::Fault;
 use super::layout;
 
-const VERSION: u32 = 1;
+/// What leads from each version to the next; a new database takes every step.
+pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS];
+const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
 pub(super) const CACHE_SIZE: i32 = -8192;
@@ -19,6 +21,7 @@ pub(super) const CACHE_SIZE: i32 = -8192;
 /// One statement each that the code prepares, with room to spare.
 const STATEMENTS_MAX: usize = 64;
 
+/// The first layout. Later ones are told by their steps alone: a database in the field took them too.
 const TABLES: &str = "
 CREATE TABLE meta (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -106,6 +109,53 @@ CREATE TABLE files (id INTEGER PRIMARY KEY);    -- every file that an object or 
 CREATE TABLE garbage (id INTEGER PRIMARY KEY);  -- files that lost their owner and wait to be unlinked
 ";
 
+const DURABLE_CALLS: &str = "
+ALTER TABLE items ADD COLUMN priority INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE items ADD COLUMN lane TEXT;
+ALTER TABLE items ADD COLUMN width INTEGER;
+ALTER TABLE items ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;    -- its lane is full
+ALTER TABLE items ADD COLUMN history TEXT;                          -- failed attempts, in JSON
+ALTER TABLE items DROP COLUMN error;
+DROP INDEX items_ready;
+CREATE INDEX items_ready ON items (queue, priority, ready) WHERE blocked = 0;
+CREATE INDEX items_lane ON items (queue, lane, blocked) WHERE lane IS NOT NULL;
+
+CREATE TABLE queues (name TEXT PRIMARY KEY, items INTEGER NOT NULL) WITHOUT ROWID;  -- how many each holds
+INSERT INTO queues SELECT queue, count(*) FROM items GROUP BY queue;
+CREATE TRIGGER items_in AFTER INSERT ON items BEGIN
+    INSERT INTO queues VALUES (new.queue, 1) ON CONFLICT (name) DO UPDATE SET items = items + 1;
+END;
+CREATE TRIGGER items_out AFTER DELETE ON items BEGIN
+    UPDATE queues SET items = items - 1 WHERE name = old.queue;
+    DELETE FROM queues WHERE name = old.queue AND items = 0;
+END;
+
+ALTER TABLE dead_letters RENAME TO old_letters;
+CREATE TABLE dead_letters (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    queue TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    lane TEXT,
+    width INTEGER,
+    attempts INTEGER NOT NULL,
+    history TEXT,
+    buried INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    payload BLOB NOT NULL
+);
+INSERT INTO dead_letters (id, queue, due, priority, attempts, buried, reason, payload)
+    SELECT id, queue, due, 1, attempts, buried, reason, payload FROM old_letters ORDER BY rowid;
+DROP TABLE old_letters;
+
+CREATE TABLE results (seq INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, expires INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE INDEX results_expires ON results (expires);
+
+CREATE TABLE once (queue TEXT NOT NULL, key TEXT NOT NULL, id BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (queue, key)) WITHOUT ROWID;
+CREATE INDEX once_until ON once (until);
+";
+
 /// Opens the database for writing and counts the opening.
 pub(super) fn open(path: &Path) -> Result<(Connection, i64)> {
     prepare(path).map_err(Error::from)
@@ -129,8 +179,10 @@ fn prepare(path: &Path) -> Result<(Connection, i64), Fault> {
         return Err(layout::newer("database", version, VERSION).into());
     }
     let transaction = connection.transaction()?;
-    if version == 0 {
-        transaction.execute_batch(TABLES)?;
+    for step in STEPS.iter().skip(version as usize) {
+        transaction.execute_batch(step)?;
+    }
+    if version < VERSION {
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
     let generation = transaction.query_row("UPDATE meta SET generation = generation + 1 RETURNING generation", [], |row| row.get(0))?;

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mote_core::Body;
+use mote_core::clock::Id;
 use mote_core::error::Code;
-use mote_core::store::{ObjectMeta, Precondition, Write};
+use mote_core::store::{End, Item, ObjectMeta, Precondition, Write};
 use mote_testkit::FakeClock;
 
 use super::Embedded;
@@ -67,10 +68,10 @@ async fn a_newer_layout_is_refused_and_left_alone() {
     drop(open(dir.path()));
     let clock = Arc::new(FakeClock::default());
     let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
-    database.pragma_update(None, "user_version", 2).unwrap();
+    database.pragma_update(None, "user_version", 3).unwrap();
     let error = Embedded::open(dir.path(), clock.clone()).map(drop).unwrap_err();
-    assert!(error.detail().contains("layout 2; this mote knows layouts up to 1"), "{error:?}");
-    database.pragma_update(None, "user_version", 1).unwrap();
+    assert!(error.detail().contains("layout 3; this mote knows layouts up to 2"), "{error:?}");
+    database.pragma_update(None, "user_version", 2).unwrap();
     drop(database);
 
     for (text, found) in [("2\n", "has layout 2"), ("old\n", "no layout number"), ("", "no layout number")] {
@@ -88,14 +89,14 @@ async fn a_lease_ends_with_the_server_that_held_it() {
     let dir = tempfile::tempdir().unwrap();
     let minute = std::time::Duration::from_secs(60);
     let store = open(dir.path());
-    let item = mote_core::store::Item { id: mote_core::clock::Id(1), queue: "q".into(), due: Default::default(), payload: "p".into() };
+    let item = Item::new(Id(1), "q", Default::default(), "p");
     store.queue().enqueue(vec![item]).await.unwrap();
     let old = store.queue().lease("q", 1, minute).await.unwrap().remove(0);
     drop(store);
     let store = open(dir.path());
     let new = store.queue().lease("q", 1, minute).await.unwrap().remove(0);
     assert!(new.attempt == 2 && new.epoch > old.epoch);
-    assert_eq!(store.queue().ack(old.token()).await.unwrap_err().code(), Code::LeaseLost);
+    assert_eq!(store.queue().settle(old.token(), End::Done.into()).await.unwrap_err().code(), Code::LeaseLost);
 }
 
 #[tokio::test]
@@ -104,13 +105,14 @@ async fn dead_letters_are_bounded() {
     drop(open(dir.path()));
     let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
     let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-                INSERT INTO dead_letters SELECT CAST(i AS BLOB), 'q', 0, 1, 0, '', '' FROM n";
+                INSERT INTO dead_letters (id, queue, due, priority, attempts, buried, reason, payload)
+                SELECT CAST(i AS BLOB), 'q', 0, 1, 1, 0, '', '' FROM n";
     database.execute(fill, [DEAD_LETTERS_MAX]).unwrap();
     let store = open(dir.path());
-    let item = mote_core::store::Item { id: mote_core::clock::Id(1), queue: "q".into(), due: Default::default(), payload: "p".into() };
+    let item = Item::new(Id(1), "q", Default::default(), "p");
     store.queue().enqueue(vec![item]).await.unwrap();
     let lease = store.queue().lease("q", 1, std::time::Duration::from_secs(60)).await.unwrap().remove(0);
-    store.queue().bury(lease.token(), "given up".into()).await.unwrap();
+    store.queue().settle(lease.token(), End::Dead { reason: "given up".into() }.into()).await.unwrap();
     let count = |what: &str| database.query_row(&format!("SELECT count(*) FROM dead_letters WHERE {what}"), [], |row| row.get::<_, i64>(0));
     assert_eq!((count("true"), count("reason = 'given up'"), count("id = CAST(1 AS BLOB)")), (Ok(DEAD_LETTERS_MAX), Ok(1), Ok(0)));
 }
@@ -171,4 +173,24 @@ async fn the_sweep_spares_what_is_owned_or_new() {
     let bytes = store.objects().get("photos", "k", None).await.unwrap().1.collect(10).await.unwrap();
     assert_eq!(bytes, "kept");
     assert_eq!(store.objects().parts(&upload, 0, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn an_older_database_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
+    database.execute_batch(super::schema::STEPS[0]).unwrap();
+    let fill = "INSERT INTO items (id, queue, due, ready, attempts, error, payload) VALUES (x'00000000000000000000000000000001', 'q', 0, 0, 2, 'e', x'70');
+                INSERT INTO dead_letters VALUES (x'00000000000000000000000000000002', 'q', 0, 5, 7, 'hopeless', x'64');";
+    database.execute_batch(fill).unwrap();
+    database.pragma_update(None, "user_version", 1).unwrap();
+    drop(database);
+    let store = open(dir.path());
+    let queue = store.queue();
+    assert_eq!(queue.depth("").await.unwrap(), 1);
+    let lease = queue.lease("q", 9, std::time::Duration::from_secs(60)).await.unwrap().remove(0);
+    assert_eq!((lease.item.id, lease.attempt, &lease.item.payload[..]), (Id(1), 3, &b"p"[..]));
+    queue.settle(lease.token(), End::Done.into()).await.unwrap();
+    assert_eq!((queue.depth("").await.unwrap(), queue.redrive(vec![(Id(2), Default::default())]).await.unwrap()), (0, 1));
+    assert_eq!(queue.pending("").await.unwrap().len(), 1);
 }

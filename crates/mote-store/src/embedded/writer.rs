@@ -56,6 +56,16 @@ struct After {
     claimed: Vec<StagedFile>,
     discarded: Vec<Vec<i64>>,
     queued: bool,
+    settled: bool,
+}
+
+/// Who hears of a commit.
+#[derive(Clone, Default)]
+pub(super) struct Told {
+    /// Something may be leased.
+    pub(super) changed: Arc<Notify>,
+    /// An item has come to its end.
+    pub(super) settled: Arc<Notify>,
 }
 
 pub(super) struct Writer {
@@ -64,15 +74,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, path: &Path, changed: Arc<Notify>, leftovers: Leftovers) -> Result<Writer> {
+    pub(super) fn start(connection: Connection, path: &Path, told: Told, leftovers: Leftovers) -> Result<Writer> {
         connection.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / PAGE_BYTES).map_err(fault::sql)?;
         let fail = |error| Error::internal("no thread could be started for the store").caused_by(error);
         let (work, waiting) = mpsc::channel(WAITING_MAX);
         let (checkpoints, wanted) = sync::sync_channel(1);
         let database = path.to_owned();
         let one = thread::Builder::new().name("mote-checkpoint".into()).spawn(move || checkpoint::run(database, wanted)).map_err(fail)?;
-        let state =
-            State { connection, path: path.to_owned(), changed, leftovers, checkpoints, changes: 0, commits: 0, checkpointed: (0, 0) };
+        let state = State { connection, path: path.to_owned(), told, leftovers, checkpoints, changes: 0, commits: 0, checkpointed: (0, 0) };
         let two = thread::Builder::new().name("mote-writer".into()).spawn(move || state.run(waiting)).map_err(fail)?;
         Ok(Writer { work: Some(work), threads: vec![two, one] })
     }
@@ -147,6 +156,11 @@ impl Transaction<'_> {
     pub(super) fn queued(&mut self) {
         self.after.queued = true;
     }
+
+    /// An item has come to its end.
+    pub(super) fn settled(&mut self) {
+        self.after.settled = true;
+    }
 }
 
 impl Deref for Transaction<'_> {
@@ -160,7 +174,7 @@ impl Deref for Transaction<'_> {
 struct State {
     connection: Connection,
     path: PathBuf,
-    changed: Arc<Notify>,
+    told: Told,
     leftovers: Leftovers,
     checkpoints: sync::SyncSender<()>,
     /// Rows ever changed, as SQLite counts them.
@@ -246,8 +260,11 @@ impl State {
         }
         if after.queued {
             // All that wait now, and the next that will: whoever looked before the commit looks again.
-            self.changed.notify_waiters();
-            self.changed.notify_one();
+            self.told.changed.notify_waiters();
+            self.told.changed.notify_one();
+        }
+        if after.settled {
+            self.told.settled.notify_waiters();
         }
         let changes = self.connection.total_changes();
         if changes == self.changes {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mote_core::clock::{Clock as _, SystemClock, Timestamp};
-use mote_core::store::{Item, Queue, Write};
+use mote_core::store::{End, Item, Queue, Write};
 use mote_store::Embedded;
 
 use crate::{PAYLOAD, RECORD, rate, say};
@@ -46,7 +46,7 @@ async fn run() {
         |queue, _| async move {
             for _ in 0..500 {
                 let leases = queue.lease("work", 1, Duration::from_secs(60)).await.expect("leases");
-                queue.ack(leases[0].token()).await.expect("settles");
+                queue.settle(leases[0].token(), End::Done.into()).await.expect("settles");
             }
         },
         &queue,
@@ -90,5 +90,5 @@ where
 }
 
 fn item(clock: &SystemClock) -> Item {
-    Item { id: clock.id(), queue: "work".into(), due: Timestamp(1), payload: PAYLOAD.to_vec().into() }
+    Item::new(clock.id(), "work", Timestamp(1), PAYLOAD.to_vec())
 }

@@ -222,7 +222,7 @@ async fn a_multipart_upload_and_a_removal_say_what_they_are() {
 #[tokio::test]
 async fn the_callers_own_effects_come_first() {
     let (recorder, trigger) = world();
-    let own = Item { id: Id(99), queue: "own".into(), due: Timestamp(0), payload: Default::default() };
+    let own = Item::new(Id(99), "own", Timestamp(0), "");
     let effects: Effects = Some(Box::new({
         let own = own.clone();
         move |_| vec![own]

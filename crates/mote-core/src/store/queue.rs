@@ -1,0 +1,193 @@
+//! The seam of the durable queue: items that are leased, settled once, and never lost in between.
+//!
+//! A lease has an epoch, and a token of a lost lease settles nothing. What settling brings about
+//! (items that follow, the result that is kept) happens in the same transaction or not at all.
+//! What items mean is not known here; see [`crate::invoke::deliver`].
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::BoxFuture;
+use crate::clock::{Id, Timestamp};
+use crate::error::Result;
+
+/// Something to be done at least once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    pub id: Id,
+    pub queue: String,
+    /// Not before this time.
+    pub due: Timestamp,
+    pub priority: Priority,
+    pub lane: Option<Lane>,
+    pub once: Option<Once>,
+    pub payload: Bytes,
+}
+
+/// Of those that are due, higher ones are leased first; among equals the one due longest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
+}
+
+/// Items of one queue and key come in the order in which they were enqueued, so many at a time:
+/// the next is due only when one before it has been settled for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    pub key: String,
+    /// At least 1.
+    pub width: u32,
+}
+
+/// Within the queue, and until that time, an item with this key is taken once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    pub key: String,
+    pub until: Timestamp,
+}
+
+impl Item {
+    /// Due now or later, of normal priority, and nothing more.
+    pub fn new(id: Id, queue: impl Into<String>, due: Timestamp, payload: impl Into<Bytes>) -> Item {
+        Item { id, queue: queue.into(), due, priority: Priority::Normal, lane: None, once: None, payload: payload.into() }
+    }
+}
+
+/// The right to settle an item until `until`; a later lease of it has a higher epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub item: Item,
+    pub epoch: u64,
+    /// From 1; counted on disk before the item is handed out.
+    pub attempt: u32,
+    pub until: Timestamp,
+    /// The failed attempts before this one.
+    pub history: Vec<Failed>,
+}
+
+/// One failed attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    pub at: Timestamp,
+    pub attempt: u32,
+    pub error: String,
+}
+
+impl Failed {
+    /// Attempts that are remembered, the newest, and bytes of each one's error.
+    pub const KEPT_MAX: usize = 32;
+    pub const ERROR_BYTES_MAX: usize = 2048;
+}
+
+impl Lease {
+    pub fn token(&self) -> LeaseToken {
+        LeaseToken { id: self.item.id, epoch: self.epoch }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseToken {
+    pub id: Id,
+    pub epoch: u64,
+}
+
+/// How a lease ends, and what comes of it in the same transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub end: End,
+    pub follow: Vec<Item>,
+    pub result: Option<Kept>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The item is gone.
+    Done,
+    /// Due again; `counted` false gives the attempt back (nothing ran).
+    Again { due: Timestamp, counted: bool, error: String },
+    /// Given up: kept as a dead letter with the reason.
+    Dead { reason: String },
+}
+
+impl From<End> for Settlement {
+    fn from(end: End) -> Settlement {
+        Settlement { end, follow: Vec::new(), result: None }
+    }
+}
+
+/// What is kept of an item that is gone, until it expires; in the enqueuer's own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub expires: Timestamp,
+    pub value: Bytes,
+}
+
+/// Where an item is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It waits, or is leased until `leased`.
+    Queued {
+        item: Item,
+        attempts: u32,
+        leased: Option<Timestamp>,
+        history: Vec<Failed>,
+    },
+    Dead(DeadLetter),
+    Gone(Kept),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    pub item: Item,
+    pub attempts: u32,
+    pub buried: Timestamp,
+    pub reason: String,
+    pub history: Vec<Failed>,
+}
+
+/// Dead letters of the queues whose names begin with `prefix`, oldest first, after an id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeadQuery {
+    pub prefix: String,
+    pub after: Option<Id>,
+    pub limit: usize,
+}
+
+/// A leased queue. A token of a lost lease gets [`crate::Code::LeaseLost`] and changes nothing.
+pub trait Queue: Send + Sync {
+    /// All of them or none. Gives back the id of each: that of the earlier one, where
+    /// [`Item::once`] has been seen before. An id that is there already is not queued again.
+    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>>;
+    /// Up to `max` items that are due and not leased.
+    fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>>;
+    fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>>;
+    fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>>;
+    /// Takes away an item that waits, and keeps `result` in its place; false if it does not wait.
+    fn cancel(&self, id: Id, result: Option<Kept>) -> BoxFuture<'_, Result<bool>>;
+    fn find(&self, id: Id) -> BoxFuture<'_, Result<Option<Whereabouts>>>;
+    /// Resolves after an item was settled for good or cancelled; may do so early.
+    fn settled(&self) -> BoxFuture<'_, ()>;
+
+    /// The queues that hold items and whose names begin with `prefix`, each with when its next item
+    /// can be leased: at its due time, or when the lease on it runs out.
+    fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>>;
+    /// Items waiting or leased in the queues whose names begin with `prefix`, without dead letters.
+    /// Costs the number of queues, not of items.
+    fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>>;
+    /// Takes away all items of a queue that are not leased; says how many.
+    fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>>;
+    /// Resolves after something was enqueued since the last time it resolved; may do so early.
+    fn changed(&self) -> BoxFuture<'_, ()>;
+
+    fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<DeadLetter>>>;
+    /// Queues dead letters again, from attempt 1, each due at its own time; says how many were there.
+    fn redrive(&self, letters: Vec<(Id, Timestamp)>) -> BoxFuture<'_, Result<u64>>;
+    /// Forgets dead letters; says how many were there.
+    fn bury_for_good(&self, letters: Vec<Id>) -> BoxFuture<'_, Result<u64>>;
+}

@@ -1,0 +1,77 @@
+//! Dead letters: items that were given up, with the reason, until somebody takes them up again.
+
+use mote_core::clock::{Id, Timestamp};
+use mote_core::store::{DeadLetter, DeadQuery, LeaseToken};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::super::fault::Fault;
+use super::super::writer::Transaction;
+use super::row::{self, QUEUED, Queued, key, ms};
+use super::{lost, names};
+
+/// Dead letters that are kept; the oldest go first.
+pub(in super::super) const DEAD_LETTERS_MAX: i64 = 10_000;
+/// Those that one listing gives at most.
+const LISTED_MAX: usize = 1000;
+
+/// Notes the leased item as given up; taking it off the queue is the caller's.
+pub(super) fn bury(transaction: &Transaction<'_>, lease: LeaseToken, reason: String, now: Timestamp) -> Result<(), Fault> {
+    let sql = format!(
+        "INSERT OR REPLACE INTO dead_letters ({QUEUED}, buried, reason)
+         SELECT {QUEUED}, ?3, ?4 FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1"
+    );
+    match transaction.prepare_cached(&sql)?.execute(params![key(lease.id), lease.epoch, ms(now), row::cut(reason)])? {
+        0 => return Err(lost(lease).into()),
+        _ => {}
+    }
+    let oldest = "DELETE FROM dead_letters WHERE seq <= (SELECT max(seq) FROM dead_letters) - ?1";
+    transaction.prepare_cached(oldest)?.execute([DEAD_LETTERS_MAX])?;
+    Ok(())
+}
+
+pub(super) fn find(connection: &Connection, id: Id) -> Result<Option<DeadLetter>, Fault> {
+    let sql = format!("SELECT {QUEUED}, buried, reason FROM dead_letters WHERE id = ?1");
+    Ok(connection.prepare_cached(&sql)?.query_row([key(id)], letter).optional()?)
+}
+
+pub(super) fn list(connection: &Connection, query: &DeadQuery) -> Result<Vec<DeadLetter>, Fault> {
+    let (from, to) = names(&query.prefix);
+    let after = query.after.map(key);
+    let sql = format!(
+        "SELECT {QUEUED}, buried, reason FROM dead_letters
+         WHERE queue >= ?1 AND queue < ?2 AND seq > coalesce((SELECT seq FROM dead_letters WHERE id = ?3), 0) ORDER BY seq LIMIT ?4"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![from, to, after, query.limit.min(LISTED_MAX)], letter)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Back to the queue as a new item of the same id; its history stays with it.
+pub(super) fn redrive(transaction: &mut Transaction<'_>, letters: &[(Id, Timestamp)]) -> Result<u64, Fault> {
+    let mut found = 0;
+    let sql = format!("DELETE FROM dead_letters WHERE id = ?1 RETURNING {QUEUED}, buried, reason");
+    for (id, due) in letters {
+        let letter = transaction.prepare_cached(&sql)?.query_row([key(*id)], letter).optional()?;
+        let Some(DeadLetter { mut item, history, .. }) = letter else { continue };
+        item.due = *due;
+        row::insert(transaction, &item, &history)?;
+        found += 1;
+    }
+    if found > 0 {
+        transaction.queued();
+    }
+    Ok(found)
+}
+
+pub(super) fn forget(transaction: &Transaction<'_>, letters: &[Id]) -> Result<u64, Fault> {
+    let mut found = 0;
+    for id in letters {
+        found += transaction.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?.execute([key(*id)])? as u64;
+    }
+    Ok(found)
+}
+
+fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    let Queued { item, attempts, history } = Queued::read(row)?;
+    Ok(DeadLetter { item, attempts, buried: Timestamp(row.get(9)?), reason: row.get(10)?, history })
+}

@@ -1,0 +1,238 @@
+//! The leased queue in memory, as plainly as its promises allow: lists that are searched.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use mote_core::BoxFuture;
+use mote_core::clock::{Id, Timestamp};
+use mote_core::error::{Code, Error, Result};
+use mote_core::store::{DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Queue, Settlement, Whereabouts};
+
+use super::MemoryStore;
+
+#[derive(Default)]
+pub(super) struct QueueState {
+    items: Vec<Held>,
+    pub(super) dead: Vec<DeadLetter>,
+    results: HashMap<Id, Kept>,
+    /// By queue and key.
+    once: HashMap<(String, String), (Id, Timestamp)>,
+    epoch: u64,
+}
+
+struct Held {
+    item: Item,
+    epoch: u64,
+    attempt: u32,
+    leased_until: Option<Timestamp>,
+    history: Vec<Failed>,
+}
+
+impl QueueState {
+    fn add(&mut self, item: Item, now: Timestamp) -> Id {
+        if let Some(once) = &item.once {
+            let key = (item.queue.clone(), once.key.clone());
+            if let Some((id, _)) = self.once.get(&key).filter(|(_, until)| *until > now) {
+                return *id;
+            }
+            self.once.insert(key, (item.id, once.until));
+        }
+        let id = item.id;
+        if self.items.iter().all(|held| held.item.id != id) {
+            let item = Item { once: None, ..item };
+            self.items.push(Held { item, epoch: 0, attempt: 0, leased_until: None, history: Vec::new() });
+        }
+        id
+    }
+
+    /// Whether it stands among the first of its lane, which is in the order of the list.
+    fn is_let_in(&self, at: usize) -> bool {
+        let Some(Lane { key, width }) = &self.items[at].item.lane else { return true };
+        let queue = &self.items[at].item.queue;
+        let ahead = self.items[..at].iter().filter(|other| other.item.queue == *queue);
+        ahead.filter(|other| other.item.lane.as_ref().is_some_and(|lane| lane.key == *key)).count() < *width as usize
+    }
+
+    fn place(&self, token: LeaseToken) -> Result<usize> {
+        let holds = |held: &Held| held.item.id == token.id && held.epoch == token.epoch && held.leased_until.is_some();
+        self.items.iter().position(holds).ok_or_else(|| Error::new(Code::LeaseLost, "the lease was lost"))
+    }
+
+    fn lease(&mut self, queue: &str, max: usize, now: Timestamp, until: Timestamp) -> Vec<Lease> {
+        let free = |held: &Held| held.item.queue == queue && held.item.due <= now && held.leased_until.is_none_or(|until| until <= now);
+        let mut found: Vec<usize> = (0..self.items.len()).filter(|&at| free(&self.items[at]) && self.is_let_in(at)).collect();
+        found.sort_by_key(|&at| (std::cmp::Reverse(self.items[at].item.priority), self.items[at].item.due));
+        let mut leases = Vec::new();
+        for at in found.into_iter().take(max) {
+            self.epoch += 1;
+            let held = &mut self.items[at];
+            held.epoch = self.epoch;
+            held.attempt += 1;
+            held.leased_until = Some(until);
+            let (item, history) = (held.item.clone(), held.history.clone());
+            leases.push(Lease { item, epoch: held.epoch, attempt: held.attempt, until, history });
+        }
+        leases
+    }
+
+    fn settle(&mut self, token: LeaseToken, how: Settlement, now: Timestamp) -> Result<()> {
+        let at = self.place(token)?;
+        match how.end {
+            End::Done => drop(self.items.remove(at)),
+            End::Dead { reason } => {
+                let Held { item, attempt, history, .. } = self.items.remove(at);
+                self.dead.push(DeadLetter { item, attempts: attempt, buried: now, reason, history });
+            }
+            End::Again { due, counted, error } => {
+                let held = &mut self.items[at];
+                held.history.push(Failed { at: now, attempt: held.attempt, error });
+                held.item.due = due;
+                held.leased_until = None;
+                held.attempt -= u32::from(!counted);
+            }
+        }
+        if let Some(result) = how.result {
+            self.results.insert(token.id, result);
+        }
+        for item in how.follow {
+            self.add(item, now);
+        }
+        Ok(())
+    }
+}
+
+impl Queue for MemoryStore {
+    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>> {
+        Box::pin(async move {
+            self.faults.check()?;
+            let now = self.clock.now();
+            let ids = items.into_iter().map(|item| self.state().queue.add(item, now)).collect();
+            self.changed.notify_one();
+            Ok(ids)
+        })
+    }
+
+    fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>> {
+        let now = self.clock.now();
+        Box::pin(async move { Ok(self.state().queue.lease(queue, max, now, now.plus(visibility))) })
+    }
+
+    fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>> {
+        let until = self.clock.now().plus(visibility);
+        Box::pin(async move {
+            self.faults.check()?;
+            let mut state = self.state();
+            let at = state.queue.place(lease)?;
+            state.queue.items[at].leased_until = Some(until);
+            Ok(())
+        })
+    }
+
+    fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.faults.check()?;
+            let now = self.clock.now();
+            self.state().queue.settle(lease, how, now)?;
+            self.changed.notify_one();
+            self.settled.notify_waiters();
+            Ok(())
+        })
+    }
+
+    fn cancel(&self, id: Id, result: Option<Kept>) -> BoxFuture<'_, Result<bool>> {
+        Box::pin(async move {
+            self.faults.check()?;
+            let mut state = self.state();
+            let before = state.queue.items.len();
+            state.queue.items.retain(|held| held.item.id != id || held.leased_until.is_some());
+            let gone = state.queue.items.len() < before;
+            if let Some(result) = result.filter(|_| gone) {
+                state.queue.results.insert(id, result);
+            }
+            drop(state);
+            self.settled.notify_waiters();
+            Ok(gone)
+        })
+    }
+
+    fn find(&self, id: Id) -> BoxFuture<'_, Result<Option<Whereabouts>>> {
+        Box::pin(async move {
+            let state = self.state();
+            if let Some(held) = state.queue.items.iter().find(|held| held.item.id == id) {
+                let (item, history) = (held.item.clone(), held.history.clone());
+                return Ok(Some(Whereabouts::Queued { item, attempts: held.attempt, leased: held.leased_until, history }));
+            }
+            let dead = state.queue.dead.iter().find(|letter| letter.item.id == id).cloned().map(Whereabouts::Dead);
+            Ok(dead.or_else(|| state.queue.results.get(&id).cloned().map(Whereabouts::Gone)))
+        })
+    }
+
+    fn settled(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.settled.notified())
+    }
+
+    fn pending<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<(String, Timestamp)>>> {
+        Box::pin(async move {
+            let state = self.state();
+            let mut pending = BTreeMap::new();
+            for (at, held) in state.queue.items.iter().enumerate() {
+                if held.item.queue.starts_with(prefix) && state.queue.is_let_in(at) {
+                    let ready = held.leased_until.unwrap_or(held.item.due);
+                    pending.entry(held.item.queue.clone()).and_modify(|next: &mut Timestamp| *next = ready.min(*next)).or_insert(ready);
+                }
+            }
+            Ok(pending.into_iter().collect())
+        })
+    }
+
+    fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move { Ok(self.state().queue.items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64) })
+    }
+
+    fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let mut state = self.state();
+            let before = state.queue.items.len();
+            state.queue.items.retain(|held| held.item.queue != queue || held.leased_until.is_some());
+            Ok((before - state.queue.items.len()) as u64)
+        })
+    }
+
+    fn changed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.changed.notified())
+    }
+
+    fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<DeadLetter>>> {
+        Box::pin(async move {
+            let state = self.state();
+            let after = query.after.and_then(|id| state.queue.dead.iter().position(|letter| letter.item.id == id)).map_or(0, |at| at + 1);
+            let letters = state.queue.dead.iter().skip(after).filter(|letter| letter.item.queue.starts_with(&query.prefix));
+            Ok(letters.take(query.limit).cloned().collect())
+        })
+    }
+
+    fn redrive(&self, letters: Vec<(Id, Timestamp)>) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            self.faults.check()?;
+            let (mut found, mut state) = (0, self.state());
+            for (id, due) in letters {
+                let Some(at) = state.queue.dead.iter().position(|letter| letter.item.id == id) else { continue };
+                let DeadLetter { item, history, .. } = state.queue.dead.remove(at);
+                state.queue.items.push(Held { item: Item { due, ..item }, epoch: 0, attempt: 0, leased_until: None, history });
+                found += 1;
+            }
+            drop(state);
+            self.changed.notify_one();
+            Ok(found)
+        })
+    }
+
+    fn bury_for_good(&self, letters: Vec<Id>) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            let mut state = self.state();
+            let before = state.queue.dead.len();
+            state.queue.dead.retain(|letter| !letters.contains(&letter.item.id));
+            Ok((before - state.queue.dead.len()) as u64)
+        })
+    }
+}
