@@ -7,6 +7,7 @@ pub mod exchange;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -128,10 +129,38 @@ impl Progress {
 /// The engine accepts on a socket inside the jail, so it knows which function calls; what is
 /// spoken on it is not the engine's concern.
 pub trait Gateway: Send + Sync {
-    fn serve(&self, from: Arc<Function>, to: Service, connection: Box<dyn Connection>) -> BoxFuture<'static, ()>;
+    fn serve(&self, from: Origin, to: Service, connection: Box<dyn Connection>) -> BoxFuture<'static, ()>;
 
     /// The function that this host name stands for, seen from that one: a live one beside it.
     fn sibling(&self, from: &Function, host: &str) -> Option<Name>;
+}
+
+/// Whose connection it is.
+#[derive(Clone)]
+pub struct Origin {
+    pub function: Arc<Function>,
+    /// Of the instance, as it is at any time: a connection may serve one call after the other.
+    pub depth: Depth,
+}
+
+/// How many functions have called one another to come to the call that runs in an instance.
+#[derive(Clone, Default)]
+pub struct Depth(Arc<AtomicU32>);
+
+impl Depth {
+    /// A call begins that came so deep. Where several run at once the deepest counts, since nobody
+    /// can tell which of them calls on.
+    pub fn enter(&self, depth: u32, alone: bool) {
+        if alone {
+            self.0.store(depth, Relaxed);
+        } else {
+            self.0.fetch_max(depth, Relaxed);
+        }
+    }
+
+    pub fn now(&self) -> u32 {
+        self.0.load(Relaxed)
+    }
 }
 
 /// What a connection out of a jail was made to.

@@ -45,7 +45,17 @@ impl ProcessEngine {
         let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let installer = Installer::new(&settings, etc.clone(), env.collect(), clock.clone());
-        let host = Arc::new(Host { settings, artifacts, etc, clock: clock.clone(), logs, gateway, secrets, running: Running::default() });
+        let host = Arc::new(Host {
+            settings,
+            artifacts,
+            etc,
+            clock: clock.clone(),
+            logs,
+            gateway,
+            secrets,
+            outward: Arc::default(),
+            running: Running::default(),
+        });
         let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()), installer });
         let starter = workshop.clone();
         let pools = Pools::new(

@@ -1,10 +1,11 @@
-//! mote's side of the platform's address in one jail: accepts, and bounds what is open.
+//! mote's side of the sockets of one jail: accepts, sees what was meant, and bounds what is open.
 //!
-//! What is spoken on a connection is the business of [`mote_core::engine::Gateway`]. A function that
-//! opens connections and says nothing holds file descriptors of mote's, so an idle one is closed.
+//! The platform's own address and port 80 of a sibling go to [`mote_core::engine::Gateway`], whose
+//! business it is what is spoken there; DNS and everything else go to [`crate::egress`]. A function
+//! that opens connections and says nothing holds file descriptors of mote's, so an idle one is closed.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,78 +13,143 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mote_core::clock::Clock;
-use mote_core::engine::{Gateway, Service};
+use mote_core::engine::{Depth, Gateway, Origin, Service};
 use mote_core::function::Function;
 use mote_core::{Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
-/// Open connections to the platform, for each instance.
-const CONNECTIONS_MAX: usize = 64;
+use crate::egress::{self, Meant, Outward};
+use crate::jail::Doors;
+
+/// Open connections of one instance, to whomever. Further ones wait to be accepted.
+const CONNECTIONS_MAX: usize = 256;
 /// Without a byte in either direction. The platform answers far sooner.
 const IDLE_MAX: Duration = Duration::from_secs(120);
+/// The same of a connection to the outside, where a pool may keep one for when it is needed.
+const OUTSIDE_IDLE_MAX: Duration = Duration::from_secs(3600);
 /// After an accept that failed: the file descriptors that were missing may be there again.
 const RESPITE: Duration = Duration::from_millis(100);
+const DNS_PORT: u16 = 53;
+const HTTP_PORT: u16 = 80;
 
-/// Ends the task, and every connection with it, when dropped.
-pub(crate) struct Serving(AbortHandle);
+/// Ends the tasks, and every connection with them, when dropped.
+pub(crate) struct Serving {
+    tasks: [AbortHandle; 2],
+    /// To be told of the calls that run in the instance.
+    pub(crate) depth: Depth,
+}
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 
-/// Serves the platform's address of one jail, until the guard is dropped.
-pub(crate) fn serve(
-    listener: std::net::TcpListener,
-    function: Arc<Function>,
+/// What serving a jail needs of the engine.
+pub(crate) struct Seams {
+    pub(crate) gateway: Arc<dyn Gateway>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) shared: Arc<egress::Shared>,
+    pub(crate) tell: egress::Tell,
+}
+
+/// Serves what one jail asks for, until the guard is dropped.
+pub(crate) fn serve(doors: Doors, function: Arc<Function>, seams: Seams) -> Result<Serving> {
+    let failed = |error: io::Error| Error::internal("the jail's socket can't be listened on").caused_by(error);
+    doors.tcp.set_nonblocking(true).map_err(failed)?;
+    let listener = TcpListener::from_std(doors.tcp).map_err(failed)?;
+    let Seams { gateway, clock, shared, tell } = seams;
+    let outward = Arc::new(Outward::new(function.clone(), gateway.clone(), clock.clone(), shared, tell));
+    let depth = Depth::default();
+    let serving = Arc::new(Server { origin: Origin { function, depth: depth.clone() }, gateway, clock, outward: outward.clone() });
+    let streams = tokio::spawn(serving.accept(listener));
+    let datagrams = tokio::spawn(async move {
+        if let Err(error) = egress::serve_datagrams(doors.udp, outward).await {
+            tracing::error!(%error, "the names of a jail can't be answered");
+        }
+    });
+    Ok(Serving { tasks: [streams.abort_handle(), datagrams.abort_handle()], depth })
+}
+
+/// Of one jail.
+struct Server {
+    origin: Origin,
     gateway: Arc<dyn Gateway>,
     clock: Arc<dyn Clock>,
-) -> Result<Serving> {
-    let failed = |error: io::Error| Error::internal("the jail's socket can't be listened on").caused_by(error);
-    listener.set_nonblocking(true).map_err(failed)?;
-    let listener = TcpListener::from_std(listener).map_err(failed)?;
-    let task = tokio::spawn(async move {
+    outward: Arc<Outward>,
+}
+
+impl Server {
+    async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut open = JoinSet::new();
         loop {
             while open.len() >= CONNECTIONS_MAX {
                 open.join_next().await;
             }
             match listener.accept().await {
-                // Nothing else is reached yet.
-                Ok((connection, _)) if !is_platform(&connection) => drop(connection.set_zero_linger()),
                 Ok((connection, _)) => {
-                    open.spawn(attend(connection, function.clone(), gateway.clone(), clock.clone()));
+                    open.spawn(self.clone().attend(connection));
                 }
                 // The connection waits in the queue still, so to accept at once would be to spin.
-                Err(_) => clock.sleep(RESPITE).await,
+                Err(_) => self.clock.sleep(RESPITE).await,
             }
             while open.try_join_next().is_some() {}
         }
-    });
-    Ok(Serving(task.abort_handle()))
-}
+    }
 
-/// The local address is the one that was meant.
-fn is_platform(connection: &TcpStream) -> bool {
-    connection.local_addr().is_ok_and(|meant| meant.ip() == Ipv4Addr::LOCALHOST)
-}
-
-async fn attend(connection: TcpStream, function: Arc<Function>, gateway: Arc<dyn Gateway>, clock: Arc<dyn Clock>) {
-    let moved_ms = Arc::new(AtomicU64::new(clock.monotonic().as_millis() as u64));
-    let watched = Watched { connection, clock: clock.clone(), moved_ms: moved_ms.clone() };
-    let idle = async {
-        loop {
-            let rest = (Duration::from_millis(moved_ms.load(Ordering::Relaxed)) + IDLE_MAX).saturating_sub(clock.monotonic());
-            if rest.is_zero() {
-                return;
+    async fn attend(self: Arc<Self>, connection: TcpStream) {
+        // The local address is the one that was meant.
+        let Ok(to) = connection.local_addr() else { return };
+        let IpAddr::V4(address) = to.ip() else { return };
+        let origin = self.origin.clone();
+        match (address, to.port()) {
+            (Ipv4Addr::LOCALHOST, _) => {
+                self.until_idle(connection, IDLE_MAX, |inner| self.gateway.serve(origin, Service::Platform, Box::new(inner))).await;
             }
-            clock.sleep(rest).await;
+            (_, DNS_PORT) => {
+                self.until_idle(connection, IDLE_MAX, |inner| async { drop(egress::serve_stream(inner, &self.outward).await) }).await;
+            }
+            (_, port) => match self.outward.meant(address) {
+                Meant::Sibling(name) if port == HTTP_PORT => {
+                    self.until_idle(connection, IDLE_MAX, |inner| self.gateway.serve(origin, Service::Function(name), Box::new(inner)))
+                        .await;
+                }
+                meant => self.until_idle(connection, OUTSIDE_IDLE_MAX, |inner| self.carry(meant, port, inner)).await,
+            },
         }
-    };
-    tokio::select! { () = gateway.serve(function, Service::Platform, Box::new(watched)) => {}, () = idle => {} }
+    }
+
+    async fn carry(&self, meant: Meant, port: u16, mut inner: Watched) {
+        let carried = match meant {
+            Meant::Name(name) => self.outward.carry_to_name(&name, port, &mut inner).await,
+            Meant::Address(address) => self.outward.carry_to_address(address, port, &mut inner).await,
+            Meant::Sibling(name) => Err(self.outward.deny(&format!("{name}:{port}"), "a function is reached at port 80 alone")),
+            Meant::Forgotten(address) => Err(self.outward.deny(&format!("{address}:{port}"), "its name has to be looked up again")),
+        };
+        if carried.is_err() {
+            // An end would say that all is well.
+            let _ = inner.connection.set_zero_linger();
+        }
+    }
+
+    async fn until_idle<F: Future<Output = ()>>(&self, connection: TcpStream, idle_max: Duration, serve: impl FnOnce(Watched) -> F) {
+        let clock = &self.clock;
+        let _ = connection.set_nodelay(true);
+        let moved_ms = Arc::new(AtomicU64::new(clock.monotonic().as_millis() as u64));
+        let watched = Watched { connection, clock: clock.clone(), moved_ms: moved_ms.clone() };
+        let idle = async {
+            loop {
+                let rest = (Duration::from_millis(moved_ms.load(Ordering::Relaxed)) + idle_max).saturating_sub(clock.monotonic());
+                if rest.is_zero() {
+                    return;
+                }
+                clock.sleep(rest).await;
+            }
+        };
+        tokio::select! { () = serve(watched) => {}, () = idle => {} }
+    }
 }
 
 /// A connection that notes when it last carried something.

@@ -12,6 +12,7 @@ use mote_core::store::{LogLine, LogSource, Logs};
 use mote_core::{Error, Result};
 
 use crate::artifact::Shelf;
+use crate::egress;
 use crate::gateway::{self, Serving};
 use crate::jail::Doors;
 use crate::jail::spec::{CodeTree, Fill, GATEWAY_PORT, JailLimits, Network, Program, Shell, Shown};
@@ -46,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) logs: Arc<dyn Logs>,
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) secrets: Arc<dyn Secrets>,
+    /// What all jails together take on their way out.
+    pub(crate) outward: Arc<egress::Shared>,
     /// Instances, until the last call in each has been told how it ended.
     pub(crate) running: Running,
 }
@@ -109,21 +112,28 @@ impl Host {
     }
 
     pub(crate) fn log(&self, function: &Function, invocation: Option<Id>, source: LogSource, text: impl Into<String>) {
-        self.logs.append(LogLine {
-            time: self.clock.now(),
-            namespace: function.namespace.to_string(),
-            function: function.name.to_string(),
-            version: function.version,
-            invocation,
-            stream: source,
-            text: text.into(),
-        });
+        self.logs.append(line(&*self.clock, function, invocation, source, text.into()));
     }
 
     /// Serves what one jail asks for, until the guard is dropped.
     pub(crate) fn serve_gateway(&self, doors: Option<Doors>, function: Arc<Function>) -> Result<Serving> {
         let doors = doors.ok_or_else(|| Error::internal("the jail sent no sockets"))?;
-        gateway::serve(doors.tcp, function, self.gateway.clone(), self.clock.clone())
+        let (logs, clock, of) = (self.logs.clone(), self.clock.clone(), function.clone());
+        let tell = Box::new(move |text| logs.append(line(&*clock, &of, None, LogSource::Platform, text)));
+        let seams = gateway::Seams { gateway: self.gateway.clone(), clock: self.clock.clone(), shared: self.outward.clone(), tell };
+        gateway::serve(doors, function, seams)
+    }
+}
+
+fn line(clock: &dyn Clock, function: &Function, invocation: Option<Id>, source: LogSource, text: String) -> LogLine {
+    LogLine {
+        time: clock.now(),
+        namespace: function.namespace.to_string(),
+        function: function.name.to_string(),
+        version: function.version,
+        invocation,
+        stream: source,
+        text,
     }
 }
 

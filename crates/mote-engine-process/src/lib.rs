@@ -4,6 +4,7 @@
 //! `instance`, and the instance speaks [`wire`] with a runner inside the `jail`.
 
 mod artifact;
+pub mod egress;
 mod engine;
 mod executable;
 mod gateway;

@@ -1,7 +1,6 @@
 //! Connections that say nothing, and a socket that can't be accepted on.
 
 use std::io::{Read, Write};
-use std::net::Ipv4Addr;
 
 use mote_core::BoxFuture;
 use mote_core::engine::Connection;
@@ -16,7 +15,7 @@ use super::*;
 struct Listens(Arc<tokio::sync::Notify>);
 
 impl Gateway for Listens {
-    fn serve(&self, _: Arc<Function>, _: Service, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+    fn serve(&self, _: Origin, _: Service, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
         let told = self.0.clone();
         Box::pin(async move {
             while connection.read_u8().await.is_ok() {
@@ -34,13 +33,21 @@ fn function(clock: &dyn Clock) -> Arc<Function> {
     Arc::new(Function { id: clock.id(), dev: true, created: clock.now(), ..mote_testkit::function("f") })
 }
 
+fn doors(tcp: std::net::TcpListener) -> Doors {
+    Doors { tcp, udp: std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap() }
+}
+
+fn seams(gateway: Arc<dyn Gateway>, clock: Arc<dyn Clock>) -> Seams {
+    Seams { gateway, clock, shared: Arc::default(), tell: Box::new(|_| {}) }
+}
+
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let clock = Arc::new(FakeClock::default());
     let heard = Arc::new(Listens::default());
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let _serving = serve(listener, function(&*clock), heard.clone(), clock.clone()).unwrap();
+    let _serving = serve(doors(listener), function(&*clock), seams(heard.clone(), clock.clone())).unwrap();
     let mut client = std::net::TcpStream::connect(address).unwrap();
     clock.sleepers(1).await;
     clock.advance(IDLE_MAX - Duration::from_secs(1));
@@ -62,7 +69,7 @@ async fn accepting_that_fails_is_tried_again_later_and_not_in_a_loop() {
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&socket, &std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let gateway = Arc::new(Listens::default());
-    let _serving = serve(socket.into(), function(&*clock), gateway, clock.clone()).unwrap();
+    let _serving = serve(doors(socket.into()), function(&*clock), seams(gateway, clock.clone())).unwrap();
     for _ in 0..3 {
         clock.sleepers(1).await;
         clock.advance(RESPITE);

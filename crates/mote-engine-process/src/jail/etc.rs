@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use super::spec::FUNCTION_ID;
 
 const HOSTS: &str = "127.0.0.1 localhost mote\n::1 localhost\n";
+/// mote itself answers there: see [`crate::egress`].
+const RESOLVER: &str = "nameserver 127.0.0.1\n";
 const LOOKUP: &str = "passwd: files\ngroup: files\nhosts: files dns\n";
 
 /// Copied from the host where they are: the linker's index, the time zone, public certificates.
@@ -63,7 +65,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("group", format!("function:x:{id}:\n").into_bytes()),
         ("hosts", HOSTS.into()),
         ("hostname", "mote\n".into()),
-        ("resolv.conf", Vec::new()),
+        ("resolv.conf", RESOLVER.into()),
         ("nsswitch.conf", LOOKUP.into()),
     ];
     for (sources, target) in COPIED {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mote_core::bundle::Bundle;
 use mote_core::clock::{Clock, Id, SystemClock};
-use mote_core::engine::{Answer, Connection, Engine, Gateway, Invocation, Output, Payload, Prepared, Progress, Service};
+use mote_core::engine::{Answer, Connection, Engine, Gateway, Invocation, Origin, Output, Payload, Prepared, Progress, Service};
 use mote_core::event::Event;
 use mote_core::function::{Function, Name};
 use mote_core::secret::NoSecrets;
@@ -119,9 +119,9 @@ pub(crate) fn sleepers(seconds: u32) -> usize {
 struct Greeter;
 
 impl Gateway for Greeter {
-    fn serve(&self, from: Arc<Function>, _: Service, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+    fn serve(&self, from: Origin, _: Service, mut connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let _ = connection.write_all(format!("hello {}", from.name).as_bytes()).await;
+            let _ = connection.write_all(format!("hello {}", from.function.name).as_bytes()).await;
             let _ = connection.shutdown().await;
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mote_core::BoxFuture;
 use mote_core::access::Credential;
 use mote_core::directory::Directory;
-use mote_core::engine::{Connection, Gateway, Service};
+use mote_core::engine::{Connection, Gateway, Origin, Service};
 use mote_core::function::{Function, Name};
 use mote_s3::S3Door;
 
@@ -16,8 +16,8 @@ pub(super) struct Inside {
 }
 
 impl Gateway for Inside {
-    fn serve(&self, from: Arc<Function>, to: Service, connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
-        let who = Credential::Instance(from.namespace.clone());
+    fn serve(&self, from: Origin, to: Service, connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
+        let who = Credential::Instance(from.function.namespace.clone());
         match to {
             Service::Platform => Box::pin(self.s3.clone().attend(who, connection)),
             // Nothing leads there yet: the resolver knows no sibling.
