@@ -147,6 +147,14 @@ impl Directory {
         names.range::<str, _>((from, Unbounded)).take(limit).map(|(_, entry)| entry.function.clone()).collect()
     }
 
+    /// The function that a host name, in whatever case, stands for.
+    pub fn by_host(&self, namespace: &Name, host: &str) -> Option<Name> {
+        let inner = self.read();
+        let names = inner.namespaces.get(namespace)?;
+        let exact = names.get_key_value(host).map(|(name, _)| name);
+        exact.or_else(|| names.keys().find(|name| name.as_str().eq_ignore_ascii_case(host))).cloned()
+    }
+
     /// Those live versions that always have an instance.
     pub fn kept_warm(&self) -> Vec<Arc<Function>> {
         let inner = self.read();
@@ -171,7 +179,14 @@ impl Directory {
     /// Finds the live version that a call is for. A route fills in the request's `params`.
     pub fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
         match to {
-            Target::Function { function, version: Qualifier::Live } => self.entry(function),
+            Target::Function { function, version: Qualifier::Live } => {
+                let entry = self.entry(function)?;
+                let methods = &entry.function.http.methods;
+                match event.request.as_deref().filter(|request| !permits(methods, request)) {
+                    Some(request) => Err(not_allowed(methods.iter(), request)),
+                    None => Ok(entry),
+                }
+            }
             Target::Function { version: Qualifier::Version(_), .. } => Err(Error::internal("a pinned version is not the directory's")),
             Target::Route { namespace } => match event.request.as_deref_mut() {
                 Some(request) => self.route(namespace, request),

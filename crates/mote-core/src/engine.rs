@@ -147,6 +147,9 @@ pub struct Origin {
 #[derive(Clone, Default)]
 pub struct Depth(Arc<AtomicU32>);
 
+/// Functions that may call one another in a row.
+pub const DEPTH_MAX: u32 = 16;
+
 impl Depth {
     /// A call begins that came so deep. Where several run at once the deepest counts, since nobody
     /// can tell which of them calls on.

@@ -112,6 +112,8 @@ codes! {
     SecretNotFound = "secret-not-found", Caller, Never;
     /// The namespace has used up what it was given.
     QuotaExceeded = "quota-exceeded", Caller, Never;
+    /// Functions called one another too many times in a row.
+    LoopDetected = "loop-detected", Caller, Never;
     /// A lease that was lost settles nothing.
     LeaseLost = "lease-lost", Caller, Never;
     /// Too many calls wait for this function already.

@@ -23,6 +23,8 @@ pub struct Event {
     pub content_type: Option<String>,
     pub extensions: serde_json::Map<String, serde_json::Value>,
     pub request: Option<Box<HttpRequest>>,
+    /// How many functions called one another to come to this.
+    pub depth: u32,
     pub body: Body,
 }
 
@@ -75,6 +77,7 @@ impl Event {
             content_type: None,
             extensions: Default::default(),
             request: None,
+            depth: 0,
             body: body.into(),
         }
     }
@@ -110,6 +113,7 @@ impl From<StoredEvent> for Event {
             content_type: stored.content_type,
             extensions: stored.extensions,
             request: None,
+            depth: 0,
             body: stored.body.into(),
         }
     }

@@ -12,8 +12,8 @@ use mote_core::Result;
 use mote_core::action::Done;
 use mote_core::bundle::Bundle;
 use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
-use mote_core::engine::{Invocation, Output};
-use mote_core::function::Function;
+use mote_core::engine::{Depth, Invocation, Output};
+use mote_core::function::{Function, FunctionRef};
 use mote_core::reply::Reply;
 
 /// The name that is stored with functions of this dialect.
@@ -29,6 +29,8 @@ enum Door {
     Public,
     /// `/v1/…`, for callers with a token; serves no route.
     Control,
+    /// Every request is a call of this function, out of an instance of another.
+    Sibling { to: FunctionRef, depth: Depth },
 }
 
 impl Plain {
@@ -38,6 +40,11 @@ impl Plain {
 
     pub fn control() -> Plain {
         Plain { door: Door::Control }
+    }
+
+    /// For one connection that an instance of `to`'s namespace has made to that function's host name.
+    pub fn sibling(to: FunctionRef, depth: Depth) -> Plain {
+        Plain { door: Door::Sibling { to, depth } }
     }
 }
 
@@ -63,9 +70,10 @@ impl Dialect for Plain {
     }
 
     fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
-        match self.door {
+        match &self.door {
             Door::Public => api::public(request, stamp),
             Door::Control => api::control(request, stamp),
+            Door::Sibling { to, depth } => api::sibling(request, stamp, to, depth),
         }
     }
 

@@ -13,8 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mote_core::clock::Clock;
-use mote_core::engine::{Depth, Gateway, Origin, Service};
-use mote_core::function::Function;
+use mote_core::engine::{Gateway, Origin, Service};
 use mote_core::{Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -35,15 +34,11 @@ const DNS_PORT: u16 = 53;
 const HTTP_PORT: u16 = 80;
 
 /// Ends the tasks, and every connection with them, when dropped.
-pub(crate) struct Serving {
-    tasks: [AbortHandle; 2],
-    /// To be told of the calls that run in the instance.
-    pub(crate) depth: Depth,
-}
+pub(crate) struct Serving([AbortHandle; 2]);
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.tasks.iter().for_each(AbortHandle::abort);
+        self.0.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -56,21 +51,20 @@ pub(crate) struct Seams {
 }
 
 /// Serves what one jail asks for, until the guard is dropped.
-pub(crate) fn serve(doors: Doors, function: Arc<Function>, seams: Seams) -> Result<Serving> {
+pub(crate) fn serve(doors: Doors, origin: Origin, seams: Seams) -> Result<Serving> {
     let failed = |error: io::Error| Error::internal("the jail's socket can't be listened on").caused_by(error);
     doors.tcp.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(doors.tcp).map_err(failed)?;
     let Seams { gateway, clock, shared, tell } = seams;
-    let outward = Arc::new(Outward::new(function.clone(), gateway.clone(), clock.clone(), shared, tell));
-    let depth = Depth::default();
-    let serving = Arc::new(Server { origin: Origin { function, depth: depth.clone() }, gateway, clock, outward: outward.clone() });
+    let outward = Arc::new(Outward::new(origin.function.clone(), gateway.clone(), clock.clone(), shared, tell));
+    let serving = Arc::new(Server { origin, gateway, clock, outward: outward.clone() });
     let streams = tokio::spawn(serving.accept(listener));
     let datagrams = tokio::spawn(async move {
         if let Err(error) = egress::serve_datagrams(doors.udp, outward).await {
             tracing::error!(%error, "the names of a jail can't be answered");
         }
     });
-    Ok(Serving { tasks: [streams.abort_handle(), datagrams.abort_handle()], depth })
+    Ok(Serving([streams.abort_handle(), datagrams.abort_handle()]))
 }
 
 /// Of one jail.
@@ -113,8 +107,11 @@ impl Server {
             }
             (_, port) => match self.outward.meant(address) {
                 Meant::Sibling(name) if port == HTTP_PORT => {
-                    self.until_idle(connection, IDLE_MAX, |inner| self.gateway.serve(origin, Service::Function(name), Box::new(inner)))
-                        .await;
+                    // Whoever serves it knows whether a call runs; a long one sends nothing for long.
+                    self.until_idle(connection, OUTSIDE_IDLE_MAX, |inner| {
+                        self.gateway.serve(origin, Service::Function(name), Box::new(inner))
+                    })
+                    .await;
                 }
                 meant => self.until_idle(connection, OUTSIDE_IDLE_MAX, |inner| self.carry(meant, port, inner)).await,
             },

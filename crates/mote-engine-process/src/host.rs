@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::clock::{Clock, Id, Timestamp};
-use mote_core::engine::{Gateway, Invocation};
+use mote_core::engine::{Depth, Gateway, Invocation, Origin};
 use mote_core::function::{Function, Limits};
 use mote_core::secret::Secrets;
 use mote_core::store::{LogLine, LogSource, Logs};
@@ -62,11 +62,13 @@ pub(crate) struct Job {
     pub(crate) id: Id,
     pub(crate) function: Arc<Function>,
     pub(crate) deadline: Timestamp,
+    /// See [`mote_core::event::Event::depth`].
+    pub(crate) depth: u32,
 }
 
 impl From<&Invocation> for Job {
     fn from(call: &Invocation) -> Job {
-        Job { id: call.id, function: call.function.clone(), deadline: call.deadline }
+        Job { id: call.id, function: call.function.clone(), deadline: call.deadline, depth: call.event.depth }
     }
 }
 
@@ -116,12 +118,12 @@ impl Host {
     }
 
     /// Serves what one jail asks for, until the guard is dropped.
-    pub(crate) fn serve_gateway(&self, doors: Option<Doors>, function: Arc<Function>) -> Result<Serving> {
+    pub(crate) fn serve_gateway(&self, doors: Option<Doors>, function: Arc<Function>, depth: &Depth) -> Result<Serving> {
         let doors = doors.ok_or_else(|| Error::internal("the jail sent no sockets"))?;
         let (logs, clock, of) = (self.logs.clone(), self.clock.clone(), function.clone());
         let tell = Box::new(move |text| logs.append(line(&*clock, &of, None, LogSource::Platform, text)));
         let seams = gateway::Seams { gateway: self.gateway.clone(), clock: self.clock.clone(), shared: self.outward.clone(), tell };
-        gateway::serve(doors, function, seams)
+        gateway::serve(doors, Origin { function, depth: depth.clone() }, seams)
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use mote_core::clock::Id;
+use mote_core::engine::Depth;
 use mote_core::function::Function;
 use mote_core::store::LogSource;
 use mote_core::{Code, Error};
@@ -45,6 +46,8 @@ pub(crate) struct Instance {
     /// When the guard looks by itself, in milliseconds of the monotonic clock.
     armed_ms: AtomicU64,
     stderr: Tail,
+    /// Of the calls in it, for what they call in turn.
+    depth: Depth,
 }
 
 struct State {
@@ -80,6 +83,7 @@ impl Instance {
             rouse: Notify::new(),
             armed_ms: AtomicU64::new(u64::MAX),
             stderr: Tail::default(),
+            depth: Depth::default(),
         })
     }
 

@@ -44,6 +44,7 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::ManifestInvalid
         | Code::BundleInvalid
         | Code::BuildFailed
+        | Code::LoopDetected
         | Code::LeaseLost
         | Code::TokenNotFound
         | Code::SecretNotFound

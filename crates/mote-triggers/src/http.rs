@@ -8,6 +8,7 @@ mod compress;
 mod connection;
 mod request;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use hyper_util::server::conn::auto;
 use mote_core::action::Platform;
 use mote_core::clock::{Clock, Id};
 use mote_core::dialect::{Dialect, Parsed, Response};
+use mote_core::engine;
 use mote_core::trigger::Stop;
 use mote_core::{Body, Code, Error, Fault, Result};
 use tokio::net::TcpListener;
@@ -86,7 +88,7 @@ impl HttpDoor {
             let (accepted, place) = tokio::select! { biased; () = stop.wait() => break, next = next => next };
             match accepted {
                 Ok((socket, peer)) => {
-                    let connection = Connection::new(self.clone(), peer, watching.clone());
+                    let connection = Connection::new(self.clone(), peer.ip(), watching.clone());
                     tokio::spawn(async move {
                         connection.run(socket).await;
                         drop(place);
@@ -110,6 +112,12 @@ impl HttpDoor {
             }
         }
         Ok(())
+    }
+
+    /// Serves one connection that somebody else has accepted, until it is done or makes no progress.
+    pub async fn attend(self: Arc<Self>, connection: Box<dyn engine::Connection>) {
+        let (_open, phase) = watch::channel(Phase::Open);
+        Connection::new(self, IpAddr::V4(Ipv4Addr::LOCALHOST), phase).serve(connection).await;
     }
 
     /// One request. Whatever happens in here is this request's matter alone.

@@ -8,7 +8,7 @@ mod listen;
 mod logs;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mote_core::access::Access;
@@ -135,8 +135,9 @@ async fn assemble(
     let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), clock.clone()));
     let s3 = mote_s3::service(objects.clone(), access.clone(), clock.clone());
     let logs = Arc::new(UntilStop::new(store.logs(), stop));
-    let gateway = Arc::new(inside::Inside { s3: s3.clone(), directory: directory.clone() });
-    let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway, secrets: Arc::new(NoSecrets) };
+    let gateway =
+        Arc::new(inside::Inside { s3: s3.clone(), directory: directory.clone(), clock: clock.clone(), platform: OnceLock::new() });
+    let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway: gateway.clone(), secrets: Arc::new(NoSecrets) };
     // A function in its jail finds the buckets behind the same service, known by its connection.
     let processes = ProcessEngine::new(settings(data_dir)?, seams)?;
     let engines = Engines::new([processes as Arc<dyn Engine>]);
@@ -152,6 +153,8 @@ async fn assemble(
     });
     let queue = Deliverer::new(store.queue(), store.logs(), clock, Policy::default());
     let house = Arc::new(House::new(access, invoker, objects, doors.public.clone()));
+    // Set once, here.
+    let _ = gateway.platform.set(Arc::downgrade(&house));
     Ok(Inside { house, s3, queue, engines })
 }
 

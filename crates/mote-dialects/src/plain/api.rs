@@ -13,8 +13,9 @@ use http::header;
 use mote_core::access::Credential;
 use mote_core::action::{Action, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
+use mote_core::engine::{DEPTH_MAX, Depth};
 use mote_core::event::{Event, HttpRequest};
-use mote_core::function::Name;
+use mote_core::function::{FunctionRef, Name};
 use mote_core::{Code, Error, Result};
 
 pub(super) use control::parse as control;
@@ -27,6 +28,23 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// Any request is a call of whatever has its route. Always anonymous: an `Authorization` header
 /// here is between the caller and the function.
 pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
+    let to = Target::Route { namespace: Name::default_namespace() };
+    Ok(Parsed::Action(Credential::Anonymous, Action::Call { to, event: event(request, stamp)? }))
+}
+
+/// Any request is a call of that function, as if it had come to its URL: path and query go on.
+pub(super) fn sibling(request: Request, stamp: &Stamp, to: &FunctionRef, depth: &Depth) -> Result<Parsed> {
+    let mut event = event(request, stamp)?;
+    event.depth = depth.now().saturating_add(1);
+    if event.depth > DEPTH_MAX {
+        return Err(Error::new(Code::LoopDetected, format!("{to} would be number {} of functions that call one another", event.depth))
+            .hint(format!("At most {DEPTH_MAX} may; a function that calls itself again and again must find an end before.")));
+    }
+    let who = Credential::Instance(to.namespace.clone());
+    Ok(Parsed::Action(who, Action::Call { to: Target::live(to.clone()), event }))
+}
+
+fn event(request: Request, stamp: &Stamp) -> Result<Event> {
     let (parts, body) = request.into_parts();
     bounded(&parts.uri)?;
     let mut event = Event::new(stamp.id, "/http", "mote.http.request", stamp.time, body);
@@ -44,8 +62,7 @@ pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
         params: Vec::new(),
         peer: stamp.peer.clone(),
     }));
-    let to = Target::Route { namespace: Name::default_namespace() };
-    Ok(Parsed::Action(Credential::Anonymous, Action::Call { to, event }))
+    Ok(event)
 }
 
 fn bounded(uri: &http::Uri) -> Result<()> {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use mote_core::engine::Depth;
 use mote_core::function::Function;
 use mote_core::store::LogSource;
 use mote_core::{Body, BoxFuture, Error, Result};
@@ -36,6 +37,7 @@ pub(super) struct Process {
     errors: JoinHandle<()>,
     tail: Arc<Tail>,
     gateway: Option<Serving>,
+    depth: Depth,
     _used: Use,
     _counted: Counted,
 }
@@ -43,6 +45,8 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn spawn(host: &Arc<Host>, call: &Job, env: BTreeMap<String, String>, body: Body, counted: Counted) -> Result<Process> {
         let function = &call.function;
+        let depth = Depth::default();
+        depth.enter(call.depth, true);
         let used = host.artifacts.hold(function.artifact);
         let piped = |error: io::Error| Error::internal("a pipe to a function's process can't be made").caused_by(error);
         let (stdin, ours) = io::pipe().map_err(piped)?;
@@ -81,6 +85,7 @@ impl Process {
             errors,
             tail,
             gateway: None,
+            depth,
             _used: used,
             _counted: counted,
         })
@@ -88,7 +93,7 @@ impl Process {
 
     pub(super) async fn ready(&mut self) -> Result<()> {
         let sockets = self.jail.built().await?;
-        self.gateway = Some(self.host.serve_gateway(sockets, self.function.clone())?);
+        self.gateway = Some(self.host.serve_gateway(sockets, self.function.clone(), &self.depth)?);
         self.jail.filled().await
     }
 

@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 
 use mote_core::BoxFuture;
-use mote_core::engine::Connection;
-use mote_core::function::Name;
+use mote_core::engine::{Connection, Depth};
+use mote_core::function::{Function, Name};
 use mote_testkit::FakeClock;
 use tokio::io::AsyncReadExt;
 
@@ -29,8 +29,9 @@ impl Gateway for Listens {
     }
 }
 
-fn function(clock: &dyn Clock) -> Arc<Function> {
-    Arc::new(Function { id: clock.id(), dev: true, created: clock.now(), ..mote_testkit::function("f") })
+fn origin(clock: &dyn Clock) -> Origin {
+    let function = Arc::new(Function { id: clock.id(), dev: true, created: clock.now(), ..mote_testkit::function("f") });
+    Origin { function, depth: Depth::default() }
 }
 
 fn doors(tcp: std::net::TcpListener) -> Doors {
@@ -47,7 +48,7 @@ async fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
     let heard = Arc::new(Listens::default());
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
-    let _serving = serve(doors(listener), function(&*clock), seams(heard.clone(), clock.clone())).unwrap();
+    let _serving = serve(doors(listener), origin(&*clock), seams(heard.clone(), clock.clone())).unwrap();
     let mut client = std::net::TcpStream::connect(address).unwrap();
     clock.sleepers(1).await;
     clock.advance(IDLE_MAX - Duration::from_secs(1));
@@ -69,7 +70,7 @@ async fn accepting_that_fails_is_tried_again_later_and_not_in_a_loop() {
     let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None).unwrap();
     rustix::net::bind(&socket, &std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let gateway = Arc::new(Listens::default());
-    let _serving = serve(doors(socket.into()), function(&*clock), seams(gateway, clock.clone())).unwrap();
+    let _serving = serve(doors(socket.into()), origin(&*clock), seams(gateway, clock.clone())).unwrap();
     for _ in 0..3 {
         clock.sleepers(1).await;
         clock.advance(RESPITE);

@@ -63,7 +63,7 @@ impl Instance {
             cancelled: false,
             _place: place,
         };
-        let id = match self.register(entry) {
+        let id = match self.register(entry, call.depth) {
             Ok(id) => id,
             Err(refused) => {
                 drop(refused);
@@ -87,7 +87,7 @@ impl Instance {
         }))
     }
 
-    fn register(&self, call: Call) -> Result<u32, Box<Call>> {
+    fn register(&self, call: Call, depth: u32) -> Result<u32, Box<Call>> {
         let mut state = self.state();
         if state.ending.is_some() {
             return Err(Box::new(call));
@@ -100,6 +100,7 @@ impl Instance {
                 break id;
             }
         };
+        self.depth.enter(depth, state.calls.is_empty());
         state.calls.insert(id, call);
         Ok(id)
     }

@@ -65,7 +65,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     let printed = print(&instance, &mut jail);
     // Before anybody reads it: it lies ready when the interpreter is.
     socket.write_all(&hello(function).map_err(|error| Error::internal(error.to_string()))?).await.map_err(broken)?;
-    let gateway = host.serve_gateway(jail.built().await?, function.clone())?;
+    let gateway = host.serve_gateway(jail.built().await?, function.clone(), &instance.depth)?;
     jail.filled().await?;
 
     let mut buffer = BytesMut::new();

@@ -3,7 +3,7 @@
 //! A stalled client is found by comparing counters from one look to the next, so that a request
 //! pays for no timer of its own.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -39,8 +39,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(door: Arc<HttpDoor>, peer: SocketAddr, phase: watch::Receiver<Phase>) -> Connection {
-        Connection { door, peer: peer.ip().to_canonical().to_string(), phase, pulse: Arc::default() }
+    pub(super) fn new(door: Arc<HttpDoor>, peer: IpAddr, phase: watch::Receiver<Phase>) -> Connection {
+        Connection { door, peer: peer.to_canonical().to_string(), phase, pulse: Arc::default() }
     }
 
     pub(super) async fn run(self, socket: TcpStream) {
@@ -48,6 +48,11 @@ impl Connection {
             tracing::debug!(%error, "a socket took no option; its client has gone");
             return;
         }
+        self.serve(socket).await;
+    }
+
+    /// The same for what is no socket of ours.
+    pub(super) async fn serve(self, socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         let (door, mut phase, pulse) = (self.door.clone(), self.phase.clone(), self.pulse.clone());
         let io = TokioIo::new(Watched { socket, pulse: pulse.clone() });
         let this = Arc::new(self);
@@ -189,12 +194,12 @@ impl Drop for Awaiting {
 }
 
 /// The socket, with its progress counted.
-struct Watched {
-    socket: TcpStream,
+struct Watched<S> {
+    socket: S,
     pulse: Arc<Pulse>,
 }
 
-impl Watched {
+impl<S> Watched<S> {
     fn wrote(&self, written: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
         self.pulse.write_blocked.store(written.is_pending(), Relaxed);
         if written.is_ready() {
@@ -204,7 +209,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.socket).poll_read(cx, buffer);
@@ -215,7 +220,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write(cx, bytes);

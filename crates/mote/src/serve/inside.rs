@@ -1,18 +1,25 @@
 //! What a function finds at the platform's addresses in its jail: its siblings and the buckets.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use mote_core::BoxFuture;
 use mote_core::access::Credential;
+use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::engine::{Connection, Gateway, Origin, Service};
-use mote_core::function::{Function, Name};
+use mote_core::function::{Function, FunctionRef, Name};
+use mote_core::platform::House;
+use mote_dialects::plain::Plain;
 use mote_s3::S3Door;
+use mote_triggers::http::HttpDoor;
 
 /// See the module's text.
 pub(super) struct Inside {
     pub(super) s3: S3Door,
     pub(super) directory: Arc<Directory>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Made after the engines, which hold this.
+    pub(super) platform: OnceLock<Weak<House>>,
 }
 
 impl Gateway for Inside {
@@ -20,16 +27,18 @@ impl Gateway for Inside {
         let who = Credential::Instance(from.function.namespace.clone());
         match to {
             Service::Platform => Box::pin(self.s3.clone().attend(who, connection)),
-            // Nothing leads there yet: the resolver knows no sibling.
-            Service::Function(_) => Box::pin(async {}),
+            Service::Function(name) => {
+                let to = FunctionRef { namespace: from.function.namespace.clone(), name };
+                let dialect = Arc::new(Plain::sibling(to, from.depth));
+                // Gone only when the server is about to be.
+                let Some(platform) = self.platform.get().and_then(Weak::upgrade) else { return Box::pin(async {}) };
+                let door = Arc::new(HttpDoor::new(platform, vec![dialect], self.clock.clone()));
+                Box::pin(door.attend(connection))
+            }
         }
     }
 
     fn sibling(&self, from: &Function, host: &str) -> Option<Name> {
-        self.directory
-            .list(&from.namespace, None, usize::MAX)
-            .into_iter()
-            .map(|f| f.name.clone())
-            .find(|name| name.as_str().eq_ignore_ascii_case(host))
+        self.directory.by_host(&from.namespace, host)
     }
 }

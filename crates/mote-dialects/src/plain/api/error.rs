@@ -95,6 +95,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::FunctionCrashed | Code::LimitExceeded | Code::FunctionStartFailed | Code::ReplyInvalid => StatusCode::BAD_GATEWAY,
         Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Code::FunctionTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::LoopDetected => StatusCode::LOOP_DETECTED,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }
 }
