@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::function::{Function, FunctionRef, Name};
 use crate::reply::Reply;
+use crate::secret::SecretInfo;
 use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta};
 
 /// One thing that the platform can do.
@@ -90,6 +91,22 @@ pub enum Action {
         bucket: String,
         query: ObjectListQuery,
     },
+    /// Give a secret a value. Nothing reads it back: a function is given it.
+    SetSecret {
+        namespace: Name,
+        name: Name,
+        value: Body,
+    },
+    /// What may be told of a namespace's secrets.
+    ListSecrets {
+        namespace: Name,
+    },
+    /// Refused while a live version uses it, unless forced.
+    RemoveSecret {
+        namespace: Name,
+        name: Name,
+        force: bool,
+    },
     /// Whether the server is well, and how much is inside of what the caller may know of.
     Status,
 }
@@ -146,6 +163,8 @@ pub enum Done {
     Object(ObjectInfo, Body),
     Stored(ObjectInfo),
     Objects(ObjectList),
+    Secret(SecretInfo),
+    Secrets(Vec<SecretEntry>),
     Status(Status),
     Nothing,
 }
@@ -184,6 +203,14 @@ pub struct Description {
     /// Oldest first.
     pub versions: Vec<u64>,
     pub url_path: Option<String>,
+}
+
+/// A secret, and the functions whose live version is given it.
+#[derive(Clone, Debug, Serialize)]
+pub struct SecretEntry {
+    #[serde(flatten)]
+    pub info: SecretInfo,
+    pub used_by: Vec<Name>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -72,7 +72,11 @@ impl Head {
     }
 
     pub fn version_key(function: &FunctionRef, version: u64) -> String {
-        format!("versions/{}/{}/{version:010}", function.namespace, function.name)
+        format!("{}{}/{version:010}", Self::versions_prefix(&function.namespace), function.name)
+    }
+
+    pub fn versions_prefix(namespace: &Name) -> String {
+        format!("versions/{namespace}/")
     }
 
     pub fn read(record: &Record) -> Result<Head> {

@@ -110,6 +110,8 @@ codes! {
     TokenNotFound = "token-not-found", Caller, Never;
     /// No such secret.
     SecretNotFound = "secret-not-found", Caller, Never;
+    /// A live version uses the secret, so it can't be removed.
+    SecretInUse = "secret-in-use", Caller, Never;
     /// The namespace has used up what it was given.
     QuotaExceeded = "quota-exceeded", Caller, Never;
     /// Functions called one another too many times in a row.

@@ -1,6 +1,7 @@
 //! Carries out the verbs that are not a call: deploy, remove, point, list, objects, logs.
 
 mod deploy;
+mod secrets;
 mod turns;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::deliver::QUEUES;
 use crate::invoke::{Invoke, Invoker};
+use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
 use crate::store::{Catalog, LogQuery, Objects, Precondition, Write};
 
@@ -22,14 +24,15 @@ pub struct House {
     pub access: Arc<Access>,
     pub invoker: Arc<Invoker>,
     pub objects: Arc<dyn Objects>,
+    pub vault: Arc<Vault>,
     /// Of the public door.
     public_url: String,
     turns: turns::Turns,
 }
 
 impl House {
-    pub fn new(access: Arc<Access>, invoker: Arc<Invoker>, objects: Arc<dyn Objects>, public_url: String) -> Self {
-        House { access, invoker, objects, public_url, turns: turns::Turns::new() }
+    pub fn new(access: Arc<Access>, invoker: Arc<Invoker>, objects: Arc<dyn Objects>, vault: Arc<Vault>, public_url: String) -> Self {
+        House { access, invoker, objects, vault, public_url, turns: turns::Turns::new() }
     }
 
     async fn run(&self, who: Credential, what: Action) -> Result<Done> {
@@ -37,9 +40,7 @@ impl House {
         Ok(match what {
             Action::Call { to, event } => Done::Reply(self.invoker.call(to, event).await?),
             Action::Send { to, event } => Done::Accepted(self.invoker.send(to, event).await?),
-            Action::Deploy(deploy) => {
-                Done::Deploying(deploy::start(self.invoker.clone(), self.objects.clone(), self.turns.clone(), *deploy))
-            }
+            Action::Deploy(deploy) => Done::Deploying(deploy::start(self.clone(), *deploy)),
             Action::Remove { function } => {
                 let house = self.clone();
                 to_the_end(async move { house.remove(&function).await }).await?
@@ -79,6 +80,15 @@ impl House {
                 Done::Nothing
             }
             Action::ListObjects { namespace, bucket, query } => Done::Objects(self.within(&namespace).list(&bucket, query).await?),
+            Action::SetSecret { namespace, name, value } => {
+                let house = self.clone();
+                to_the_end(async move { house.set_secret(&namespace, &name, value).await }).await?
+            }
+            Action::ListSecrets { namespace } => Done::Secrets(self.list_secrets(&namespace).await?),
+            Action::RemoveSecret { namespace, name, force } => {
+                let house = self.clone();
+                to_the_end(async move { house.remove_secret(&namespace, &name, force).await }).await?
+            }
             Action::Status => Done::Status(self.status(caller.bound()).await?),
         })
     }
@@ -166,6 +176,7 @@ impl House {
         // A new one, or it would go on in the pool that was retired with it, and keep nothing warm.
         live.id = if version == head.live.version { head.live.id } else { self.invoker.clock.id() };
         let flip = self.turns.flip().await;
+        let given = self.given(&[&live]).await?;
         self.directory().check_routes(&[&live])?;
         if live.version != head.live.version {
             head.previous = Some(head.live.version);
@@ -180,6 +191,7 @@ impl House {
                 deploy::retire(&self.invoker, &old);
             }
         }
+        self.renew_if_changed(&given).await;
         drop(flip);
         Ok(Done::Function(Box::new(self.describe(function).await?)))
     }

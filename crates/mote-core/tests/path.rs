@@ -10,5 +10,7 @@ mod deploys;
 mod durable;
 #[path = "path/house.rs"]
 mod house;
+#[path = "path/secrets.rs"]
+mod secrets;
 #[path = "path/vault.rs"]
 mod vault;

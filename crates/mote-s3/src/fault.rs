@@ -48,6 +48,7 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::LeaseLost
         | Code::TokenNotFound
         | Code::SecretNotFound
+        | Code::SecretInUse
         | Code::LimitExceeded
         | Code::FunctionFailed
         | Code::FunctionCrashed

@@ -10,9 +10,10 @@ use mote_core::error::{Code, Error, Result};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::function::{Binding, Family, HttpAccess, Limits, Name};
 use mote_core::reply::Reply;
+use mote_core::secret::{GivenAs, SecretUse};
 
 /// Every file `NAME.py` of a bundle is a function, at the route that it holds, if it begins with
-/// `/`; every request is a call by route.
+/// `/`, and with the secret `NAME` as its variable `SECRET`, if it holds `secret NAME`; every request is a call by route.
 pub struct EchoDialect;
 
 impl Dialect for EchoDialect {
@@ -23,7 +24,9 @@ impl Dialect for EchoDialect {
     fn manifest(&self, bundle: &Bundle) -> Result<Option<Vec<Deployment>>> {
         let stems = bundle.files().filter_map(|(path, file)| path.strip_suffix(".py").map(|stem| (stem, path, file)));
         let deployments = stems.map(|(stem, path, file)| {
-            let route = std::str::from_utf8(&file.content).ok().filter(|content| content.starts_with('/'));
+            let text = std::str::from_utf8(&file.content).unwrap_or_default();
+            let route = Some(text).filter(|text| text.starts_with('/'));
+            let secret = text.strip_prefix("secret ").map(Name::new).transpose()?;
             Ok(Deployment {
                 name: Some(Name::new(stem)?),
                 runtime: Family::Python.into(),
@@ -31,7 +34,7 @@ impl Dialect for EchoDialect {
                 entry: path.to_owned(),
                 limits: Limits::default(),
                 env: Default::default(),
-                secrets: Vec::new(),
+                secrets: secret.map(|secret| SecretUse { secret, given_as: GivenAs::Env("SECRET".into()) }).into_iter().collect(),
                 egress: Default::default(),
                 isolation: Default::default(),
                 port: None,

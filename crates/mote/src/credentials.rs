@@ -119,7 +119,9 @@ pub(crate) fn write_private(dir: &Path, name: &str, value: &impl Serialize) -> R
         serde_json::to_writer_pretty(&mut file, value)?;
         file.write_all(b"\n")?;
         file.sync_all()?;
-        fs::rename(&staged, &path)
+        fs::rename(&staged, &path)?;
+        // Or a crash could take the file back, and what was sealed with a key in it would be lost.
+        File::open(dir)?.sync_all()
     };
     write().map_err(|error| Failure::platform(format!("{} can't be written: {error}", path.display())))
 }

@@ -9,8 +9,10 @@ mod config;
 mod credentials;
 mod doors;
 mod failure;
+mod keyring;
 mod output;
 mod pack;
+mod prompt;
 mod serve;
 
 use std::process::ExitCode;

@@ -19,7 +19,8 @@ use mote_core::invoke::deliver::Deliverer;
 use mote_core::invoke::retry::Policy;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
-use mote_core::secret::NoSecrets;
+use mote_core::secret::cipher::Cipher;
+use mote_core::secret::vault::Vault;
 use mote_core::trigger::{Stop, Stopper, Trigger};
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
@@ -33,6 +34,7 @@ use crate::config::Addresses;
 use crate::credentials::Credentials;
 use crate::doors::{Announced, Doors};
 use crate::failure::Failure;
+use crate::keyring::{self, PassphraseFrom};
 
 pub(crate) use listen::Busy;
 use listen::Listeners;
@@ -46,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) addresses: Addresses,
     pub(crate) busy: Busy,
+    pub(crate) passphrase: PassphraseFrom,
 }
 
 /// A server that answers on every door.
@@ -77,10 +80,11 @@ impl Server {
         let data_dir = config.data_dir;
         let store = Embedded::open(&data_dir, clock.clone())?;
         let credentials = Credentials::read_or_make(&data_dir)?;
+        let vault = vault(&store, &data_dir, &config.passphrase, &clock).await?;
         let (stopper, stop) = Stopper::new();
 
         let doors = listeners.doors();
-        let inside = assemble(&store, &credentials, &data_dir, &doors, clock.clone(), stop.clone()).await?;
+        let inside = assemble(&store, &credentials, vault, &data_dir, &doors, clock.clone(), stop.clone()).await?;
         let engines = inside.engines.clone();
         let running = open(inside, listeners, &clock, &stop);
         let announced = doors.announce(&data_dir)?;
@@ -119,10 +123,19 @@ impl Server {
     }
 }
 
+/// The secrets, opened with the key of the data directory.
+async fn vault(store: &Embedded, data_dir: &Path, passphrase: &PassphraseFrom, clock: &Arc<dyn Clock>) -> Result<Arc<Vault>, Failure> {
+    let begun = Vault::is_begun(&*store.catalog()).await?;
+    let key = keyring::open(data_dir, passphrase, begun, clock)?;
+    let cipher = Arc::new(Cipher::new(&key, clock.clone()));
+    Ok(Arc::new(Vault::open(store.catalog(), cipher, clock.clone()).await?))
+}
+
 /// Puts the parts together: this is the list.
 async fn assemble(
     store: &Embedded,
     credentials: &Credentials,
+    vault: Arc<Vault>,
     data_dir: &Path,
     doors: &Doors,
     clock: Arc<dyn Clock>,
@@ -137,7 +150,7 @@ async fn assemble(
     let logs = Arc::new(UntilStop::new(store.logs(), stop));
     let gateway =
         Arc::new(inside::Inside { s3: s3.clone(), directory: directory.clone(), clock: clock.clone(), platform: OnceLock::new() });
-    let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway: gateway.clone(), secrets: Arc::new(NoSecrets) };
+    let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway: gateway.clone(), secrets: vault.clone() };
     // A function in its jail finds the buckets behind the same service, known by its connection.
     let processes = ProcessEngine::new(settings(data_dir)?, seams)?;
     let engines = Engines::new([processes as Arc<dyn Engine>]);
@@ -152,7 +165,7 @@ async fn assemble(
         engines: engines.clone(),
     });
     let queue = Deliverer::new(store.queue(), store.logs(), clock, Policy::default());
-    let house = Arc::new(House::new(access, invoker, objects, doors.public.clone()));
+    let house = Arc::new(House::new(access, invoker, objects, vault, doors.public.clone()));
     // Set once, here.
     let _ = gateway.platform.set(Arc::downgrade(&house));
     Ok(Inside { house, s3, queue, engines })

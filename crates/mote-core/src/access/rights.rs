@@ -68,6 +68,9 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::GetObject { namespace, bucket, .. } => Rule { about: bucket, ..Touch::Read.rule(namespace) },
         Action::DeleteObject { namespace, bucket, .. } => Rule { about: bucket, ..Touch::Write.rule(namespace) },
         Action::ListObjects { namespace, bucket, .. } => Rule { about: bucket, ..Touch::Read.rule(namespace) },
+        Action::SetSecret { namespace, name, .. } => changes(Of(Deploy, namespace), "set-secret", name.as_str()),
+        Action::ListSecrets { namespace } => tells(Of(Read, namespace), "list-secrets", ""),
+        Action::RemoveSecret { namespace, name, .. } => changes(Of(Deploy, namespace), "remove-secret", name.as_str()),
         Action::Status => tells(Known, "status", ""),
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::turns::Turns;
+use super::House;
+use super::secrets::Given;
 use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
 use crate::body::Body;
 use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
@@ -29,15 +30,15 @@ const ARTIFACTS: &str = "artifacts/";
 const VERSIONS_KEPT: usize = 10;
 
 /// Begins a deploy, which goes on to its end even if nobody reads its steps.
-pub(super) fn start(invoker: Arc<Invoker>, objects: Arc<dyn Objects>, turns: Turns, deploy: Deploy) -> Steps {
+pub(super) fn start(house: House, deploy: Deploy) -> Steps {
     let (steps, mut told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let tell = steps.clone();
         // A line that nobody reads any more is lost, which is all right.
         let progress = Progress::new(move |line| drop(tell.send(Step::Progress(line))));
-        let end = match run(&invoker, &turns, deploy, progress.clone()).await {
+        let end = match run(&house, deploy, progress.clone()).await {
             Ok(deployed) => {
-                warn_of_missing_buckets(&invoker, &objects, &deployed, &progress).await;
+                warn_of_missing_buckets(&house.invoker, &house.objects, &deployed, &progress).await;
                 Step::Done(deployed)
             }
             Err(error) => Step::Failed(error),
@@ -63,7 +64,8 @@ async fn warn_of_missing_buckets(invoker: &Invoker, objects: &Arc<dyn Objects>, 
     }
 }
 
-async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
+async fn run(house: &House, Deploy { wish, archive }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
+    let (invoker, turns) = (&*house.invoker, &house.turns);
     let begun = invoker.clock.monotonic();
     let _place = turns.deploy().await;
     let bundle = unpack(archive).await?;
@@ -74,6 +76,7 @@ async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy,
     }
     // Judged once more at the flip; here it spares a build that would be for nothing.
     check_routes(invoker, &drafts)?;
+    let given = house.given(&functions(&drafts)).await?;
 
     let _builder = turns.bundle(bundle.digest()).await;
     let artifacts = turns.artifacts().await;
@@ -85,7 +88,7 @@ async fn run(invoker: &Invoker, turns: &Turns, Deploy { wish, archive }: Deploy,
             function.signature = done.signature.clone();
             prepared.push(done);
         }
-        go_live(invoker, turns, &drafts).await
+        go_live(house, &drafts, &given).await
     };
     let made = made.await;
     drop(artifacts);
@@ -126,21 +129,28 @@ fn named(wish: &DeployWish, mut deployments: Vec<Deployment>) -> Result<Vec<(Nam
 }
 
 /// Commit and flip. The old versions take no new call from here on.
-async fn go_live(invoker: &Invoker, turns: &Turns, drafts: &[Draft]) -> Result<()> {
-    let _flip = turns.flip().await;
+async fn go_live(house: &House, drafts: &[Draft], given: &Given) -> Result<()> {
+    let invoker = &*house.invoker;
+    let _flip = house.turns.flip().await;
     check_routes(invoker, drafts)?;
+    // A secret may have been removed during the build.
+    house.given(&functions(drafts)).await?;
     commit(invoker, drafts).await?;
     // On disk: from here on nothing may fail.
     let live = drafts.iter().map(|draft| Arc::new(draft.function.clone())).collect();
     for old in invoker.directory.replace(live) {
         retire(invoker, &old);
     }
+    house.renew_if_changed(given).await;
     Ok(())
 }
 
 fn check_routes(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {
-    let functions: Vec<&Function> = drafts.iter().map(|draft| &draft.function).collect();
-    invoker.directory.check_routes(&functions)
+    invoker.directory.check_routes(&functions(drafts))
+}
+
+fn functions(drafts: &[Draft]) -> Vec<&Function> {
+    drafts.iter().map(|draft| &draft.function).collect()
 }
 
 /// Lets an engine end what it keeps for a version. A server without that engine keeps nothing.

@@ -31,7 +31,7 @@ fn gated() -> (Arc<ScriptedEngine>, mpsc::UnboundedReceiver<(String, tokio::sync
 #[tokio::test]
 async fn callers_wait_in_order_and_the_line_is_bounded() {
     let (engine, mut arrived) = gated();
-    let scene = Arc::new(Scene::new(engine));
+    let scene = Arc::new(Scene::new(engine).await);
     scene.install("slow", |f| (f.limits.concurrency, f.limits.instances_max, f.limits.waiting_max) = (1, 1, 2));
     let done = Arc::new(Mutex::new(Vec::new()));
     let call = |name: &'static str| {
@@ -67,7 +67,7 @@ async fn callers_wait_in_order_and_the_line_is_bounded() {
 #[tokio::test]
 async fn a_deploy_may_change_the_number_of_places() {
     let (engine, mut arrived) = gated();
-    let scene = Arc::new(Scene::new(engine));
+    let scene = Arc::new(Scene::new(engine).await);
     let places = |count: u32| scene.install("slow", |f| f.limits.instances_max = count);
     let call = |name: &'static str| {
         let scene = scene.clone();
@@ -100,7 +100,7 @@ async fn a_deploy_may_change_the_number_of_places() {
 #[tokio::test]
 async fn waiting_ends_with_the_functions_timeout() {
     let (engine, mut arrived) = gated();
-    let scene = Arc::new(Scene::new(engine));
+    let scene = Arc::new(Scene::new(engine).await);
     scene.install("slow", |f| (f.limits.instances_max, f.limits.timeout_ms) = (1, 5000));
     let holder = tokio::spawn({
         let scene = scene.clone();
@@ -125,7 +125,7 @@ async fn a_place_is_held_until_the_replys_body_ends() {
         let body = Body::stream(futures_util::stream::iter(["a", "b"].map(|p| Ok(p.into()))), None);
         Ok(Answer::Reply(Payload { head: Default::default(), body }))
     });
-    let scene = Scene::new(engine);
+    let scene = Scene::new(engine).await;
     scene.install("stream", |f| (f.limits.instances_max, f.limits.waiting_max) = (1, 0));
     let reply = scene.invoker.call(live("stream"), scene.event("")).await.unwrap();
     let refused = scene.invoker.call(live("stream"), scene.event("")).await.unwrap_err();

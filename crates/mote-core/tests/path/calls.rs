@@ -27,7 +27,7 @@ fn route() -> Target {
 
 #[tokio::test]
 async fn a_call_runs_the_live_version() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     scene.install("echo", |_| {});
     let reply = scene.invoker.call(live("echo"), scene.event("hello")).await.unwrap();
     assert_eq!(reply.body.collect(100).await.unwrap(), "hello");
@@ -36,7 +36,7 @@ async fn a_call_runs_the_live_version() {
 
 #[tokio::test]
 async fn an_unknown_name_is_the_callers_fault() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     scene.install("echo", |_| {});
     let error = scene.invoker.call(live("ecko"), scene.event("")).await.unwrap_err();
     assert_eq!(error.code(), Code::FunctionNotFound);
@@ -48,7 +48,7 @@ async fn an_unknown_name_is_the_callers_fault() {
 
 #[tokio::test]
 async fn routes_go_before_function_urls_and_know_their_methods() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     let on = |path: &str, methods: &[&str]| Binding::Http { path: path.into(), methods: methods.iter().map(|m| m.to_string()).collect() };
     scene.install("order", |f| f.bindings = vec![on("/orders/{id}", &["GET", "PUT"])]);
     scene.install("orders", |f| f.bindings = vec![on("/orders/{id}", &["DELETE"])]);
@@ -75,9 +75,9 @@ async fn routes_go_before_function_urls_and_know_their_methods() {
     call("GET", "/@default/order").await.unwrap();
 }
 
-#[test]
-fn a_call_knows_how_much_of_its_path_only_led_there() {
-    let scene = Scene::new(ScriptedEngine::echo());
+#[tokio::test]
+async fn a_call_knows_how_much_of_its_path_only_led_there() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     scene.install("order", |f| f.bindings = vec![Binding::Http { path: "/orders/{id}".into(), methods: Vec::new() }]);
     let check = |uri: &str, mount: &str| {
         let mut event = request(&scene, "GET", uri);
@@ -94,9 +94,9 @@ fn a_call_knows_how_much_of_its_path_only_led_there() {
     check("/@default/order/a", "/@default/order");
 }
 
-#[test]
-fn a_route_has_one_owner_per_method() {
-    let scene = Scene::new(ScriptedEngine::echo());
+#[tokio::test]
+async fn a_route_has_one_owner_per_method() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     let on = |path: &str, methods: &[&str]| Binding::Http { path: path.into(), methods: methods.iter().map(|m| m.to_string()).collect() };
     scene.install("get", |f| f.bindings = vec![on("/orders/{id}", &["GET"])]);
     let owner = scene.invoker.directory.entry(&reference("get")).unwrap().function;
@@ -119,7 +119,7 @@ async fn a_functions_words_reach_the_log_and_no_remote_caller() {
         let report = Report { kind: "ValueError".into(), message: "the secret is 7".into(), trace: "line 1".into() };
         Ok(Answer::Failed(Failure { code: String::new(), report }))
     };
-    let scene = Scene::new(ScriptedEngine::new(failing));
+    let scene = Scene::new(ScriptedEngine::new(failing)).await;
     scene.install("remote", |_| {});
     scene.install("local", |f| f.dev = true);
 

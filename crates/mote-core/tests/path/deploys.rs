@@ -22,7 +22,7 @@ async fn live_version(scene: &Scene) -> u64 {
 
 #[tokio::test]
 async fn a_deploy_warms_flips_and_drains() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     let first = scene.deploy(&[("f.py", "1")]).await.unwrap();
     assert_eq!((first[0].version, first[0].path.as_deref()), (1, Some("/f")));
     scene.invoker.call(live("f"), scene.event("")).await.unwrap();
@@ -33,7 +33,7 @@ async fn a_deploy_warms_flips_and_drains() {
 
 #[tokio::test]
 async fn a_refused_deploy_changes_nothing() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     scene.deploy(&[("f.py", "1")]).await.unwrap();
     let before = scene.store.keys();
     assert_eq!(scene.deploy(&[("readme", "no function")]).await.unwrap_err().code(), Code::ManifestInvalid);
@@ -46,7 +46,7 @@ async fn a_refused_deploy_changes_nothing() {
 
 #[tokio::test]
 async fn rollback_goes_back_and_forth() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     scene.deploy(&[("f.py", "1")]).await.unwrap();
     let point = |version| Action::Point { function: reference("f"), version };
     assert_eq!(scene.admin(point(None)).await.err().unwrap().code(), Code::VersionNotFound);
@@ -64,7 +64,7 @@ async fn rollback_goes_back_and_forth() {
 
 #[tokio::test]
 async fn a_version_that_goes_live_again_is_not_the_retired_one() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     let id = || scene.invoker.directory.entry(&reference("f")).unwrap().function.id;
     let point = |version| scene.admin(Action::Point { function: reference("f"), version: Some(version) });
     scene.deploy(&[("f.py", "1")]).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_version_that_goes_live_again_is_not_the_retired_one() {
 
 #[tokio::test]
 async fn ten_versions_are_kept_and_unused_artifacts_forgotten() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     for content in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
         scene.deploy(&[("f.py", content)]).await.unwrap();
     }
@@ -91,18 +91,19 @@ async fn ten_versions_are_kept_and_unused_artifacts_forgotten() {
 
 #[tokio::test]
 async fn removal_leaves_no_record() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    let before = scene.store.keys();
     scene.deploy(&[("f.py", "1")]).await.unwrap();
     scene.deploy(&[("f.py", "2")]).await.unwrap();
     scene.admin(Action::Remove { function: reference("f") }).await.unwrap();
-    assert_eq!(scene.store.keys(), Vec::<String>::new());
+    assert_eq!(scene.store.keys(), before);
     assert_eq!(scene.invoker.call(live("f"), scene.event("")).await.unwrap_err().code(), Code::FunctionNotFound);
     assert_eq!(scene.admin(Action::Remove { function: reference("f") }).await.err().unwrap().code(), Code::FunctionNotFound);
 }
 
 #[tokio::test]
 async fn a_start_keeps_what_stored_versions_refer_to() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     for (name, content) in [("f", "1"), ("f", "2"), ("g", "2")] {
         scene.deploy_as(Some(name), &[("f.py", content)]).await.unwrap();
     }
@@ -117,7 +118,7 @@ async fn a_start_keeps_what_stored_versions_refer_to() {
 
 #[tokio::test]
 async fn deploys_of_one_function_take_turns() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     let (a, b) = tokio::join!(scene.deploy(&[("f.py", "1")]), scene.deploy(&[("f.py", "2")]));
     let mut versions = [a.unwrap()[0].version, b.unwrap()[0].version];
     versions.sort();
@@ -128,7 +129,7 @@ async fn deploys_of_one_function_take_turns() {
 #[tokio::test]
 async fn an_artifact_is_kept_for_a_deploy_that_found_it() {
     for fails in [0, 1] {
-        let scene = Arc::new(Scene::new(ScriptedEngine::echo()));
+        let scene = Arc::new(Scene::new(ScriptedEngine::echo()).await);
         scene.deploy(&[("f.py", "same")]).await.unwrap();
         let held = scene.engine.building.lock().await;
         let deploying = tokio::spawn({
@@ -148,7 +149,7 @@ async fn an_artifact_is_kept_for_a_deploy_that_found_it() {
 
 #[tokio::test]
 async fn two_deploys_do_not_take_the_same_route() {
-    let scene = Arc::new(Scene::new(ScriptedEngine::echo()));
+    let scene = Arc::new(Scene::new(ScriptedEngine::echo()).await);
     let held = scene.engine.building.lock().await;
     let deploy = |file: &'static str| {
         let scene = scene.clone();
@@ -165,7 +166,7 @@ async fn two_deploys_do_not_take_the_same_route() {
 
 #[tokio::test]
 async fn the_routes_of_a_bundle_are_judged_together() {
-    let scene = Scene::new(ScriptedEngine::echo());
+    let scene = Scene::new(ScriptedEngine::echo()).await;
     let clash = scene.deploy(&[("a.py", "/{x}"), ("b.py", "/{y}")]).await.unwrap_err();
     assert_eq!((clash.code(), scene.engine.diary().len()), (Code::Conflict, 0));
     scene.deploy(&[("a.py", "/1"), ("b.py", "/2")]).await.unwrap();
@@ -175,7 +176,7 @@ async fn the_routes_of_a_bundle_are_judged_together() {
 
 #[tokio::test]
 async fn a_change_ends_though_the_caller_went_away() {
-    let scene = Arc::new(Scene::new(ScriptedEngine::echo()));
+    let scene = Arc::new(Scene::new(ScriptedEngine::echo()).await);
     scene.deploy(&[("f.py", "1")]).await.unwrap();
     scene.deploy(&[("f.py", "2")]).await.unwrap();
     let stored = async || scene.store.get(&Head::key(&reference("f"))).await.unwrap().map(|head| Head::read(&head).unwrap().live.version);

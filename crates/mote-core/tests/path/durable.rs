@@ -32,7 +32,7 @@ fn flaky(failures: u32) -> (Arc<ScriptedEngine>, mpsc::UnboundedReceiver<u32>) {
 #[tokio::test]
 async fn a_failed_attempt_is_made_again_after_its_wait() {
     let (engine, mut told) = flaky(2);
-    let scene = Scene::new(engine);
+    let scene = Scene::new(engine).await;
     scene.install("flaky", |_| {});
     scene.invoker.send(live("flaky"), scene.event("x")).await.unwrap();
     let (stopper, stop) = Stopper::new();
@@ -57,7 +57,7 @@ async fn a_failed_attempt_is_made_again_after_its_wait() {
 #[tokio::test]
 async fn after_the_last_attempt_comes_the_dead_letter() {
     let (engine, mut told) = flaky(u32::MAX);
-    let scene = Scene::new(engine);
+    let scene = Scene::new(engine).await;
     scene.install("broken", |_| {});
     scene.invoker.send(live("broken"), scene.event("x")).await.unwrap();
     let (stopper, stop) = Stopper::new();
@@ -82,7 +82,7 @@ async fn after_the_last_attempt_comes_the_dead_letter() {
 #[tokio::test]
 async fn what_is_refused_is_not_accepted() {
     let (engine, _told) = flaky(0);
-    let scene = Scene::new(engine);
+    let scene = Scene::new(engine).await;
     scene.install("known", |_| {});
     assert_eq!(scene.invoker.send(live("unknown"), scene.event("")).await.unwrap_err().code(), Code::FunctionNotFound);
     scene.store.faults.fail_writes(1);
@@ -108,7 +108,7 @@ fn stuck() -> (Arc<ScriptedEngine>, mpsc::UnboundedReceiver<(String, u64)>) {
 #[tokio::test]
 async fn a_slow_function_holds_nobody_else_up() {
     let (engine, mut ran) = stuck();
-    let scene = Scene::new(engine);
+    let scene = Scene::new(engine).await;
     scene.install("slow", |f| f.limits.instances_max = 1000);
     scene.install("quick", |_| {});
     for _ in 0..500 {
@@ -130,7 +130,7 @@ async fn a_slow_function_holds_nobody_else_up() {
 #[tokio::test]
 async fn a_call_outlives_its_lease_and_a_full_disk() {
     let (engine, mut ran) = stuck();
-    let scene = Scene::new(engine);
+    let scene = Scene::new(engine).await;
     scene.install("slow", |_| {});
     scene.invoker.send(live("slow"), scene.event("")).await.unwrap();
     let (_stopper, stop) = Stopper::new();
@@ -152,7 +152,7 @@ async fn a_call_outlives_its_lease_and_a_full_disk() {
 #[tokio::test]
 async fn an_event_for_a_version_runs_that_version() {
     let (engine, mut ran) = stuck();
-    let scene = Scene::new(engine);
+    let scene = Scene::new(engine).await;
     scene.deploy(&[("f.py", "1")]).await.unwrap();
     scene.deploy(&[("f.py", "2")]).await.unwrap();
     let first = Target::Function { function: reference("f"), version: Qualifier::Version(1) };

@@ -14,6 +14,8 @@ use mote_core::event::Event;
 use mote_core::function::{Function, FunctionRef, Name};
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
+use mote_core::secret::cipher::{Cipher, Key};
+use mote_core::secret::vault::Vault;
 use mote_testkit::{EchoDialect, FakeClock, MemoryStore, ScriptedEngine};
 
 pub(crate) struct Scene {
@@ -25,7 +27,7 @@ pub(crate) struct Scene {
 }
 
 impl Scene {
-    pub(crate) fn new(engine: Arc<ScriptedEngine>) -> Scene {
+    pub(crate) async fn new(engine: Arc<ScriptedEngine>) -> Scene {
         let clock = Arc::new(FakeClock::default());
         let store = MemoryStore::new(clock.clone());
         let invoker = Arc::new(Invoker {
@@ -39,7 +41,9 @@ impl Scene {
         });
         let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
         let access = Arc::new(Access::new(root, clock.clone()));
-        let house = House::new(access, invoker.clone(), Arc::new(NoObjects), "http://public".into());
+        let cipher = Arc::new(Cipher::new(&Key::new([1; Key::BYTES]), clock.clone()));
+        let vault = Arc::new(Vault::open(store.clone(), cipher, clock.clone()).await.unwrap());
+        let house = House::new(access, invoker.clone(), Arc::new(NoObjects), vault, "http://public".into());
         Scene { clock, store, engine, invoker, house }
     }
 

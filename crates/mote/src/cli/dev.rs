@@ -23,6 +23,7 @@ use crate::cli::serve::{Signals, block_on, listen_to_tracing};
 use crate::client::{Client, lines};
 use crate::config::{Addresses, check_data_dir};
 use crate::failure::{Exit, Failure};
+use crate::keyring::PassphraseFrom;
 use crate::serve::{Busy, Config, Server};
 use crate::{output, pack};
 
@@ -52,6 +53,8 @@ pub(super) struct Dev {
     dir: PathBuf,
     #[command(flatten)]
     addresses: Addresses,
+    #[command(flatten)]
+    passphrase: PassphraseFrom,
 }
 
 impl Dev {
@@ -66,7 +69,8 @@ impl Dev {
             let mut signals = Signals::new()?;
             let data_dir = data_dir(&dir)?;
             check_data_dir(&data_dir, "serve a copy of the folder")?;
-            let server = Server::start(Config { data_dir, addresses: self.addresses, busy: Busy::TakeAnother }).await?;
+            let server =
+                Server::start(Config { data_dir, addresses: self.addresses, busy: Busy::TakeAnother, passphrase: self.passphrase }).await?;
             let client = Client::of(server.doors(), server.token())?;
             greet(&dir, &server);
             tokio::select! {

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::Output;
 use crate::config::{Addresses, check_data_dir, default_data_dir};
 use crate::failure::{Exit, Failure};
+use crate::keyring::PassphraseFrom;
 use crate::output;
 use crate::serve::{Busy, Config, Server};
 
@@ -38,6 +39,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     addresses: Addresses,
     #[command(flatten)]
+    passphrase: PassphraseFrom,
+    #[command(flatten)]
     pub(super) output: Output,
 }
 
@@ -45,7 +48,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let data_dir = self.data_dir.unwrap_or_else(default_data_dir);
         check_data_dir(&data_dir, "name another directory with `--data DIR`")?;
-        let config = Config { data_dir, addresses: self.addresses, busy: Busy::Refuse };
+        let config = Config { data_dir, addresses: self.addresses, busy: Busy::Refuse, passphrase: self.passphrase };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;

@@ -76,6 +76,11 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
         (["buckets", bucket, "objects", key @ ..], method) if !key.is_empty() => {
             object((query.namespace()?, bucket, key), method, parts, body)
         }
+        (["secrets"], "GET") => Ok(Action::ListSecrets { namespace: query.namespace()? }),
+        (["secrets", name], "PUT") => Ok(Action::SetSecret { namespace: query.namespace()?, name: Name::new(name)?, value: body }),
+        (["secrets", name], "DELETE") => {
+            Ok(Action::RemoveSecret { namespace: query.namespace()?, name: Name::new(name)?, force: query.flag("force")? })
+        }
         (path, method) => Err(unknown(path, method)),
     }
 }
@@ -189,9 +194,9 @@ fn decode(segment: &str) -> Result<String> {
 fn unknown(path: &[&str], method: &str) -> Error {
     let allow = match path {
         ["deploy"] | ["functions", _, "invoke" | "send" | "point"] => "POST",
-        ["functions" | "logs" | "status" | "buckets"] | ["buckets", _, "objects"] => "GET, HEAD",
+        ["functions" | "logs" | "status" | "buckets" | "secrets"] | ["buckets", _, "objects"] => "GET, HEAD",
         ["functions", _] => "GET, HEAD, DELETE",
-        ["buckets", _] => "PUT, DELETE",
+        ["buckets" | "secrets", _] => "PUT, DELETE",
         _ => {
             let shown: String = path.join("/").chars().take(100).collect();
             return Error::new(Code::FunctionNotFound, format!("the control API has nothing at {PREFIX}{shown}"))

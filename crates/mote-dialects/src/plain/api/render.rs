@@ -47,6 +47,8 @@ fn answer(done: Done) -> Result<Response> {
         Done::Object(info, body) => Ok(object(info, body)),
         Done::Stored(info) => json_of(StatusCode::CREATED, &info),
         Done::Objects(list) => json_of(StatusCode::OK, &list),
+        Done::Secret(info) => json_of(StatusCode::OK, &info),
+        Done::Secrets(secrets) => json_of(StatusCode::OK, &json!({ "secrets": secrets })),
         Done::Status(status) => json_of(StatusCode::OK, &status),
         Done::Nothing => Ok(with_status(StatusCode::NO_CONTENT, Body::empty())),
     }
