@@ -14,3 +14,5 @@ mod dev;
 mod input;
 #[path = "e2e/lifecycle.rs"]
 mod lifecycle;
+#[path = "e2e/network.rs"]
+mod network;

@@ -3,13 +3,17 @@
 //! A name is judged together with the address that it stands for, and only that address is then
 //! connected to. What is not public has to be meant: an address, or a network that lies within the
 //! special block, allows it; an exact name does for private addresses; a pattern, or a network that
-//! is wider than the block, never does. This host itself is reached by its exact address alone.
+//! is wider than the block, never does. This host itself is reached by its exact address alone, and
+//! its loopback also by a name of ours.
 
 use std::net::IpAddr;
 
 use mote_core::egress::{Egress, HostPattern, Rule};
 
 use super::address::{self, Kind};
+
+/// What a function calls the loopback of mote's own host, which for itself is another one.
+pub(super) const HOST: &str = "host.mote";
 
 /// Where a function wants to.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +49,7 @@ pub(super) fn may_look_up(egress: &Egress, name: &str) -> Result<(), String> {
     match egress {
         Egress::None => Err("`egress` is \"none\"".to_owned()),
         Egress::Public => Ok(()),
-        Egress::Rules(rules) if rules.iter().any(|rule| covers_name(rule, name)) => Ok(()),
+        Egress::Rules(rules) if rules.iter().any(|rule| covers_name(rule, name) || (name == HOST && is_of_loopback(rule))) => Ok(()),
         Egress::Rules(_) => Err("no rule of `egress` has that name".to_owned()),
     }
 }
@@ -60,6 +64,7 @@ fn by_rules(rules: &[Rule], aim: Aim<'_>, found: Found) -> Result<(), String> {
                 None => continue,
             },
             _ if !aim.name.is_some_and(|name| covers_name(rule, name)) => continue,
+            HostPattern::Name(name) if name == HOST => None,
             _ if found.here => Some("this host itself".to_owned()),
             HostPattern::Name(_) if matches!(kind, Kind::Public | Kind::Private) => None,
             HostPattern::Below(_) if kind == Kind::Public => None,
@@ -79,6 +84,10 @@ fn covers_name(rule: &Rule, name: &str) -> bool {
         HostPattern::Below(domain) => name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.')),
         HostPattern::Net { .. } => false,
     }
+}
+
+fn is_of_loopback(rule: &Rule) -> bool {
+    matches!(rule.host, HostPattern::Net { address, .. } if address::kind(address) == Kind::Loopback)
 }
 
 /// `None` if the network is another; else what the address is that the rule does not mean.

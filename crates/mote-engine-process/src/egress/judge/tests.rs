@@ -85,6 +85,16 @@ fn a_network_reaches_what_is_not_public_only_if_it_lies_within_it() {
 }
 
 #[test]
+fn the_hosts_loopback_has_a_name_that_must_be_listed() {
+    allowed("host.mote:5432", &["host.mote=127.0.0.1:5432!"]);
+    allowed("127.0.0.1:5432", &["host.mote=127.0.0.1:5432!"]);
+    denied("host.mote:5432", &["host.mote=127.0.0.1:80!", "a.example=127.0.0.1:5432!", "127.0.0.1:5432!"]);
+    for egress in ["none", "public", "*.mote:5432", "0.0.0.0/0:*"] {
+        denied(egress, &["host.mote=127.0.0.1:5432!"]);
+    }
+}
+
+#[test]
 fn a_denial_says_which_rule_decided() {
     let check = |egress: &str, aim: &str, expect: &str| assert_eq!(judged(egress, aim).unwrap_err(), expect);
     check("none", "1.1.1.1:1", "`egress` is \"none\"");
@@ -103,6 +113,8 @@ fn names_are_looked_up_only_where_a_rule_has_them() {
     check("a.example:1", "b.example", false);
     check("*.example:1", "b.example", true);
     check("*.example:1", "example", false);
+    check("127.0.0.1:80", "host.mote", true);
+    check("10.0.0.0/8:80", "host.mote", false);
     // Else a question would be a way out for whatever a function wants to tell.
     check("0.0.0.0/0:443", "a.example", false);
 }
