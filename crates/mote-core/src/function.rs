@@ -255,7 +255,7 @@ impl FromStr for Runtime {
 }
 
 /// How much of a jail a function insists on; a host that has less refuses it at deploy.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Isolation {
     /// The barriers that every Linux host has; the rest where the host has it.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
@@ -16,6 +17,7 @@ use crate::executable::Executables;
 use crate::host::{Host, Job, LAST_WORDS, Launch, Seams, Settings};
 use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
+use crate::jail::Groups;
 use crate::pools::Pools;
 use crate::running::Running;
 use crate::runtime::Interpreters;
@@ -44,10 +46,14 @@ impl ProcessEngine {
         artifact::sweep(&settings.cache).map_err(failed)?;
         let etc = jail::etc::prepare(&settings.cache).map_err(failed)?;
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let installer = Installer::new(&settings, etc.clone(), env.collect(), clock.clone());
+        let name: String = clock.random()?.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let groups = Arc::new(Groups::open(&name));
+        let installer = Installer::new(&settings, etc.clone(), env.collect(), groups.clone(), clock.clone());
         let host = Arc::new(Host {
             settings,
             artifacts,
+            groups,
+            turn: AtomicU32::new(0),
             etc,
             clock: clock.clone(),
             logs,

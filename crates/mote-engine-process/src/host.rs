@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::engine::{Depth, Gateway, Invocation, Origin};
-use mote_core::function::{Function, Limits};
+use mote_core::function::{Family, Function, Limits};
 use mote_core::secret::Secrets;
 use mote_core::store::{LogLine, LogSource, Logs};
 use mote_core::{Error, Result};
@@ -14,8 +15,8 @@ use mote_core::{Error, Result};
 use crate::artifact::Shelf;
 use crate::egress;
 use crate::gateway::{self, Serving};
-use crate::jail::Doors;
-use crate::jail::spec::{CodeTree, Fill, GATEWAY_PORT, JailLimits, Network, Program, Shell, Shown};
+use crate::jail::spec::{CodeTree, Cores, Fill, GATEWAY_PORT, GroupLimits, JailLimits, Network, Program, Shell, Shown};
+use crate::jail::{Controller, Doors, Groups};
 use crate::running::Running;
 
 /// Where the engine keeps and finds what it needs.
@@ -30,6 +31,9 @@ pub struct Settings {
     /// What no function may see, wherever it lies: the data directory.
     pub hidden: Vec<PathBuf>,
 }
+
+/// So many more than a group allows does the limit of each process allow.
+const PROCESSES_EXTRA: u32 = 16;
 
 /// The seams of core that the engine stands between.
 pub struct Seams {
@@ -49,6 +53,9 @@ pub(crate) struct Host {
     pub(crate) secrets: Arc<dyn Secrets>,
     /// What all jails together take on their way out.
     pub(crate) outward: Arc<egress::Shared>,
+    pub(crate) groups: Arc<Groups>,
+    /// Whose turn it is to be held to which cores.
+    pub(crate) turn: AtomicU32,
     /// Instances, until the last call in each has been told how it ended.
     pub(crate) running: Running,
 }
@@ -83,7 +90,7 @@ pub(crate) struct Launch {
 
 impl Host {
     /// A jail for functions, ready but for the function. Programs of one kind share it.
-    pub(crate) fn shell(&self, show: &[PathBuf], runner: Option<PathBuf>, standby: Option<Program>) -> Shell {
+    pub(crate) fn shell(&self, function: &Function, show: &[PathBuf], runner: Option<PathBuf>, standby: Option<Program>) -> Shell {
         Shell {
             code: CodeTree::Below(self.settings.artifacts.clone()),
             runner,
@@ -91,6 +98,8 @@ impl Host {
             show: show.iter().cloned().map(Shown::in_place).collect(),
             hide: self.settings.hidden.clone(),
             network: Network::Loopback,
+            profile: function.runtime.family.into(),
+            isolation: function.isolation,
             tmp_bytes: Limits::default().tmp_bytes,
             standby,
         }
@@ -105,12 +114,30 @@ impl Host {
             secrets: Vec::new(),
             limits: JailLimits {
                 data_bytes,
-                processes: limits.processes,
+                // Where the group counts them it also notes that there were too many, so it comes first.
+                processes: limits.processes.saturating_add(if self.groups.has(Controller::Pids) { PROCESSES_EXTRA } else { 0 }),
                 open_files: limits.open_files,
                 tmp_bytes: limits.tmp_bytes,
                 file_bytes: limits.tmp_bytes,
+                cores: self.cores(limits),
+                cpu_seconds: self.cpu_seconds(function),
+                group: GroupLimits { memory_bytes: limits.memory_bytes, cpu_millis: limits.cpu_millis, processes: limits.processes },
             },
         }
+    }
+
+    /// The closest to a CPU quota where there is none: no more cores than it would come to.
+    fn cores(&self, limits: &Limits) -> Option<Cores> {
+        let wanted = limits.cpu_millis > 0 && !self.groups.has(Controller::Cpu);
+        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
+        wanted.then(|| Cores { first: turn(), count: limits.cpu_millis.div_ceil(1000) })
+    }
+
+    /// Beside that, of a program that runs for one call: what the quota would come to over the longest one.
+    fn cpu_seconds(&self, function: &Function) -> Option<u64> {
+        let limits = &function.limits;
+        let wanted = limits.cpu_millis > 0 && !self.groups.has(Controller::Cpu) && function.runtime.family == Family::Executable;
+        wanted.then(|| (limits.timeout_ms.saturating_mul(u64::from(limits.cpu_millis)) / 1_000_000).max(1))
     }
 
     pub(crate) fn log(&self, function: &Function, invocation: Option<Id>, source: LogSource, text: impl Into<String>) {

@@ -21,13 +21,14 @@ use std::time::Duration;
 
 use mote_core::clock::Clock;
 use mote_core::engine::Progress;
-use mote_core::function::Family;
+use mote_core::function::{Family, Isolation};
 use mote_core::{Code, Error, Result};
 
 use crate::artifact::{Building, foreign};
 use crate::engine::blocking;
 use crate::host::Settings;
-use crate::jail::spec::{Channel, CodeTree, Network, Program, Shell, Shown};
+use crate::jail::Groups;
+use crate::jail::spec::{Channel, CodeTree, Network, Profile, Program, Shell, Shown};
 use crate::runtime::Interpreter;
 use child::Ended;
 use plan::Plan;
@@ -40,6 +41,7 @@ pub(crate) struct Installer {
     /// The `/etc` of jails that have no network.
     etc: PathBuf,
     executable: PathBuf,
+    groups: Arc<Groups>,
     hidden: Vec<PathBuf>,
     /// mote's own environment.
     env: BTreeMap<String, String>,
@@ -47,9 +49,15 @@ pub(crate) struct Installer {
 }
 
 impl Installer {
-    pub(crate) fn new(settings: &Settings, etc: PathBuf, env: BTreeMap<String, String>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        etc: PathBuf,
+        env: BTreeMap<String, String>,
+        groups: Arc<Groups>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let (cache, executable) = (settings.cache.join("dependencies"), settings.executable.clone());
-        Installer { cache, etc, executable, hidden: settings.hidden.clone(), env, clock }
+        Installer { cache, etc, executable, groups, hidden: settings.hidden.clone(), env, clock }
     }
 
     /// Puts the dependencies of the code in `artifact` beside it, and bytecode too. Gives the time
@@ -133,7 +141,7 @@ impl Installer {
     }
 
     async fn run(&self, shell: Shell, program: Program, building: &Building, progress: &Progress) -> Result<Ended> {
-        child::run(&self.executable, &shell, program, building.hold(), &*self.clock, progress).await
+        child::run(&self.executable, &self.groups, &shell, program, building.hold(), &*self.clock, progress).await
     }
 
     /// What all commands have in common; the network, unless they say otherwise, is none.
@@ -145,6 +153,8 @@ impl Installer {
             show: Vec::new(),
             hide: self.hidden.clone(),
             network: Network::Loopback,
+            profile: Profile::Any,
+            isolation: Isolation::Standard,
             tmp_bytes: child::LIMITS.tmp_bytes,
             standby: None,
         }

@@ -4,17 +4,21 @@
 //! the jail around itself ([`inside`]): so the server, which is large and has threads, never forks.
 //! A [`Fill`] then puts one function in. A jail that can't be complete does not start.
 
+mod cgroup;
 mod doctor;
 pub mod etc;
 mod function;
 mod init;
 mod inside;
+mod landlock;
 mod message;
 mod mounts;
+mod namespaces;
 pub(crate) mod netlink;
 mod network;
 mod privileges;
 pub mod program;
+mod seccomp;
 mod secrets;
 pub mod spec;
 mod syscalls;
@@ -30,6 +34,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
+pub use cgroup::{Controller, Events, Group, GroupLimits, Groups};
 pub use doctor::{Barrier as Check, doctor, doctor_of};
 pub use message::Exit;
 use message::{Ask, Word};
@@ -48,18 +53,22 @@ pub fn jail_main() -> ! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Barrier {
     Start,
+    Groups,
     User,
     Namespaces,
     Network,
     Root,
     Limits,
     Capabilities,
+    Landlock,
+    Calls,
     Program,
 }
 
 impl Barrier {
+    /// Those that every jail has.
     pub const ALL: &[Barrier] =
-        &[Barrier::User, Barrier::Namespaces, Barrier::Network, Barrier::Root, Barrier::Limits, Barrier::Capabilities];
+        &[Barrier::User, Barrier::Namespaces, Barrier::Network, Barrier::Root, Barrier::Limits, Barrier::Capabilities, Barrier::Calls];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -70,6 +79,9 @@ impl Barrier {
             Barrier::Root => "read-only root, private /tmp",
             Barrier::Limits => "resource limits",
             Barrier::Capabilities => "no capabilities, no new privileges",
+            Barrier::Groups => "control groups",
+            Barrier::Landlock => "Landlock",
+            Barrier::Calls => "allowed system calls only",
             Barrier::Program => "program",
         }
     }
@@ -89,17 +101,22 @@ pub struct Jail {
     socket: AsyncFd<OwnedFd>,
     pub stdout: Option<ChildStdout>,
     pub stderr: Option<ChildStderr>,
+    /// Removed when all else is gone.
+    group: Option<Group>,
 }
 
 impl Jail {
     /// Returns as soon as the process exists; [`Jail::built`] tells what became of it. `channel` is
     /// for the shell's standby.
-    pub fn spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>) -> Result<Jail> {
+    pub fn spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>, groups: &Groups) -> Result<Jail> {
         let failed = |error: io::Error| Error::internal(format!("{} can't be started as a jail", executable.display())).caused_by(error);
-        Jail::try_spawn(executable, shell, channel).map_err(failed)
+        let group = groups.make().map_err(|error| refused(Barrier::Groups.name(), &error.to_string()))?;
+        Jail::try_spawn(executable, shell, channel, group).map_err(failed)
     }
 
-    fn try_spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>) -> io::Result<Jail> {
+    fn try_spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>, group: Option<Group>) -> io::Result<Jail> {
+        let (entrance, mut more) = group.as_ref().map(Group::entrances).transpose()?.unwrap_or_default();
+        more.extend(channel);
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
         // The jail's own end waits; only mote's does not.
         rustix::io::ioctl_fionbio(&theirs, false)?;
@@ -110,11 +127,9 @@ impl Jail {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        // The watcher does nothing before it is told, so what must hold for everything in the jail
-        // (its cgroup) is set up here.
-        message::ask(ours.as_fd(), Ask::Build, shell, channel.as_ref())?;
+        message::ask(ours.as_fd(), Ask::Build { entrance }, shell, &more)?;
         let socket = syscalls::watch(ours)?;
-        Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket })
+        Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket, group })
     }
 
     /// Every barrier of the shell stands: the sockets through which its processes reach everything;
@@ -129,7 +144,11 @@ impl Jail {
     /// Puts a function in. `channel` is for the fill's program. May be called before the shell is
     /// built: it then waits its turn.
     pub fn fill(&self, fill: &Fill, channel: Option<OwnedFd>) -> Result<()> {
-        message::ask(self.socket.as_fd(), Ask::Fill, fill, channel.as_ref())
+        if let Some(group) = &self.group {
+            // Before anything of the function is in there.
+            group.limit(&fill.limits.group).map_err(|error| refused(Barrier::Groups.name(), &error.to_string()))?;
+        }
+        message::ask(self.socket.as_fd(), Ask::Fill, fill, channel.as_slice())
             .map_err(|error| Error::internal("a jail can't be told what to run").caused_by(error))
     }
 
@@ -148,6 +167,11 @@ impl Jail {
             Some((Word::Failed { barrier, error }, _)) => Err(refused(&barrier, &error)),
             Some((Word::Built | Word::Filled, _)) | None => Ok(Exit::Killed),
         }
+    }
+
+    /// How often its processes came up against the limits that they share.
+    pub fn events(&self) -> Events {
+        self.group.as_ref().map(Group::events).unwrap_or_default()
     }
 
     /// Whether it has not said yet that it failed or ended. For a shell that waits.

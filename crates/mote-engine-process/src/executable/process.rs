@@ -55,7 +55,7 @@ impl Process {
         all.retain(|(name, _)| !env.contains_key(name));
         all.extend(env);
         let program = Program { command: vec![format!("/code/{}", function.entry)], env: all, channel: Channel::Stdin };
-        let mut jail = Jail::spawn(&host.settings.executable, &host.shell(&[], None, None), None)?;
+        let mut jail = Jail::spawn(&host.settings.executable, &host.shell(function, &[], None, None), None, &host.groups)?;
         jail.fill(&host.fill(function, function.limits.memory_bytes, Some(program)), Some(OwnedFd::from(stdin)))?;
 
         let tail = Arc::new(Tail::default());

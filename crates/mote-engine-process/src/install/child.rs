@@ -12,8 +12,8 @@ use mote_core::engine::Progress;
 use mote_core::{Code, Error, Result};
 
 use crate::artifact::Place;
-use crate::jail::spec::{Fill, JailLimits, Program, Shell};
-use crate::jail::{Exit, Jail};
+use crate::jail::spec::{Fill, GroupLimits, JailLimits, Program, Shell};
+use crate::jail::{Exit, Groups, Jail};
 use crate::lines;
 
 const TIME_MAX: Duration = Duration::from_secs(600);
@@ -21,8 +21,15 @@ const TIME_MAX: Duration = Duration::from_secs(600);
 const TAIL_LINES: usize = 25;
 
 /// Enough for a compiler.
-pub(super) const LIMITS: JailLimits =
-    JailLimits { data_bytes: 4 << 30, processes: 1024, open_files: 4096, tmp_bytes: 256 << 20, file_bytes: 4 << 30 };
+pub(super) const LIMITS: JailLimits = JailLimits {
+    data_bytes: 4 << 30,
+    processes: 1024,
+    open_files: 4096,
+    tmp_bytes: 256 << 20,
+    file_bytes: 4 << 30,
+    group: GroupLimits { memory_bytes: 8 << 30, cpu_millis: 0, processes: 1024 },
+    ..JailLimits::WIDEST
+};
 
 pub(super) struct Ended {
     pub(super) success: bool,
@@ -33,6 +40,7 @@ pub(super) struct Ended {
 /// `place` is what it writes to.
 pub(super) async fn run(
     executable: &Path,
+    groups: &Groups,
     shell: &Shell,
     program: Program,
     place: Arc<Place>,
@@ -40,7 +48,7 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> Result<Ended> {
     let null = File::open("/dev/null").map_err(|error| Error::internal("/dev/null can't be opened").caused_by(error))?;
-    let jail = Jail::spawn(executable, shell, None)?;
+    let jail = Jail::spawn(executable, shell, None, groups)?;
     jail.fill(&Fill { artifact: None, program: Some(program), limits: LIMITS, secrets: Vec::new() }, Some(OwnedFd::from(null)))?;
     let mut running = Running { jail: Some(jail), place: Some(place) };
     let tail = Mutex::new(VecDeque::new());

@@ -58,7 +58,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     ours.set_nonblocking(true).map_err(broken)?;
     let mut socket = UnixStream::from_std(ours).map_err(broken)?;
     let program = Program { command: launch.command, env: environment(function), channel: Channel::Wire };
-    let mut jail = Jail::spawn(&host.settings.executable, &host.shell(&launch.show, launch.runner, None), None)?;
+    let mut jail = Jail::spawn(&host.settings.executable, &host.shell(function, &launch.show, launch.runner, None), None, &host.groups)?;
     jail.fill(&host.fill(function, launch.data_bytes, Some(program)), Some(OwnedFd::from(theirs)))?;
 
     let instance = Instance::new(host.clone(), function.clone());

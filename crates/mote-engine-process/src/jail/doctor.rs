@@ -7,11 +7,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use mote_core::function::Isolation;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 
+use super::cgroup::Entrance;
 use super::message::{self, Ask, Word};
-use super::spec::{Channel, CodeTree, Fill, JailLimits, Network, Program, Shell};
+use super::spec::{Channel, CodeTree, Fill, JailLimits, Network, Profile, Program, Shell};
 
 /// One barrier and whether this host lets mote set it up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -79,7 +81,8 @@ fn tempdir() -> io::Result<PathBuf> {
 
 fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
     let etc = super::etc::prepare(place)?;
-    let limits = JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20, file_bytes: 1 << 20 };
+    let limits =
+        JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20, file_bytes: 1 << 20, ..JailLimits::WIDEST };
     let shell = Shell {
         code: CodeTree::Below(place.to_owned()),
         runner: None,
@@ -87,6 +90,8 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
         show: Vec::new(),
         hide: Vec::new(),
         network: Network::Loopback,
+        profile: Profile::Any,
+        isolation: Isolation::Standard,
         tmp_bytes: limits.tmp_bytes,
         standby: None,
     };
@@ -103,8 +108,8 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
-    message::ask(ours.as_fd(), Ask::Build, &shell, None)?;
-    message::ask(ours.as_fd(), Ask::Fill, &fill, Some(&null))?;
+    message::ask(ours.as_fd(), Ask::Build { entrance: Entrance::default() }, &shell, &[])?;
+    message::ask(ours.as_fd(), Ask::Fill, &fill, &[null])?;
     let verdict = loop {
         let (bytes, _) = message::receive(ours.as_fd())?;
         match serde_json::from_slice(&bytes) {

@@ -11,11 +11,11 @@ use rustix::process::{DumpableBehavior, Pid};
 use rustix::thread::UnshareFlags;
 
 use super::inside::{At, FLOOR, Failed};
-use super::spec::{Channel, FUNCTION_ID, JailLimits, Program};
-use super::{Barrier, privileges, program, syscalls};
+use super::spec::{Channel, CodeTree, FUNCTION_ID, JailLimits, Program, Shell};
+use super::{Barrier, landlock, privileges, program, seccomp, syscalls};
 
 /// Starts it as a child. In the child this returns only to say what failed.
-pub(super) fn start(program: &Program, channel: OwnedFd, limits: &JailLimits, as_root: bool) -> Result<Pid, Failed> {
+pub(super) fn start(program: &Program, channel: OwnedFd, shell: &Shell, limits: &JailLimits, as_root: bool) -> Result<Pid, Failed> {
     if let Some(pid) = syscalls::fork().at(Barrier::Start)? {
         return Ok(pid);
     }
@@ -25,7 +25,7 @@ pub(super) fn start(program: &Program, channel: OwnedFd, limits: &JailLimits, as
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     syscalls::reset_signals();
     rustix::process::chdir("/code").at(Barrier::Root)?;
-    match execute(program) {
+    match execute(program, shell) {
         Err(failed) => Err(failed),
     }
 }
@@ -42,16 +42,18 @@ fn confine(limits: &JailLimits, as_root: bool) -> Result<(), Failed> {
     privileges::limit_always().at(Barrier::Limits)?;
     privileges::limit(None, limits).at(Barrier::Limits)?;
     privileges::drop_everything().at(Barrier::Capabilities)?;
-    // What needs `no_new_privs` and no capability (Landlock, then seccomp) comes after this line.
     Ok(())
 }
 
-fn execute(program: &Program) -> Result<Infallible, Failed> {
+fn execute(program: &Program, shell: &Shell) -> Result<Infallible, Failed> {
     let texts = |list: Vec<String>| list.into_iter().map(CString::new).collect::<Result<Vec<_>, _>>().at(Barrier::Start);
     let command = texts(program.command.clone())?;
     let env = texts(program.env.iter().map(|(name, value)| format!("{name}={value}")).collect())?;
     let path = program.command.first().map_or(Path::new(""), Path::new);
     program::refuse_own_binary(path).at(Barrier::Program)?;
+    // Both need `no_new_privs` and no capability. The filter is last: it allows what a program needs.
+    landlock::install(shell.isolation, matches!(shell.code, CodeTree::Building(_))).at(Barrier::Landlock)?;
+    seccomp::install(shell.profile, shell.isolation).at(Barrier::Calls)?;
     let error = syscalls::exec(&command, &env);
     Err(Failed(Barrier::Program, io::Error::new(error.kind(), format!("{}: {error}", path.display()))))
 }

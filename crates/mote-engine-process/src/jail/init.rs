@@ -17,7 +17,7 @@ use super::message::{self, Ask, Exit, Word};
 use super::mounts::{self, Artifacts};
 use super::network::Doors;
 use super::spec::{Fill, JailLimits, Network, Shell};
-use super::{Barrier, function, network, privileges, secrets, syscalls};
+use super::{Barrier, cgroup, function, namespaces, network, privileges, secrets, syscalls};
 
 struct Init<'a> {
     socket: &'a OwnedFd,
@@ -38,9 +38,14 @@ pub(super) fn main(
     watcher: OwnedFd,
     shell: &Shell,
     channel: Option<OwnedFd>,
+    groups: Vec<OwnedFd>,
     as_root: bool,
 ) -> Result<std::convert::Infallible, Failed> {
     die_with(&watcher).at(Barrier::Start)?;
+    // First of all: what comes after it counts.
+    cgroup::join(&groups).at(Barrier::Groups)?;
+    drop(groups);
+    namespaces::hide_groups().at(Barrier::Namespaces)?;
     let doors = match shell.network {
         Network::Loopback => Some(network::set_up().at(Barrier::Network)?),
         Network::Host => None,
@@ -53,7 +58,7 @@ pub(super) fn main(
     let children = syscalls::watch_children(FLOOR).at(Barrier::Start)?;
     let mut init = Init { socket, watcher, children, shell, as_root, artifacts: Some(artifacts), function: None };
     if let (Some(program), Some(channel)) = (&shell.standby, channel) {
-        let pid = function::start(program, channel, &JailLimits::WIDEST, as_root)?;
+        let pid = function::start(program, channel, shell, &JailLimits::WIDEST, as_root)?;
         init.has_started(pid).at(Barrier::Start)?;
     }
     message::tell(socket, &Word::Built, doors.as_ref().map(Doors::to_send).as_ref().map_or(&[], |fds| fds.as_slice()));
@@ -106,7 +111,7 @@ impl Init<'_> {
         }
         secrets::write(&fill.secrets).at(Barrier::Root)?;
         if let (Some(program), Some(channel), None) = (&fill.program, channel, self.function) {
-            let pid = function::start(program, channel, &fill.limits, self.as_root)?;
+            let pid = function::start(program, channel, self.shell, &fill.limits, self.as_root)?;
             self.has_started(pid).at(Barrier::Start)?;
         }
         privileges::retire(self.as_root).at(Barrier::Capabilities)?;

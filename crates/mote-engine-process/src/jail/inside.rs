@@ -13,11 +13,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
-use rustix::thread::UnshareFlags;
 
 use super::message::{self, Ask, Word};
-use super::spec::{Network, Shell};
-use super::{Barrier, init, privileges, syscalls};
+use super::spec::Shell;
+use super::{Barrier, init, namespaces, privileges, syscalls};
 
 /// A barrier that does not stand, and why.
 pub(super) struct Failed(pub(super) Barrier, pub(super) io::Error);
@@ -52,16 +51,15 @@ fn watcher(socket: &OwnedFd) -> Result<std::convert::Infallible, Failed> {
     // Until this comes nothing has been done: mote may put the process under limits meanwhile.
     let (ask, fds) = message::receive(socket.as_fd()).at(Barrier::Start)?;
     let mut fds = fds.into_iter();
-    let (Ok(Ask::Build), Some(shell)) = (serde_json::from_slice(&ask), fds.next()) else {
+    let (Ok(Ask::Build { entrance }), Some(shell)) = (serde_json::from_slice(&ask), fds.next()) else {
         return Err(Failed(Barrier::Start, io::Error::other("mote sent no shell")));
     };
     let shell: Shell = message::read(shell).at(Barrier::Start)?;
+    let born = if entrance.born { fds.next() } else { None };
+    let groups: Vec<OwnedFd> = fds.by_ref().take(usize::from(entrance.tasks)).collect();
     let channel = fds.next().map(|channel| syscalls::above(channel.as_fd(), FLOOR)).transpose().at(Barrier::Start)?;
 
-    let mut spaces = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    if shell.network == Network::Loopback {
-        spaces |= UnshareFlags::NEWNET;
-    }
+    let spaces = namespaces::of(&shell);
     let as_root = privileges::is_root().at(Barrier::User)?;
     if as_root {
         syscalls::unshare(spaces).at(Barrier::Namespaces)?;
@@ -71,13 +69,21 @@ fn watcher(socket: &OwnedFd) -> Result<std::convert::Infallible, Failed> {
     // Opened before the fork, so that init can ask whether the watcher was there all the time.
     let own = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).at(Barrier::Start)?;
     let own = syscalls::above(own.as_fd(), FLOOR).at(Barrier::Start)?;
-    match syscalls::fork().at(Barrier::Namespaces)? {
+    namespaces::start_clock().at(Barrier::Namespaces)?;
+    let forked = match &born {
+        Some(group) => syscalls::fork_into(group).at(Barrier::Groups)?,
+        None => syscalls::fork().at(Barrier::Namespaces)?,
+    };
+    match forked {
         Some(init) => {
-            drop((channel, own));
+            drop((channel, own, born, groups));
             privileges::retire(as_root).at(Barrier::Capabilities)?;
             syscalls::exit(watch(socket, init))
         }
-        None => init::main(socket, own, &shell, channel, as_root),
+        None => {
+            drop(born);
+            init::main(socket, own, &shell, channel, groups, as_root)
+        }
     }
 }
 

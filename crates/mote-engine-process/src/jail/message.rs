@@ -15,11 +15,14 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::cgroup::Entrance;
+
 /// What mote tells a jail. Whatever is large comes along in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ask {
-    /// First. Descriptors: the shell, and the channel of its standby if it has one.
-    Build,
+    /// First. Descriptors: the shell, the ways into its control groups, and the channel of its
+    /// standby if it has one.
+    Build { entrance: Entrance },
     /// Once. Descriptors: the fill, and the channel of its program if it has one.
     Fill,
     // What mote asks of init while the function runs belongs here, its answer into `Word`, and the
@@ -116,9 +119,9 @@ pub(super) fn tell(socket: impl AsFd, word: &Word, fds: &[BorrowedFd<'_>]) {
 }
 
 /// Tells a jail; `what` is what it is told of.
-pub(super) fn ask(socket: BorrowedFd<'_>, ask: Ask, what: &impl Serialize, channel: Option<&OwnedFd>) -> io::Result<()> {
+pub(super) fn ask(socket: BorrowedFd<'_>, ask: Ask, what: &impl Serialize, more: &[OwnedFd]) -> io::Result<()> {
     let file = sealed(what)?;
-    let fds: Vec<BorrowedFd<'_>> = [Some(&file), channel].into_iter().flatten().map(AsFd::as_fd).collect();
+    let fds: Vec<BorrowedFd<'_>> = std::iter::once(&file).chain(more).map(AsFd::as_fd).collect();
     send(socket, &serde_json::to_vec(&ask)?, &fds)
 }
 

@@ -9,9 +9,9 @@ use std::fs;
 use std::io;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
-use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, UnshareFlags};
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity};
 
-use super::spec::{FUNCTION_ID, JailLimits};
+use super::spec::{Cores, FUNCTION_ID, JailLimits};
 use super::syscalls;
 
 /// Whether this process can do all of it with root's own rights, and become [`FUNCTION_ID`].
@@ -92,7 +92,29 @@ pub(super) fn limit(process: Option<Pid>, limits: &JailLimits) -> io::Result<()>
     set(process, Resource::Nofile, u64::from(limits.open_files))?;
     set(process, Resource::Nproc, u64::from(limits.processes))?;
     set(process, Resource::Data, limits.data_bytes)?;
-    set(process, Resource::Fsize, limits.file_bytes)
+    set(process, Resource::Fsize, limits.file_bytes)?;
+    if let Some(seconds) = limits.cpu_seconds {
+        set(process, Resource::Cpu, seconds)?;
+    }
+    match limits.cores {
+        Some(cores) => pin(process, cores),
+        None => Ok(()),
+    }
+}
+
+/// Every thread of a process to some cores. No function may change that: the call filter refuses it.
+fn pin(process: Option<Pid>, cores: Cores) -> io::Result<()> {
+    let may = sched_getaffinity(None)?;
+    let numbers: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| may.is_set(core)).collect();
+    let mut set = CpuSet::new();
+    numbers.iter().cycle().skip(cores.first as usize % numbers.len().max(1)).take(cores.count as usize).for_each(|&core| set.set(core));
+    let Some(process) = process else { return Ok(sched_setaffinity(None, &set)?) };
+    // A standby has threads already; those that it makes later take after them.
+    for thread in fs::read_dir(format!("/proc/{}/task", process.as_raw_nonzero()))? {
+        let thread = thread?.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+        sched_setaffinity(thread, &set)?;
+    }
+    Ok(())
 }
 
 /// What no manifest can change.

@@ -6,7 +6,11 @@
 
 use std::path::PathBuf;
 
+use mote_core::function::Isolation;
 use serde::{Deserialize, Serialize};
+
+pub use super::cgroup::GroupLimits;
+pub use super::seccomp::Profile;
 
 /// The user and the group that a function runs as, as it sees itself.
 ///
@@ -29,6 +33,9 @@ pub struct Shell {
     /// What must not be seen even if it lies within a tree that is shown.
     pub hide: Vec<PathBuf>,
     pub network: Network,
+    /// Which system calls its programs may make.
+    pub profile: Profile,
+    pub isolation: Isolation,
     /// Of `/tmp`, until the fill says otherwise.
     pub tmp_bytes: u64,
     /// Started before the fill, with every right gone already, to wait on the channel that came
@@ -125,11 +132,32 @@ pub struct JailLimits {
     pub tmp_bytes: u64,
     /// Of one file.
     pub file_bytes: u64,
+    /// The only cores that it may use.
+    pub cores: Option<Cores>,
+    /// Of each process, in its whole life (RLIMIT_CPU).
+    pub cpu_seconds: Option<u64>,
+    /// Of all processes together, where the host can count that: written from outside.
+    pub group: GroupLimits,
+}
+
+/// Some of the cores that mote may use itself, in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cores {
+    pub first: u32,
+    pub count: u32,
 }
 
 impl JailLimits {
     /// Of a standby, which runs no function yet: whatever a manifest may ask for lies within, and
     /// the fill can only lower it.
-    pub const WIDEST: JailLimits =
-        JailLimits { data_bytes: u64::MAX, processes: u32::MAX, open_files: 1 << 20, tmp_bytes: u64::MAX, file_bytes: u64::MAX };
+    pub const WIDEST: JailLimits = JailLimits {
+        data_bytes: u64::MAX,
+        processes: u32::MAX,
+        open_files: 1 << 20,
+        tmp_bytes: u64::MAX,
+        file_bytes: u64::MAX,
+        cores: None,
+        cpu_seconds: None,
+        group: GroupLimits { memory_bytes: u64::MAX, cpu_millis: 0, processes: u32::MAX },
+    };
 }

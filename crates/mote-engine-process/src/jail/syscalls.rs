@@ -36,6 +36,29 @@ pub(super) fn fork() -> io::Result<Option<rustix::process::Pid>> {
     Ok(rustix::process::Pid::from_raw(pid as i32))
 }
 
+/// A child that is born into the control group (v2) whose directory this is.
+pub(super) fn fork_into(group: &OwnedFd) -> io::Result<Option<rustix::process::Pid>> {
+    // The library's own constant has lost this bit.
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    // SAFETY: an all-zero clone_args is a valid one.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = CLONE_INTO_CGROUP;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    arguments.cgroup = group.as_raw_fd() as u64;
+    // SAFETY: without CLONE_VM and with no stack of its own the child goes on with a copy of this
+    // one, as after fork, and this process has one thread: so no lock is held by one that it would
+    // miss. What the C library alone does at a fork (handlers, a new cached thread id) nothing here uses.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>()) })?;
+    Ok(rustix::process::Pid::from_raw(pid as i32))
+}
+
+/// The version of Landlock that this kernel speaks.
+pub(super) fn landlock_version() -> io::Result<u32> {
+    const VERSION: libc::c_long = 1;
+    // SAFETY: with this flag nothing is read and nothing is made: the answer is a number.
+    check(unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0, VERSION) }).map(|it| it as u32)
+}
+
 /// Adds `attributes` to a mount and to all mounts below it.
 pub(super) fn mount_setattr(mount: BorrowedFd<'_>, attributes: u64, recursive: bool) -> io::Result<()> {
     let change = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: 0, userns_fd: 0 };

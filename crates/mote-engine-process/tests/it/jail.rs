@@ -49,7 +49,9 @@ fn check(seen: &Value) {
     is("cwd", "/code".into());
     is("open files", serde_json::json!([0, 1, 2]));
     is("ignored signals", "0".into());
-    is("limits", serde_json::json!([77, 20, 200 << 20, 0]));
+    // A host that counts processes by groups lets each process's own limit come after that.
+    let processes = seen["limits"][1].as_u64().filter(|processes| [20, 36].contains(processes));
+    is("limits", serde_json::json!([77, processes, 200 << 20, 0]));
     is("tmp ends", true.into());
     is("umask", 0o022.into());
     is("session leader", true.into());
@@ -132,7 +134,7 @@ fn an_ordinary_user_gets_the_same_jail() {
 fn the_doctor_finds_every_barrier() {
     let barriers = doctor_of(crate::house::jail().as_ref());
     assert!(barriers.iter().all(|barrier| barrier.enforced), "{barriers:#?}");
-    assert_eq!(barriers.len(), 6);
+    assert_eq!(barriers.len(), 7);
 }
 
 /// A host that can't give a user namespace: the doctor names it, and nothing runs.
