@@ -2,22 +2,34 @@
 //!
 //! A door or a dialect reads a [`Credential`] off the wire and passes it on unjudged; here it
 //! becomes a [`Caller`] or an error, and a caller with an action becomes a yes or a no. What each
-//! action needs: [`rights`].
+//! action needs: [`rights`]. Credentials: [`tokens`] and [`signed`] URLs. How much: [`limits`].
+//! What came of it is written down: [`audit`].
 
+pub mod audit;
+pub mod limits;
+mod mac;
 pub mod rights;
+pub mod signed;
+pub mod tokens;
+mod urls;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
+use self::audit::{Audit, AuditLine, Note};
+use self::limits::Limits;
 use self::rights::{Need, Rights, Rule, Scope, Touch, rule};
+use self::signed::Signing;
+use self::tokens::{NewToken, TokenWish, Tokens};
+pub use self::urls::Entry;
 use crate::action::Action;
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
-use crate::store::Objects;
 use crate::store::within::{self, Guard};
+use crate::store::{Catalog, Logs, Objects};
 
 /// What a request brought to say who sent it.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,6 +63,9 @@ pub struct Holder {
     pub rights: Rights,
 }
 
+/// Fields of a JSON object that shall change.
+pub type Patch = serde_json::Map<String, serde_json::Value>;
+
 /// An access key pair, as S3 clients sign with.
 #[derive(Clone)]
 pub struct KeyPair {
@@ -66,21 +81,51 @@ pub struct Root {
     pub server_key: [u8; 32],
 }
 
-/// The credentials of this server.
+/// The credentials of this server, and what their holders may.
 pub struct Access {
     token: String,
     keys: HashMap<String, String>,
+    clock: Arc<dyn Clock>,
+    pub tokens: Tokens,
+    pub limits: Limits,
+    pub signing: Signing,
+    audit: Audit,
 }
 
 impl Access {
-    pub fn new(root: Root, _clock: Arc<dyn Clock>) -> Self {
-        Access { token: root.token, keys: root.keys.into_iter().map(|pair| (pair.id, pair.secret)).collect() }
+    pub fn new(root: Root, clock: Arc<dyn Clock>) -> Self {
+        Access {
+            token: root.token,
+            keys: root.keys.into_iter().map(|pair| (pair.id, pair.secret)).collect(),
+            clock,
+            tokens: Tokens::new(root.server_key),
+            limits: Limits::default(),
+            signing: Signing::new(root.server_key),
+            audit: Audit { logs: None },
+        }
     }
 
-    /// The caller, if the action is within its rights.
+    /// With a log that an administrator can read the audit from.
+    pub fn audited(mut self, logs: Arc<dyn Logs>) -> Self {
+        self.audit.logs = Some(logs);
+        self
+    }
+
+    /// Reads what is stored of tokens, signing and quotas.
+    pub async fn load(&self, catalog: &dyn Catalog) -> Result<()> {
+        self.tokens.load(catalog).await?;
+        self.signing.load(catalog).await?;
+        self.limits.load(catalog).await
+    }
+
+    /// The caller, if the action is within its rights and its limits.
     pub fn judge(&self, credential: &Credential, action: &Action) -> Result<Caller> {
         let caller = self.caller(credential)?;
-        self.permit(&caller, &rule(action))?;
+        let rule = rule(action);
+        self.permit(&caller, &rule)?;
+        if let Need::Use(_, namespace) = rule.need {
+            self.throttle(&caller, namespace)?;
+        }
         Ok(caller)
     }
 
@@ -89,16 +134,64 @@ impl Access {
             Credential::Anonymous => Ok(Caller::Anonymous),
             Credential::Instance(namespace) => Ok(Caller::Instance(namespace.clone())),
             Credential::Token(token) if same(token, &self.token) => Ok(Caller::Admin),
-            Credential::Token(_) => Err(Error::new(Code::CredentialInvalid, "the token is not one of this server's")
-                .hint("Read the token from `credentials.json` in the server's data directory, or set MOTE_TOKEN.")),
+            Credential::Token(token) => self.tokens.holder(token, self.clock.now()).map(Caller::Token),
             Credential::AccessKey(id) if self.keys.contains_key(id) => Ok(Caller::Admin),
-            Credential::AccessKey(_) => Err(Error::new(Code::CredentialInvalid, "the access key is not one of this server's")),
+            Credential::AccessKey(id) => self.tokens.holder_of_key(id, self.clock.now()).map(Caller::Token),
         }
     }
 
     /// An error if a rule asks for more than this caller has.
     pub fn permit(&self, caller: &Caller, rule: &Rule<'_>) -> Result<()> {
-        if caller.meets(&rule.need) { Ok(()) } else { Err(caller.refusal(&rule.need)) }
+        if caller.meets(&rule.need) {
+            return Ok(());
+        }
+        let refusal = caller.refusal(&rule.need);
+        // A stranger is no news; that somebody known tries a door is.
+        if *caller != Caller::Anonymous {
+            self.audit.write(&*self.clock, Note::new(caller, rule), Some(&refusal));
+        }
+        Err(refusal)
+    }
+
+    /// An error if the namespace, or the caller in it, has had its share of requests for now.
+    pub fn throttle(&self, caller: &Caller, namespace: &Name) -> Result<()> {
+        self.limits.request(namespace, caller, "", || self.clock.monotonic())
+    }
+
+    /// What the audit will say of an action that changes something; told to [`Access::record`].
+    pub fn note(&self, caller: &Caller, action: &Action) -> Option<Note> {
+        let rule = rule(action);
+        rule.change.then(|| Note::new(caller, &rule))
+    }
+
+    pub fn record(&self, note: Note, error: Option<&Error>) {
+        self.audit.write(&*self.clock, note, error);
+    }
+
+    /// The newest lines of the audit, of one namespace or of all.
+    pub async fn audit(&self, namespace: Option<&Name>, tail: usize) -> Result<Vec<AuditLine>> {
+        self.audit.read(namespace, tail).await
+    }
+
+    pub async fn create_token(&self, catalog: &dyn Catalog, wish: TokenWish) -> Result<NewToken> {
+        let max = match &wish.scope {
+            Scope::One(namespace) => self.limits.quota(namespace).tokens,
+            Scope::All => None,
+        };
+        self.tokens.create(catalog, &*self.clock, wish, max).await
+    }
+
+    pub async fn revoke_token(&self, catalog: &dyn Catalog, scope: &Scope, name: &Name) -> Result<()> {
+        self.tokens.revoke(catalog, scope, name).await
+    }
+
+    pub async fn set_quota(&self, catalog: &dyn Catalog, namespace: &Name, patch: Patch) -> Result<()> {
+        self.limits.set(catalog, namespace, patch).await
+    }
+
+    /// Voids every signed URL of a namespace.
+    pub async fn rotate_signing(&self, catalog: &dyn Catalog, namespace: &Name) -> Result<()> {
+        self.signing.rotate(catalog, namespace).await
     }
 
     /// The buckets of a namespace as this caller may use them.
@@ -109,7 +202,7 @@ impl Access {
 
     /// The secret of an access key, for those who verify a signature.
     pub fn secret_of(&self, key_id: &str) -> Option<String> {
-        self.keys.get(key_id).cloned()
+        self.keys.get(key_id).cloned().or_else(|| self.tokens.secret_of(key_id))
     }
 }
 
@@ -189,7 +282,10 @@ impl Guard for BucketGuard {
         self.access.permit(&self.caller, &Rule { about: bucket, ..touch.rule(&self.namespace) })
     }
 
-    fn changed(&self, _touch: Touch, _bucket: &str, _outcome: &Result<()>) {}
+    fn changed(&self, touch: Touch, bucket: &str, outcome: &Result<()>) {
+        let note = Note::new(&self.caller, &Rule { about: bucket, ..touch.rule(&self.namespace) });
+        self.access.record(note, outcome.as_ref().err());
+    }
 }
 
 /// Compares without telling by its duration where the first difference is.

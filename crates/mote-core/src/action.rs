@@ -4,14 +4,19 @@
 //! Who carries them out: [`crate::platform`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::BoxFuture;
-use crate::access::Credential;
+use crate::access::audit::AuditLine;
+use crate::access::limits::QuotaReport;
+use crate::access::rights::Scope;
+use crate::access::tokens::{NewToken, TokenInfo, TokenWish};
+use crate::access::{Credential, Patch};
 use crate::body::Body;
-use crate::clock::Id;
+use crate::clock::{Id, Timestamp};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::function::{Function, FunctionRef, Name};
@@ -107,6 +112,37 @@ pub enum Action {
         name: Name,
         force: bool,
     },
+    /// Make a token; its text is in the answer and nowhere else.
+    CreateToken(Box<TokenWish>),
+    /// `All`: every token of the server.
+    ListTokens {
+        scope: Scope,
+    },
+    RevokeToken {
+        scope: Scope,
+        name: Name,
+    },
+    /// Make a URL by which whoever holds it may call a function until it expires.
+    SignUrl(Box<SignWish>),
+    /// Void every URL of a namespace that was signed.
+    RotateSigning {
+        namespace: Name,
+    },
+    /// Change the limits that the patch names; `null` takes one away.
+    SetQuota {
+        namespace: Name,
+        patch: Patch,
+    },
+    ShowQuota {
+        namespace: Name,
+    },
+    /// The namespaces that the caller may know of.
+    ListNamespaces,
+    /// Who changed what; `None`: in all namespaces.
+    ReadAudit {
+        namespace: Option<Name>,
+        tail: usize,
+    },
     /// Whether the server is well, and how much is inside of what the caller may know of.
     Status,
 }
@@ -151,6 +187,16 @@ pub struct DeployWish {
     pub dev: bool,
 }
 
+/// A call that a signed URL shall allow.
+#[derive(Clone, Debug)]
+pub struct SignWish {
+    pub function: FunctionRef,
+    pub method: http::Method,
+    /// On the public door, with the query; `None`: the function's URL.
+    pub path: Option<String>,
+    pub life: Duration,
+}
+
 /// What came of an action.
 pub enum Done {
     Reply(Reply),
@@ -165,6 +211,12 @@ pub enum Done {
     Objects(ObjectList),
     Secret(SecretInfo),
     Secrets(Vec<SecretEntry>),
+    Token(Box<NewToken>),
+    Tokens(Vec<TokenInfo>),
+    Signed(SignedUrl),
+    Quota(Box<QuotaReport>),
+    Namespaces(Vec<NamespaceInfo>),
+    Audit(Vec<AuditLine>),
     Status(Status),
     Nothing,
 }
@@ -211,6 +263,21 @@ pub struct SecretEntry {
     #[serde(flatten)]
     pub info: SecretInfo,
     pub used_by: Vec<Name>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct SignedUrl {
+    pub url: String,
+    pub method: String,
+    pub expires: Timestamp,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NamespaceInfo {
+    pub name: String,
+    pub functions: usize,
+    pub buckets: usize,
+    pub tokens: usize,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

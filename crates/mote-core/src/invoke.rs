@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::BoxFuture;
+use crate::access::{self, Access, Caller};
 use crate::action::{Qualifier, Target};
 use crate::clock::{Clock, Id};
 use crate::dialect::{Dialect, Encoded};
@@ -20,7 +21,7 @@ use crate::engine::{Engine, Invocation};
 use crate::error::{Code, Error, Fault, Result};
 use crate::event::Event;
 use crate::function::{Family, Function};
-use crate::invoke::deliver::{EVENT_BYTES_MAX, Parcel};
+use crate::invoke::deliver::{EVENT_BYTES_MAX, Parcel, QUEUES};
 use crate::reply::{Reply, Timing};
 use crate::store::{Catalog, LogLine, LogSource, Logs, Queue};
 
@@ -46,10 +47,12 @@ pub struct Invoker {
     pub clock: Arc<dyn Clock>,
     pub dialects: Dialects,
     pub engines: Engines,
+    pub access: Arc<Access>,
 }
 
 impl Invoker {
-    async fn run(&self, to: Target, mut event: Event, attempt: u32) -> Result<Reply> {
+    /// `caller` is asked for where a route decides who may; all else was judged before.
+    async fn run(&self, caller: &Caller, to: Target, mut event: Event, attempt: u32) -> Result<Reply> {
         let Entry { function, gate } = self.resolve(&to, &mut event).await?;
         let dialect = self.dialects.get(&function.dialect)?;
         let request = event.request.as_ref().filter(|_| function.http.cors.is_some()).map(|request| request.headers.clone());
@@ -59,19 +62,23 @@ impl Invoker {
         let mut timing = Timing::default();
 
         let outcome = async {
+            let entry = self.admit(caller, &to, &function, &mut event)?;
+            let running = self.access.limits.begin(&function.namespace)?;
             let permit = gate.enter(&function, &*self.clock, timeout).await?;
             let queued = self.clock.monotonic() - arrived;
             timing.queue = queued;
             let deadline = self.clock.now().plus(timeout.saturating_sub(queued));
             let mut call = Invocation { id, function: function.clone(), event, deadline, attempt };
             let input = match dialect.encode(&mut call)? {
-                Encoded::Run(input) => input,
+                Encoded::Run(input) if entry == access::Entry::Function => input,
+                // The dialect has no answer of its own, and the caller has shown nothing.
+                Encoded::Run(_) => return Err(Error::new(Code::CredentialMissing, "the function answers no preflight")),
                 Encoded::Reply(reply) => return Ok::<Reply, Error>(reply),
             };
             let output = self.engines.get(function.runtime.family)?.run(&call, input).await?;
             timing = Timing { queue: queued + output.timing.queue, ..output.timing };
             let mut reply = dialect.decode(&call, output)?;
-            reply.body = reply.body.holding(permit);
+            reply.body = reply.body.holding((permit, running));
             Ok(reply)
         };
         match outcome.await {
@@ -90,6 +97,45 @@ impl Invoker {
                 Err(error)
             }
         }
+    }
+
+    /// See [`Invoke::call`]; a route lets the caller in or does not.
+    pub async fn call_as(&self, caller: &Caller, to: Target, event: Event) -> Result<Reply> {
+        self.run(caller, to, event, 1).await
+    }
+
+    /// See [`Invoke::send`].
+    pub async fn send_as(&self, caller: &Caller, to: Target, mut event: Event) -> Result<Id> {
+        let entry = self.resolve(&to, &mut event).await?;
+        if self.admit(caller, &to, &entry.function, &mut event)? == access::Entry::Preflight {
+            return Err(Error::new(Code::CredentialMissing, "a preflight is no event"));
+        }
+        self.check_queued(&entry.function).await?;
+        let id = event.id;
+        let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
+        let event = event.into_stored(limit).await?;
+        let version = match to {
+            Target::Function { version: Qualifier::Version(version), .. } => Some(version),
+            Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
+        };
+        let parcel = Parcel { to: entry.function.reference(), version, accepted: self.clock.now(), event };
+        self.queue.enqueue(vec![parcel.into_item(id)]).await?;
+        Ok(id)
+    }
+
+    fn admit(&self, caller: &Caller, to: &Target, function: &Function, event: &mut Event) -> Result<access::Entry> {
+        match to {
+            Target::Route { .. } => self.access.admit(caller, function, event),
+            Target::Function { .. } => Ok(access::Entry::Function),
+        }
+    }
+
+    async fn check_queued(&self, function: &Function) -> Result<()> {
+        let Some(max) = self.access.limits.quota(&function.namespace).queued else { return Ok(()) };
+        if self.queue.depth(&format!("{QUEUES}{}/", function.namespace)).await? < max {
+            return Ok(());
+        }
+        Err(access::limits::throttled("queued", &max.to_string(), &function.namespace, Duration::from_secs(1)))
     }
 
     async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
@@ -134,23 +180,11 @@ impl Invoker {
 
 impl Invoke for Invoker {
     fn attempt(&self, to: Target, event: Event, attempt: u32) -> BoxFuture<'_, Result<Reply>> {
-        Box::pin(self.run(to, event, attempt))
+        Box::pin(self.run(&Caller::Anonymous, to, event, attempt))
     }
 
-    fn send(&self, to: Target, mut event: Event) -> BoxFuture<'_, Result<Id>> {
-        Box::pin(async move {
-            let entry = self.resolve(&to, &mut event).await?;
-            let id = event.id;
-            let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
-            let event = event.into_stored(limit).await?;
-            let version = match to {
-                Target::Function { version: Qualifier::Version(version), .. } => Some(version),
-                Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
-            };
-            let parcel = Parcel { to: entry.function.reference(), version, accepted: self.clock.now(), event };
-            self.queue.enqueue(vec![parcel.into_item(id)]).await?;
-            Ok(id)
-        })
+    fn send(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Id>> {
+        Box::pin(self.send_as(&Caller::Anonymous, to, event))
     }
 }
 

@@ -1,19 +1,21 @@
-//! Carries out the verbs that are not a call: deploy, remove, point, list, objects, logs.
+//! Carries out the verbs that are not a call: deploy, remove, point, list, objects, logs, access.
 
 mod deploy;
 mod secrets;
+mod spaces;
 mod turns;
 
 use std::sync::Arc;
 
 use crate::BoxFuture;
-use crate::access::{Access, Credential};
+use crate::access::rights::Scope;
+use crate::access::{Access, Caller, Credential};
 use crate::action::{Action, Description, Done, Platform, Status};
 use crate::directory::{Directory, Head};
 use crate::error::{Code, Error, Result};
 use crate::function::{Function, FunctionRef, Name};
+use crate::invoke::Invoker;
 use crate::invoke::deliver::QUEUES;
-use crate::invoke::{Invoke, Invoker};
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
 use crate::store::{Catalog, LogQuery, Objects, Precondition, Write};
@@ -37,10 +39,21 @@ impl House {
 
     async fn run(&self, who: Credential, what: Action) -> Result<Done> {
         let caller = self.access.judge(&who, &what)?;
+        let Some(note) = self.access.note(&caller, &what) else { return self.carry_out(&caller, what).await };
+        // It has an end of its own.
+        if let Action::Deploy(deploy) = what {
+            return Ok(Done::Deploying(deploy::start(self.clone(), *deploy, note)));
+        }
+        let outcome = self.carry_out(&caller, what).await;
+        self.access.record(note, outcome.as_ref().err());
+        outcome
+    }
+
+    async fn carry_out(&self, caller: &Caller, what: Action) -> Result<Done> {
         Ok(match what {
-            Action::Call { to, event } => Done::Reply(self.invoker.call(to, event).await?),
-            Action::Send { to, event } => Done::Accepted(self.invoker.send(to, event).await?),
-            Action::Deploy(deploy) => Done::Deploying(deploy::start(self.clone(), *deploy)),
+            Action::Call { to, event } => Done::Reply(self.invoker.call_as(caller, to, event).await?),
+            Action::Send { to, event } => Done::Accepted(self.invoker.send_as(caller, to, event).await?),
+            Action::Deploy(_) => return Err(Error::internal("a deploy is begun before")),
             Action::Remove { function } => {
                 let house = self.clone();
                 to_the_end(async move { house.remove(&function).await }).await?
@@ -89,6 +102,30 @@ impl House {
                 let house = self.clone();
                 to_the_end(async move { house.remove_secret(&namespace, &name, force).await }).await?
             }
+            Action::CreateToken(wish) => {
+                let house = self.clone();
+                Done::Token(Box::new(to_the_end(async move { house.access.create_token(house.catalog(), *wish).await }).await?))
+            }
+            Action::ListTokens { scope } => Done::Tokens(self.access.tokens.list(Some(&scope).filter(|scope| **scope != Scope::All))),
+            Action::RevokeToken { scope, name } => {
+                let house = self.clone();
+                to_the_end(async move { house.access.revoke_token(house.catalog(), &scope, &name).await }).await?;
+                Done::Nothing
+            }
+            Action::SignUrl(wish) => Done::Signed(self.sign(*wish)?),
+            Action::RotateSigning { namespace } => {
+                let house = self.clone();
+                to_the_end(async move { house.access.rotate_signing(house.catalog(), &namespace).await }).await?;
+                Done::Nothing
+            }
+            Action::SetQuota { namespace, patch } => {
+                let (house, of) = (self.clone(), namespace.clone());
+                to_the_end(async move { house.access.set_quota(house.catalog(), &of, patch).await }).await?;
+                Done::Quota(Box::new(self.quota(namespace).await?))
+            }
+            Action::ShowQuota { namespace } => Done::Quota(Box::new(self.quota(namespace).await?)),
+            Action::ListNamespaces => Done::Namespaces(self.namespaces(caller.bound()).await?),
+            Action::ReadAudit { namespace, tail } => Done::Audit(self.access.audit(namespace.as_ref(), tail).await?),
             Action::Status => Done::Status(self.status(caller.bound()).await?),
         })
     }

@@ -4,7 +4,7 @@
 //!  Catalog  Queue  Objects ──► writer ──► mote.db (WAL; one fsync for all that wait)
 //!     └───────┴──────┴───────► readers     ▲ checkpoint, on its own thread
 //!                    └───────► objects/ (bytes; unlinked by the reaper)
-//!  Logs ─────────────────────► logs.db (bounded, not fsynced)
+//!  Logs ─────────────────────► logs.db, audit.db (bounded, not fsynced)
 //! ```
 //!
 //! An answer is sent after the fsync that holds it, so `kill -9` loses nothing that was answered.
@@ -48,6 +48,8 @@ pub struct Embedded {
     queue: Arc<Items>,
     objects: Arc<ObjectStore>,
     logs: Arc<LogStore>,
+    /// In a database of its own: no function can write so much that it pushes a line of it out.
+    audit: Arc<LogStore>,
 }
 
 /// What every part shares. The order of the fields is the order of closing.
@@ -72,6 +74,7 @@ impl Embedded {
             catalog: Arc::new(Records { db: db.clone() }),
             queue: Arc::new(Items::new(db.clone(), told, generation)),
             logs: Arc::new(LogStore::open(&dir.join("logs.db"), db.clock.clone())?),
+            audit: Arc::new(LogStore::open(&dir.join("audit.db"), db.clock.clone())?),
             objects: Arc::new(ObjectStore { db, files }),
         })
     }
@@ -90,5 +93,9 @@ impl Embedded {
 
     pub fn logs(&self) -> Arc<dyn Logs> {
         self.logs.clone()
+    }
+
+    pub fn audit(&self) -> Arc<dyn Logs> {
+        self.audit.clone()
     }
 }

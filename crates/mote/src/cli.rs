@@ -4,6 +4,7 @@
 //! [`crate::output`]; it knows nothing of stores and engines. `serve` and `dev` start a server
 //! through [`crate::serve`].
 
+mod audit;
 mod bucket;
 mod completion;
 mod deploy;
@@ -13,12 +14,16 @@ mod event;
 mod invoke;
 mod list;
 mod logs;
+mod namespace;
 mod new;
+mod quota;
 mod remove;
 mod rollback;
 mod serve;
 mod show;
+mod sign;
 mod status;
+mod token;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -73,6 +78,16 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Buckets and their objects
     Bucket(bucket::Bucket),
+    /// Credentials for others than the administrator
+    Token(token::Token),
+    /// The namespaces that hold anything
+    Namespace(namespace::Namespaces),
+    /// What a namespace may use
+    Quota(quota::Quota),
+    /// Make a URL that allows one call, for a while
+    Sign(sign::Sign),
+    /// Who changed what, and who tried what he may not
+    Audit(audit::Audit),
     /// Sample events to call a function with
     Event(event::Event),
     /// Tell what this machine can run, and how well fenced
@@ -104,6 +119,21 @@ struct Namespace {
     /// The namespace that is meant
     #[arg(long, value_name = "NS", env = "MOTE_NAMESPACE", hide_env_values = true, default_value = "default")]
     namespace: String,
+}
+
+/// `90`, `90s`, `10m`, `2h`, `7d` in milliseconds.
+fn age(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit_ms = match &text[digits.len()..] {
+        "ms" => 1,
+        "s" | "" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("wanted: a number and one of ms, s, m, h, d, such as 10m".to_owned()),
+    };
+    let count: u64 = digits.parse().map_err(|_| "wanted: a number and a unit, such as 10m".to_owned())?;
+    count.checked_mul(unit_ms).ok_or_else(|| "that is too long".to_owned())
 }
 
 /// Reads the command line and does what it says.
@@ -145,6 +175,11 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Remove(it) => ask(it.run()),
         Command::Rollback(it) => ask(it.run()),
         Command::Bucket(it) => ask(it.run()),
+        Command::Token(it) => ask(it.run()),
+        Command::Namespace(it) => ask(it.run()),
+        Command::Quota(it) => ask(it.run()),
+        Command::Sign(it) => ask(it.run()),
+        Command::Audit(it) => ask(it.run()),
         Command::Event(it) => it.run(),
         Command::Doctor(it) => ask(it.run()),
         Command::Status(it) => ask(it.run()),
@@ -172,6 +207,11 @@ impl Command {
             Command::Remove(it) => it.common.output.json,
             Command::Rollback(it) => it.common.output.json,
             Command::Bucket(it) => it.json(),
+            Command::Token(it) => it.json(),
+            Command::Namespace(it) => it.json(),
+            Command::Quota(it) => it.json(),
+            Command::Sign(it) => it.common.output.json,
+            Command::Audit(it) => it.common.output.json,
             Command::Event(it) => it.json(),
             Command::Doctor(it) => it.common.output.json,
             Command::Status(it) => it.common.output.json,
@@ -182,6 +222,16 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages() {
+        assert_eq!(age("90"), Ok(90_000));
+        assert_eq!(age("10m"), Ok(600_000));
+        assert_eq!(age("250ms"), Ok(250));
+        for bad in ["", "m", "10x", "-1s", "1.5h", "99999999999999999d", "ä"] {
+            assert!(age(bad).is_err(), "{bad:?}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -141,7 +141,9 @@ async fn assemble(
     clock: Arc<dyn Clock>,
     stop: Stop,
 ) -> Result<Inside, Failure> {
-    let access = Arc::new(Access::new(credentials.root()?, clock.clone()));
+    let access = Access::new(credentials.root()?, clock.clone()).audited(store.audit());
+    access.load(&*store.catalog()).await?;
+    let access = Arc::new(access);
     let directory = Arc::new(Directory::default());
     directory.load(&*store.catalog()).await?;
     // Whoever changes an object, changes it through here, so that no change goes unnoticed.
@@ -156,6 +158,7 @@ async fn assemble(
     let engines = Engines::new([processes as Arc<dyn Engine>]);
     directory.kept_warm().iter().for_each(|function| engines.keep_warm(function));
     let invoker = Arc::new(Invoker {
+        access: access.clone(),
         directory,
         catalog: store.catalog(),
         queue: store.queue(),

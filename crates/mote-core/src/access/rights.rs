@@ -39,8 +39,8 @@ pub enum Need<'a> {
 
 /// What each action needs. No arm for the rest: whoever adds a verb decides who may.
 pub fn rule(action: &Action) -> Rule<'_> {
-    use Need::{Known, Of, Route, Use};
-    use Right::{Deploy, Invoke, Read};
+    use Need::{Known, Of, Route, Server, Use};
+    use Right::{Admin, Deploy, Invoke, Read};
     let tells = |need, verb, about| Rule { need, verb, about, change: false };
     let changes = |need, verb, about| Rule { need, verb, about, change: true };
     match action {
@@ -71,6 +71,16 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::SetSecret { namespace, name, .. } => changes(Of(Deploy, namespace), "set-secret", name.as_str()),
         Action::ListSecrets { namespace } => tells(Of(Read, namespace), "list-secrets", ""),
         Action::RemoveSecret { namespace, name, .. } => changes(Of(Deploy, namespace), "remove-secret", name.as_str()),
+        Action::CreateToken(wish) => changes(wish.scope.need(), "create-token", wish.name.as_str()),
+        Action::ListTokens { scope } => tells(scope.need(), "list-tokens", ""),
+        Action::RevokeToken { scope, name } => changes(scope.need(), "revoke-token", name.as_str()),
+        Action::SignUrl(wish) => tells(Of(Invoke, &wish.function.namespace), "sign", wish.function.name.as_str()),
+        Action::RotateSigning { namespace } => changes(Of(Admin, namespace), "rotate-signing", ""),
+        // A limit that its subject can lift is none.
+        Action::SetQuota { namespace, .. } => changes(Server(Admin), "set-quota", namespace.as_str()),
+        Action::ShowQuota { namespace } => tells(Of(Read, namespace), "show-quota", ""),
+        Action::ListNamespaces => tells(Known, "list-namespaces", ""),
+        Action::ReadAudit { namespace, .. } => tells(namespace.as_ref().map_or(Server(Admin), |own| Of(Admin, own)), "audit", ""),
         Action::Status => tells(Known, "status", ""),
     }
 }
@@ -228,6 +238,14 @@ impl Scope {
         match self {
             Scope::One(own) => own == namespace,
             Scope::All => true,
+        }
+    }
+
+    /// What it takes to give and take rights there.
+    fn need(&self) -> Need<'_> {
+        match self {
+            Scope::One(name) => Need::Of(Right::Admin, name),
+            Scope::All => Need::Server(Right::Admin),
         }
     }
 

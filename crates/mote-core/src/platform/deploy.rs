@@ -11,6 +11,8 @@ use tokio::sync::mpsc;
 
 use super::House;
 use super::secrets::Given;
+use crate::access::audit::Note;
+use crate::access::limits::exceeded;
 use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
 use crate::body::Body;
 use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
@@ -30,7 +32,7 @@ const ARTIFACTS: &str = "artifacts/";
 const VERSIONS_KEPT: usize = 10;
 
 /// Begins a deploy, which goes on to its end even if nobody reads its steps.
-pub(super) fn start(house: House, deploy: Deploy) -> Steps {
+pub(super) fn start(house: House, deploy: Deploy, note: Note) -> Steps {
     let (steps, mut told) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let tell = steps.clone();
@@ -38,10 +40,14 @@ pub(super) fn start(house: House, deploy: Deploy) -> Steps {
         let progress = Progress::new(move |line| drop(tell.send(Step::Progress(line))));
         let end = match run(&house, deploy, progress.clone()).await {
             Ok(deployed) => {
+                house.access.record(note, None);
                 warn_of_missing_buckets(&house.invoker, &house.objects, &deployed, &progress).await;
                 Step::Done(deployed)
             }
-            Err(error) => Step::Failed(error),
+            Err(error) => {
+                house.access.record(note, Some(&error));
+                Step::Failed(error)
+            }
         };
         drop(steps.send(end));
     });
@@ -77,6 +83,7 @@ async fn run(house: &House, Deploy { wish, archive }: Deploy, progress: Progress
     // Judged once more at the flip; here it spares a build that would be for nothing.
     check_routes(invoker, &drafts)?;
     let given = house.given(&functions(&drafts)).await?;
+    check_number(invoker, &wish.namespace, &drafts)?;
 
     let _builder = turns.bundle(bundle.digest()).await;
     let artifacts = turns.artifacts().await;
@@ -135,6 +142,9 @@ async fn go_live(house: &House, drafts: &[Draft], given: &Given) -> Result<()> {
     check_routes(invoker, drafts)?;
     // A secret may have been removed during the build.
     house.given(&functions(drafts)).await?;
+    if let Some(draft) = drafts.first() {
+        check_number(invoker, &draft.function.namespace, drafts)?;
+    }
     commit(invoker, drafts).await?;
     // On disk: from here on nothing may fail.
     let live = drafts.iter().map(|draft| Arc::new(draft.function.clone())).collect();
@@ -143,6 +153,14 @@ async fn go_live(house: &House, drafts: &[Draft], given: &Given) -> Result<()> {
     }
     house.renew_if_changed(given).await;
     Ok(())
+}
+
+/// An error if the namespace may not have so many functions.
+fn check_number(invoker: &Invoker, namespace: &Name, drafts: &[Draft]) -> Result<()> {
+    let Some(max) = invoker.access.limits.quota(namespace).functions else { return Ok(()) };
+    let new = drafts.iter().filter(|draft| draft.head.is_none()).count();
+    let count = (invoker.directory.count(Some(namespace)) + new) as u64;
+    if new > 0 && count > max { Err(exceeded("functions", max, namespace.as_str())) } else { Ok(()) }
 }
 
 fn check_routes(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {

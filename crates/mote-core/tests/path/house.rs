@@ -30,7 +30,10 @@ impl Scene {
     pub(crate) async fn new(engine: Arc<ScriptedEngine>) -> Scene {
         let clock = Arc::new(FakeClock::default());
         let store = MemoryStore::new(clock.clone());
+        let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
+        let access = Arc::new(Access::new(root, clock.clone()).audited(store.clone()));
         let invoker = Arc::new(Invoker {
+            access: access.clone(),
             directory: Arc::new(Directory::default()),
             catalog: store.clone(),
             queue: store.clone(),
@@ -39,8 +42,6 @@ impl Scene {
             dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
             engines: Engines::new([engine.clone() as Arc<dyn Engine>]),
         });
-        let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
-        let access = Arc::new(Access::new(root, clock.clone()));
         let cipher = Arc::new(Cipher::new(&Key::new([1; Key::BYTES]), clock.clone()));
         let vault = Arc::new(Vault::open(store.clone(), cipher, clock.clone()).await.unwrap());
         let house = House::new(access, invoker.clone(), Arc::new(NoObjects), vault, "http://public".into());

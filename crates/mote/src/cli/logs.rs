@@ -5,7 +5,7 @@ use mote_core::clock::{Clock, SystemClock, Timestamp};
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::cli::{Common, Namespace};
+use crate::cli::{Common, Namespace, age};
 use crate::client::lines;
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -32,7 +32,7 @@ pub(super) struct Logs {
     #[arg(long, value_name = "N", default_value_t = 100)]
     tail: usize,
     /// Not older than this: `30s`, `10m`, `2h`, `7d`
-    #[arg(long, value_name = "AGE", value_parser = age_ms)]
+    #[arg(long, value_name = "AGE", value_parser = age)]
     since: Option<u64>,
     /// What one call said
     #[arg(long, value_name = "ID")]
@@ -91,34 +91,9 @@ pub(super) fn worded(line: &Value, alone: bool, tint: Option<usize>) -> String {
     format!("{} {name}{mark}{said}", output::dim(clock))
 }
 
-/// `90`, `90s`, `10m`, `2h`, `7d` in milliseconds.
-fn age_ms(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit_ms = match &text[digits.len()..] {
-        "ms" => 1,
-        "s" | "" => 1000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err("wanted: a number and one of ms, s, m, h, d, such as 10m".to_owned()),
-    };
-    let count: u64 = digits.parse().map_err(|_| "wanted: a number and a unit, such as 10m".to_owned())?;
-    count.checked_mul(unit_ms).ok_or_else(|| "that is too long ago".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ages() {
-        assert_eq!(age_ms("90"), Ok(90_000));
-        assert_eq!(age_ms("10m"), Ok(600_000));
-        assert_eq!(age_ms("250ms"), Ok(250));
-        for bad in ["", "m", "10x", "-1s", "1.5h", "99999999999999999d", "ä"] {
-            assert!(age_ms(bad).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn a_line_of_a_function_moves_no_cursor() {

@@ -2,6 +2,8 @@
 //!
 //! Who may is not judged here: the credential goes on as it came.
 
+mod access;
+
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
@@ -45,6 +47,9 @@ pub(in crate::plain) fn parse(request: Request, stamp: &Stamp) -> Result<Parsed>
 
 fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> Result<Action> {
     let query = Query::new(&parts.uri)?;
+    if let Some(action) = access::action(path, parts, &query, &body, stamp)? {
+        return Ok(action);
+    }
     // A HEAD asks what GET would; the door leaves the body out.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let of = |name: &str| Ok::<_, Error>(FunctionRef { namespace: query.namespace()?, name: Name::new(name)? });
@@ -197,6 +202,7 @@ fn unknown(path: &[&str], method: &str) -> Error {
         ["functions" | "logs" | "status" | "buckets" | "secrets"] | ["buckets", _, "objects"] => "GET, HEAD",
         ["functions", _] => "GET, HEAD, DELETE",
         ["buckets" | "secrets", _] => "PUT, DELETE",
+        path if let Some(allow) = access::allows(path) => allow,
         _ => {
             let shown: String = path.join("/").chars().take(100).collect();
             return Error::new(Code::FunctionNotFound, format!("the control API has nothing at {PREFIX}{shown}"))

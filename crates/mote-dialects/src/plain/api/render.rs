@@ -49,6 +49,12 @@ fn answer(done: Done) -> Result<Response> {
         Done::Objects(list) => json_of(StatusCode::OK, &list),
         Done::Secret(info) => json_of(StatusCode::OK, &info),
         Done::Secrets(secrets) => json_of(StatusCode::OK, &json!({ "secrets": secrets })),
+        Done::Token(token) => json_of(StatusCode::CREATED, &token).map(unstored),
+        Done::Tokens(tokens) => json_of(StatusCode::OK, &json!({ "tokens": tokens })),
+        Done::Signed(signed) => json_of(StatusCode::CREATED, &signed).map(unstored),
+        Done::Quota(report) => json_of(StatusCode::OK, &report),
+        Done::Namespaces(namespaces) => json_of(StatusCode::OK, &json!({ "namespaces": namespaces })),
+        Done::Audit(lines) => json_of(StatusCode::OK, &json!({ "audit": lines })),
         Done::Status(status) => json_of(StatusCode::OK, &status),
         Done::Nothing => Ok(with_status(StatusCode::NO_CONTENT, Body::empty())),
     }
@@ -59,6 +65,12 @@ fn json_of(status: StatusCode, value: &impl Serialize) -> Result<Response> {
     let mut response = with_status(status, bytes.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
+}
+
+/// What is a credential belongs into no cache.
+fn unstored(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn with_status(status: StatusCode, body: Body) -> Response {
