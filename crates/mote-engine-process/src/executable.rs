@@ -59,7 +59,8 @@ impl Executables {
         let clock = &self.host.clock;
         let begun = clock.monotonic();
         let patience = call.deadline.since(clock.now());
-        let mut process = Process::spawn(&self.host, &call, head.env, input.body, self.running.enter())?;
+        let given = self.host.given(&call.function).await?;
+        let mut process = Process::spawn(&self.host, &call, given, head.env, input.body, self.running.enter())?;
         let mut body_failed = process.body_failed();
         let mut end = self.end.subscribe();
         let mut timing = Timing { cold: true, ..Timing::default() };

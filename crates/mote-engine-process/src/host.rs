@@ -15,7 +15,7 @@ use mote_core::{Error, Result};
 use crate::artifact::Shelf;
 use crate::egress;
 use crate::gateway::{self, Serving};
-use crate::jail::spec::{CodeTree, Cores, Fill, GATEWAY_PORT, GroupLimits, JailLimits, Network, Program, Shell, Shown};
+use crate::jail::spec::{CodeTree, Cores, Fill, GATEWAY_PORT, GroupLimits, JailLimits, Network, Program, SecretFile, Shell, Shown};
 use crate::jail::{Controller, Doors, Groups};
 use crate::running::Running;
 
@@ -106,12 +106,12 @@ impl Host {
     }
 
     /// What an instance of `function` brings into one.
-    pub(crate) fn fill(&self, function: &Function, data_bytes: u64, program: Option<Program>) -> Fill {
+    pub(crate) fn fill(&self, function: &Function, data_bytes: u64, program: Option<Program>, secrets: Vec<SecretFile>) -> Fill {
         let limits = &function.limits;
         Fill {
             artifact: Some(function.artifact.to_string()),
             program,
-            secrets: Vec::new(),
+            secrets,
             limits: JailLimits {
                 data_bytes,
                 // Where the group counts them it also notes that there were too many, so it comes first.

@@ -25,6 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
+use crate::given::mask::Mask;
 use crate::host::Host;
 use crate::lines::{self, Tail};
 use crate::wire::{Broken, FromRunner, ToRunner};
@@ -37,6 +38,7 @@ pub(crate) struct Instance {
     pub(crate) function: Arc<Function>,
     this: Weak<Instance>,
     host: Arc<Host>,
+    mask: Mask,
     state: Mutex<State>,
     outbox: Mutex<BytesMut>,
     /// There is something in the outbox.
@@ -71,12 +73,13 @@ pub(crate) enum Ending {
 }
 
 impl Instance {
-    fn new(host: Arc<Host>, function: Arc<Function>) -> Arc<Instance> {
+    fn new(host: Arc<Host>, function: Arc<Function>, mask: Mask) -> Arc<Instance> {
         let idle_since = host.clock.monotonic();
         Arc::new_cyclic(|this| Instance {
             function,
             this: this.clone(),
             host,
+            mask,
             state: Mutex::new(State { calls: HashMap::new(), next_call: 1, idle_since, ending: None }),
             outbox: Mutex::default(),
             flush: Notify::new(),
@@ -103,13 +106,13 @@ impl Instance {
     }
 
     fn log(&self, invocation: Option<Id>, source: LogSource, text: impl Into<String>) {
-        self.host.log(&self.function, invocation, source, text);
+        self.host.log(&self.function, invocation, source, self.mask.apply(text.into()));
     }
 
     /// A line that the process printed past its runner: it is the running call's, if there is just one.
     fn printed(&self, source: LogSource, line: String) {
         if source == LogSource::Stderr {
-            self.stderr.push(&line);
+            self.stderr.push(&self.mask.apply(line.as_str()));
         }
         let sole = {
             let state = self.state();

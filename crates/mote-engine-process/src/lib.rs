@@ -8,6 +8,7 @@ pub mod egress;
 mod engine;
 mod executable;
 mod gateway;
+mod given;
 mod host;
 mod install;
 mod instance;

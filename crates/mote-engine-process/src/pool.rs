@@ -40,6 +40,8 @@ struct State {
     starting: u32,
     /// Somebody looks again at who waits, once the first of them has waited long enough.
     alarmed: bool,
+    /// Grows when what instances are given at their start has changed.
+    renewals: u64,
     backoff: Backoff,
     respite: Respite,
     /// Somebody looks again at what is missing, once it may be started.
@@ -145,9 +147,10 @@ impl Pool {
         self.start_missing(&mut state);
     }
 
-    /// No new call for the instances that live now: each ends when it has nothing to do any more.
+    /// No new call for the instances that live now, or that start: each ends when it has nothing to do any more.
     pub(crate) fn renew(self: &Arc<Self>) {
         let mut state = self.state();
+        state.renewals += 1;
         let old = std::mem::take(&mut state.members);
         let (busy, idle): (Vec<_>, Vec<_>) = old.into_iter().partition(|member| member.busy > 0);
         idle.iter().for_each(|member| member.instance.end(Ending::Unneeded));

@@ -19,6 +19,7 @@ mod new;
 mod quota;
 mod remove;
 mod rollback;
+mod secret;
 mod serve;
 mod show;
 mod sign;
@@ -78,6 +79,8 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Buckets and their objects
     Bucket(bucket::Bucket),
+    /// Values that functions are given and nobody reads back
+    Secret(secret::Secret),
     /// Credentials for others than the administrator
     Token(token::Token),
     /// The namespaces that hold anything
@@ -175,6 +178,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Remove(it) => ask(it.run()),
         Command::Rollback(it) => ask(it.run()),
         Command::Bucket(it) => ask(it.run()),
+        Command::Secret(it) => ask(it.run()),
         Command::Token(it) => ask(it.run()),
         Command::Namespace(it) => ask(it.run()),
         Command::Quota(it) => ask(it.run()),
@@ -207,6 +211,7 @@ impl Command {
             Command::Remove(it) => it.common.output.json,
             Command::Rollback(it) => it.common.output.json,
             Command::Bucket(it) => it.json(),
+            Command::Secret(it) => it.json(),
             Command::Token(it) => it.json(),
             Command::Namespace(it) => it.json(),
             Command::Quota(it) => it.json(),

@@ -15,9 +15,23 @@ const CTRL_D: u8 = 0x04;
 const CTRL_U: u8 = 0x15;
 const BACKSPACES: [u8; 2] = [0x08, 0x7f];
 
+/// Whether somebody is there to type it.
+pub(crate) fn is_asked() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Typed twice, since nobody sees what he types.
+pub(crate) fn secret_twice(ask: &str, limit_bytes: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let first = secret(ask, limit_bytes)?;
+    if first.is_empty() || *first == *secret("again: ", limit_bytes)? {
+        return Ok(first);
+    }
+    Err(Failure::usage("the two are not the same").hint("Nothing was set; type it again."))
+}
+
 /// From the terminal if standard input is one, else all of standard input.
 pub(crate) fn secret(ask: &str, limit_bytes: usize) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    if !io::stdin().is_terminal() {
+    if !is_asked() {
         return bounded(io::stdin().lock(), limit_bytes);
     }
     let unheard = |error: io::Error| Failure::refused(format!("the terminal can't be read: {error}")).hint("Pipe the value in instead.");

@@ -16,3 +16,5 @@ mod input;
 mod lifecycle;
 #[path = "e2e/network.rs"]
 mod network;
+#[path = "e2e/secrets.rs"]
+mod secrets;

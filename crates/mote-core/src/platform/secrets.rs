@@ -3,7 +3,7 @@
 //!
 //! Values are kept by [`crate::secret::vault`]; an engine fetches them when it starts an instance.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::House;
@@ -34,7 +34,9 @@ impl House {
         let infos = self.vault.list(namespace).await?;
         let mut used_by: HashMap<Name, Vec<Name>> = HashMap::new();
         for function in self.live(namespace) {
-            for secret in names(&function) {
+            // One may be given twice: as a variable and as a file.
+            let secrets: BTreeSet<&Name> = names(&function).collect();
+            for secret in secrets {
                 used_by.entry(secret.clone()).or_default().push(function.name.clone());
             }
         }

@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 
 use crate::artifact::Use;
 use crate::gateway::Serving;
-use crate::host::{Host, Job, environment};
+use crate::given::Given;
+use crate::host::{Host, Job};
 use crate::jail::spec::{Channel, Program};
 use crate::jail::{Exit, Jail};
 use crate::lines::{self, Tail};
@@ -43,7 +44,14 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn spawn(host: &Arc<Host>, call: &Job, env: BTreeMap<String, String>, body: Body, counted: Counted) -> Result<Process> {
+    pub(super) fn spawn(
+        host: &Arc<Host>,
+        call: &Job,
+        given: Given,
+        env: BTreeMap<String, String>,
+        body: Body,
+        counted: Counted,
+    ) -> Result<Process> {
         let function = &call.function;
         let depth = Depth::default();
         depth.enter(call.depth, true);
@@ -51,12 +59,12 @@ impl Process {
         let piped = |error: io::Error| Error::internal("a pipe to a function's process can't be made").caused_by(error);
         let (stdin, ours) = io::pipe().map_err(piped)?;
         let input = pipe::Sender::from_owned_fd(OwnedFd::from(ours)).map_err(piped)?;
-        let mut all = environment(function);
+        let Given { env: mut all, files, mask } = given;
         all.retain(|(name, _)| !env.contains_key(name));
         all.extend(env);
         let program = Program { command: vec![format!("/code/{}", function.entry)], env: all, channel: Channel::Stdin };
         let mut jail = Jail::spawn(&host.settings.executable, &host.shell(function, &[], None, None), None, &host.groups)?;
-        jail.fill(&host.fill(function, function.limits.memory_bytes, Some(program)), Some(OwnedFd::from(stdin)))?;
+        jail.fill(&host.fill(function, function.limits.memory_bytes, Some(program), files), Some(OwnedFd::from(stdin)))?;
 
         let tail = Arc::new(Tail::default());
         let errors = {
@@ -65,6 +73,7 @@ impl Process {
             tokio::spawn(async move {
                 if let Some(stderr) = stderr {
                     lines::read(stderr, |line| {
+                        let line = mask.apply(line);
                         tail.push(&line);
                         host.log(&function, Some(id), LogSource::Stderr, line);
                     })

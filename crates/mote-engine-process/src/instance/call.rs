@@ -213,6 +213,10 @@ impl Instance {
             state.idle_since = self.host.clock.monotonic();
         }
         drop(state);
+        let mut word = word;
+        if let FromRunner::Failed(failure) = &mut word {
+            self.mask.report(&mut failure.report);
+        }
         settle(id, &mut ended, word)
         // Dropping `ended` frees its place, which is why the lock is not held here.
     }

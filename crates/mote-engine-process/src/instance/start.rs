@@ -17,7 +17,7 @@ use super::guard::{Parts, guard};
 use super::{Instance, READ_BYTES};
 use crate::artifact::Use;
 use crate::gateway::Serving;
-use crate::host::{Host, Launch, environment};
+use crate::host::{Host, Launch};
 use crate::jail::Jail;
 use crate::jail::spec::{Channel, Program};
 use crate::lines;
@@ -57,11 +57,12 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
     ours.set_nonblocking(true).map_err(broken)?;
     let mut socket = UnixStream::from_std(ours).map_err(broken)?;
-    let program = Program { command: launch.command, env: environment(function), channel: Channel::Wire };
+    let given = host.given(function).await?;
+    let program = Program { command: launch.command, env: given.env, channel: Channel::Wire };
     let mut jail = Jail::spawn(&host.settings.executable, &host.shell(function, &launch.show, launch.runner, None), None, &host.groups)?;
-    jail.fill(&host.fill(function, launch.data_bytes, Some(program)), Some(OwnedFd::from(theirs)))?;
+    jail.fill(&host.fill(function, launch.data_bytes, Some(program), given.files), Some(OwnedFd::from(theirs)))?;
 
-    let instance = Instance::new(host.clone(), function.clone());
+    let instance = Instance::new(host.clone(), function.clone(), given.mask);
     let printed = print(&instance, &mut jail);
     // Before anybody reads it: it lies ready when the interpreter is.
     socket.write_all(&hello(function).map_err(|error| Error::internal(error.to_string()))?).await.map_err(broken)?;
@@ -79,7 +80,8 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
             let took = host.clock.monotonic() - begun;
             return Ok(Started { instance, signature: *signature, took, jail, socket, buffer, printed, gateway, used });
         }
-        Answer::Failed(report) => {
+        Answer::Failed(mut report) => {
+            instance.mask.report(&mut report);
             return Err(failed(format!("{}: {}", report.kind, report.message)).with_report(report));
         }
         Answer::Broken(broken) => format!("its runner broke the protocol: {broken}"),

@@ -130,10 +130,14 @@ impl Pool {
         let room = limits.instances_max.max(1).saturating_sub(live + state.starting);
         for _ in 0..wanted.saturating_sub(state.starting).min(room) {
             state.starting += 1;
-            let pool = self.clone();
+            let (pool, renewals) = (self.clone(), state.renewals);
             tokio::spawn(async move {
                 let outcome = (pool.starter)(pool.function.clone()).await;
-                pool.started(outcome);
+                if pool.state().renewals == renewals {
+                    pool.started(outcome);
+                } else {
+                    pool.outdated(outcome);
+                }
             });
         }
     }
@@ -210,6 +214,16 @@ impl Pool {
         }
         // More may be missing still: those who became impatient meanwhile.
         self.start_missing(&mut self.state());
+        self.settled.notify_waiters();
+    }
+
+    /// What it was given at its start is no longer what is given: those who wait get another one.
+    fn outdated(self: &Arc<Self>, outcome: Result<Started>) {
+        drop(outcome);
+        let mut state = self.state();
+        state.starting = state.starting.saturating_sub(1);
+        self.start_missing(&mut state);
+        drop(state);
         self.settled.notify_waiters();
     }
 

@@ -57,6 +57,15 @@ impl Server {
         for door in ["--public", "--control", "--aws"] {
             serve.args([door, "127.0.0.1:0"]);
         }
+        Server::spawned(serve, data)
+    }
+
+    /// By a command of the test's own, on a data directory that outlives the server.
+    pub(crate) fn of(serve: Command, data: &Path) -> Server {
+        Server::spawned(serve, Data::Kept(data.to_owned()))
+    }
+
+    fn spawned(serve: Command, data: Data) -> Server {
         let (child, ready) = spawn(serve);
         Server { child, data, ready: serde_json::from_str(&ready).expect("the ready line is JSON") }
     }
