@@ -11,6 +11,7 @@ use crate::clock::{Id, Timestamp};
 use crate::egress::Egress;
 use crate::engine::{Invocation, Output, Payload};
 use crate::error::Result;
+use crate::function::delivery::Delivery;
 use crate::function::{Binding, Function, HttpAccess, Isolation, Limits, Name, Runtime};
 use crate::reply::Reply;
 use crate::secret::SecretUse;
@@ -81,6 +82,7 @@ pub struct Deployment {
     pub secrets: Vec<SecretUse>,
     pub egress: Egress,
     pub isolation: Isolation,
+    pub delivery: Delivery,
     /// See [`Function::port`].
     pub port: Option<u16>,
     pub http: HttpAccess,

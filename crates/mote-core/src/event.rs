@@ -120,7 +120,7 @@ impl From<StoredEvent> for Event {
 }
 
 /// A body in a JSON record: text where it is text, so that a person can read the queue.
-mod text_or_bytes {
+pub(crate) mod text_or_bytes {
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use bytes::Bytes;
@@ -134,14 +134,14 @@ mod text_or_bytes {
         Base64(String),
     }
 
-    pub(super) fn serialize<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(body) {
             Ok(text) => Form::Text(text.to_owned()).serialize(to),
             Err(_) => Form::Base64(STANDARD.encode(body)).serialize(to),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
         Ok(match Form::deserialize(from)? {
             Form::Text(text) => text.into(),
             Form::Base64(text) => STANDARD.decode(text).map_err(D::Error::custom)?.into(),

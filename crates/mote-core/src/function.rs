@@ -3,6 +3,8 @@
 //! Also its parts: names, runtime, limits, bindings, signature. Not here: which version is live
 //! ([`crate::directory`]) and how a manifest is written (each dialect's `manifest.rs`).
 
+pub mod delivery;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -38,6 +40,8 @@ pub struct Function {
     pub egress: Egress,
     #[serde(default)]
     pub isolation: Isolation,
+    #[serde(default)]
+    pub delivery: delivery::Delivery,
     /// The function is an HTTP server of its own, which listens on this port in its jail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,

@@ -20,8 +20,9 @@ use crate::directory::{Directory, Entry, Head};
 use crate::engine::{Engine, Invocation};
 use crate::error::{Code, Error, Fault, Result};
 use crate::event::Event;
-use crate::function::{Family, Function};
-use crate::invoke::deliver::{EVENT_BYTES_MAX, Parcel, QUEUES};
+use crate::function::{Family, Function, FunctionRef};
+use crate::invoke::deliver::parcel::{Parcel, Wish};
+use crate::invoke::deliver::{EVENT_BYTES_MAX, QUEUES};
 use crate::reply::{Reply, Timing};
 use crate::store::{Catalog, LogLine, LogSource, Logs, Queue};
 
@@ -32,6 +33,9 @@ pub trait Invoke: Send + Sync {
 
     /// Accepts the event; it is on disk once this returns, and will run at least once.
     fn send(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Id>>;
+
+    /// The version that is live now.
+    fn live(&self, function: &FunctionRef) -> Option<Arc<Function>>;
 
     fn call(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Reply>> {
         self.attempt(to, event, 1)
@@ -105,7 +109,7 @@ impl Invoker {
     }
 
     /// See [`Invoke::send`].
-    pub async fn send_as(&self, caller: &Caller, to: Target, mut event: Event) -> Result<Id> {
+    pub async fn send_as(&self, caller: &Caller, to: Target, mut event: Event, wish: Wish) -> Result<Id> {
         let entry = self.resolve(&to, &mut event).await?;
         if self.admit(caller, &to, &entry.function, &mut event)? == access::Entry::Preflight {
             return Err(Error::new(Code::CredentialMissing, "a preflight is no event"));
@@ -118,9 +122,10 @@ impl Invoker {
             Target::Function { version: Qualifier::Version(version), .. } => Some(version),
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
-        let parcel = Parcel { to: entry.function.reference(), version, accepted: self.clock.now(), event };
-        self.queue.enqueue(vec![parcel.into_item(id)]).await?;
-        Ok(id)
+        let function = entry.function;
+        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops: 0, event };
+        let ids = self.queue.enqueue(vec![parcel.into_item(id, &function.delivery, wish)]).await?;
+        Ok(ids.first().copied().unwrap_or(id))
     }
 
     fn admit(&self, caller: &Caller, to: &Target, function: &Function, event: &mut Event) -> Result<access::Entry> {
@@ -184,7 +189,11 @@ impl Invoke for Invoker {
     }
 
     fn send(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Id>> {
-        Box::pin(self.send_as(&Caller::Anonymous, to, event))
+        Box::pin(self.send_as(&Caller::Anonymous, to, event, Wish::default()))
+    }
+
+    fn live(&self, function: &FunctionRef) -> Option<Arc<Function>> {
+        self.directory.entry(function).ok().map(|entry| entry.function)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::Invoker;
 use crate::invoke::deliver::QUEUES;
+use crate::invoke::deliver::parcel::Wish;
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
 use crate::store::{Catalog, LogQuery, Objects, Precondition, Write};
@@ -52,7 +53,7 @@ impl House {
     async fn carry_out(&self, caller: &Caller, what: Action) -> Result<Done> {
         Ok(match what {
             Action::Call { to, event } => Done::Reply(self.invoker.call_as(caller, to, event).await?),
-            Action::Send { to, event } => Done::Accepted(self.invoker.send_as(caller, to, event).await?),
+            Action::Send { to, event } => Done::Accepted(self.invoker.send_as(caller, to, event, Wish::default()).await?),
             Action::Deploy(_) => return Err(Error::internal("a deploy is begun before")),
             Action::Remove { function } => {
                 let house = self.clone();

@@ -37,6 +37,7 @@ impl Dialect for EchoDialect {
                 secrets: secret.map(|secret| SecretUse { secret, given_as: GivenAs::Env("SECRET".into()) }).into_iter().collect(),
                 egress: Default::default(),
                 isolation: Default::default(),
+                delivery: Default::default(),
                 port: None,
                 http: HttpAccess::default(),
                 bindings: route.map(|path| Binding::Http { path: path.to_owned(), methods: Vec::new() }).into_iter().collect(),

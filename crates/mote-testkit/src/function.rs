@@ -18,6 +18,7 @@ pub fn function(name: &str) -> Function {
         secrets: Vec::new(),
         egress: Default::default(),
         isolation: Default::default(),
+        delivery: Default::default(),
         port: None,
         dev: false,
         http: Default::default(),

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
+use mote_core::function::FunctionRef;
 use mote_core::function::ObjectChange;
-use mote_core::invoke::deliver::Parcel;
+use mote_core::invoke::deliver::parcel::{Parcel, Wish};
 use mote_core::store::within;
 use mote_core::store::{
     BucketInfo, ByteRange, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
@@ -60,7 +61,8 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
     }
     let body = bytes::Bytes::from(data.to_string());
     let now = clock.now();
-    let item = |to| {
+    let item = |to: FunctionRef| {
+        let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
         // An id each: it becomes the invocation's.
         let id = clock.id();
         let event = StoredEvent {
@@ -73,7 +75,7 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
             extensions: Default::default(),
             body: body.clone(),
         };
-        Parcel { to, version: None, accepted: now, event }.into_item(id)
+        Parcel { to, version: None, accepted: now, hops: 0, event }.into_item(id, &delivery, Wish::default())
     };
     bound.into_iter().map(item).collect()
 }

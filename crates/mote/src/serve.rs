@@ -16,7 +16,6 @@ use mote_core::clock::{Clock, SystemClock};
 use mote_core::directory::Directory;
 use mote_core::engine::Engine;
 use mote_core::invoke::deliver::Deliverer;
-use mote_core::invoke::retry::Policy;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::secret::cipher::Cipher;
@@ -167,7 +166,7 @@ async fn assemble(
         dialects: Dialects::new(vec![Arc::new(Plain::public())]),
         engines: engines.clone(),
     });
-    let queue = Deliverer::new(store.queue(), store.logs(), clock, Policy::default());
+    let queue = Deliverer::new(store.queue(), store.logs(), clock);
     let house = Arc::new(House::new(access, invoker, objects, vault, doors.public.clone()));
     // Set once, here.
     let _ = gateway.platform.set(Arc::downgrade(&house));

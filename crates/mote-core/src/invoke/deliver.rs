@@ -1,65 +1,50 @@
 //! From the queue to the call: the durable path, which ends in the same [`Invoke::attempt`] as
 //! every other. What is accepted here runs at least once, or becomes a dead letter with its reason.
 
+mod follow;
+pub mod outcome;
+pub mod parcel;
 mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use self::follow::From;
+use self::outcome::{KeptReply, State};
+use self::parcel::{Parcel, Wish};
 use self::slots::Slots;
 use crate::BoxFuture;
 use crate::action::{Qualifier, Target};
-use crate::clock::{Clock, Id, Timestamp};
+use crate::clock::{Clock, Id};
 use crate::error::{Code, Error, Result};
-use crate::event::StoredEvent;
-use crate::function::FunctionRef;
+use crate::function::delivery::Delivery as Rule;
 use crate::invoke::Invoke;
-use crate::invoke::retry::{Next, Policy};
-use crate::store::{End, Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue};
+use crate::invoke::retry::Next;
+use crate::store::{End, Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue, Settlement};
 use crate::trigger::{Stop, Trigger};
 
 /// The queues of accepted events begin with this; each function has one of its own.
 pub const QUEUES: &str = "invoke/";
 /// The largest event that is taken for later.
 pub const EVENT_BYTES_MAX: u64 = 1 << 20;
+/// Calls that may follow one another as each other's destinations.
+const HOPS_MAX: u32 = 16;
 /// A lease is held this long and extended while its call runs: what a crashed server held is
 /// due again after it.
 const VISIBILITY: Duration = Duration::from_secs(30);
 /// The longest time without a look at the queue.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// What an item of [`QUEUES`] holds.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Parcel {
-    pub to: FunctionRef,
-    /// `None`: the one that is live when it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
-    pub accepted: Timestamp,
-    pub event: StoredEvent,
-}
-
-impl Parcel {
-    pub fn into_item(self, id: Id) -> Item {
-        let payload = serde_json::to_vec(&self).expect("a parcel is plain data");
-        let queue = format!("{QUEUES}{}/{}", self.to.namespace, self.to.name);
-        Item::new(id, queue, self.accepted, payload)
-    }
-}
-
 /// Leases items and calls their functions until it is stopped.
 pub struct Deliverer {
     queue: Arc<dyn Queue>,
     logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
-    policy: Policy,
 }
 
 impl Deliverer {
-    pub fn new(queue: Arc<dyn Queue>, logs: Arc<dyn Logs>, clock: Arc<dyn Clock>, policy: Policy) -> Self {
-        Deliverer { queue, logs, clock, policy }
+    pub fn new(queue: Arc<dyn Queue>, logs: Arc<dyn Logs>, clock: Arc<dyn Clock>) -> Self {
+        Deliverer { queue, logs, clock }
     }
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
@@ -100,13 +85,7 @@ impl Deliverer {
             pause.wait = if leases.is_empty() { pause.wait.min(Duration::from_secs(1)) } else { Duration::ZERO };
             for lease in leases {
                 let slot = slots.take(&queue);
-                let one = Delivery {
-                    queue: self.queue.clone(),
-                    logs: self.logs.clone(),
-                    clock: self.clock.clone(),
-                    policy: self.policy,
-                    door: door.clone(),
-                };
+                let one = Delivery { queue: self.queue.clone(), logs: self.logs.clone(), clock: self.clock.clone(), door: door.clone() };
                 tokio::spawn(async move {
                     one.deliver(lease).await;
                     drop(slot);
@@ -142,11 +121,11 @@ impl Trigger for Deliverer {
     }
 }
 
+/// One lease, from its call to its end.
 struct Delivery {
     queue: Arc<dyn Queue>,
     logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
-    policy: Policy,
     door: Arc<dyn Invoke>,
 }
 
@@ -154,18 +133,7 @@ impl Delivery {
     async fn deliver(&self, lease: Lease) {
         let token = lease.token();
         let settled = match serde_json::from_slice::<Parcel>(&lease.item.payload) {
-            Ok(parcel) => {
-                let (accepted, to) = (parcel.accepted, parcel.to.clone());
-                match self.call(parcel, &lease).await {
-                    Ok(()) => self.queue.settle(token, End::Done.into()).await,
-                    Err(error) => match self.policy.after(&error, lease.attempt, accepted, self.clock.now(), lease.item.id) {
-                        Next::Again { at, counted } => {
-                            self.queue.settle(token, End::Again { due: at, counted, error: format!("{error:?}") }.into()).await
-                        }
-                        Next::GiveUp => self.give_up(&lease, &to, &error).await,
-                    },
-                }
-            }
+            Ok(parcel) => self.run(parcel, &lease).await,
             Err(error) => {
                 tracing::error!(id = %token.id, %error, "an accepted event can't be read; it is kept as a dead letter");
                 self.queue.settle(token, End::Dead { reason: format!("the item can't be read: {error}") }.into()).await
@@ -176,23 +144,66 @@ impl Delivery {
         }
     }
 
+    async fn run(&self, parcel: Parcel, lease: &Lease) -> Result<()> {
+        // As it is declared now: a function that is gone has the defaults, and its call fails for good.
+        let rule = self.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
+        let (token, from) = (lease.token(), From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops });
+        match self.call(parcel, lease).await {
+            Ok(reply) => {
+                let follow = rule.on_success.as_ref().map(|to| from.success(lease.item.id, &reply, to, self.clock.now(), self.clock.id()));
+                let outcome = from.outcome(State::Succeeded, lease.attempt, self.clock.now(), Some(reply), None);
+                let follow = self.within_hops(&from, follow);
+                self.queue.settle(token, Settlement { end: End::Done, follow, result: Some(outcome.kept(rule.result_kept_ms)) }).await
+            }
+            Err(error) => match rule.retry.after(&error, lease.attempt, lease.since, self.clock.now(), lease.item.id) {
+                Next::Again { at, counted } => {
+                    self.queue.settle(token, End::Again { due: at, counted, error: format!("{error:?}") }.into()).await
+                }
+                Next::GiveUp => self.give_up(&from, &rule, lease, &error).await,
+            },
+        }
+    }
+
     /// Keeps a dead letter, and says so where the function's owner reads.
-    async fn give_up(&self, lease: &Lease, to: &FunctionRef, error: &Error) -> Result<()> {
-        self.queue.settle(lease.token(), End::Dead { reason: format!("{error:?}") }.into()).await?;
-        self.logs.append(LogLine {
-            time: self.clock.now(),
-            namespace: to.namespace.to_string(),
-            function: to.name.to_string(),
-            version: 0,
-            invocation: Some(lease.item.id),
-            stream: LogSource::Platform,
-            text: format!("the event was given up after attempt {} and kept as a dead letter: {error}", lease.attempt),
-        });
+    async fn give_up(&self, from: &From, rule: &Rule, lease: &Lease, error: &Error) -> Result<()> {
+        let follow = rule.on_failure.as_ref().map(|to| from.failure(lease, error, to, self.clock.now(), self.clock.id()));
+        let follow = self.within_hops(from, follow);
+        let end = End::Dead { reason: format!("{error:?}") };
+        self.queue.settle(lease.token(), Settlement { end, follow, result: None }).await?;
+        self.note(
+            from,
+            lease.item.id,
+            format!("the event was given up after attempt {} and kept as a dead letter: {error}", lease.attempt),
+        );
         Ok(())
     }
 
+    /// What follows a call, unless calls have followed one another for too long already.
+    fn within_hops(&self, from: &From, follow: Option<(Id, Parcel)>) -> Vec<Item> {
+        let Some((id, parcel)) = follow else { return Vec::new() };
+        if parcel.hops > HOPS_MAX {
+            let to = &parcel.to;
+            self.note(from, id, format!("{HOPS_MAX} calls have followed one another: nothing is sent to {to} any more"));
+            return Vec::new();
+        }
+        let rule = self.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
+        vec![parcel.into_item(id, &rule, Wish::default())]
+    }
+
+    fn note(&self, from: &From, id: Id, text: String) {
+        self.logs.append(LogLine {
+            time: self.clock.now(),
+            namespace: from.to.namespace.to_string(),
+            function: from.to.name.to_string(),
+            version: 0,
+            invocation: Some(id),
+            stream: LogSource::Platform,
+            text,
+        });
+    }
+
     /// Runs the call to the end of its reply, extending the lease as long as it takes.
-    async fn call(&self, parcel: Parcel, lease: &Lease) -> Result<()> {
+    async fn call(&self, parcel: Parcel, lease: &Lease) -> Result<KeptReply> {
         let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
         let call = async {
             let to = Target::Function { function: parcel.to, version };
@@ -200,11 +211,7 @@ impl Delivery {
             if reply.status.is_server_error() || reply.status == http::StatusCode::TOO_MANY_REQUESTS {
                 return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));
             }
-            let mut body = reply.body;
-            while let Some(piece) = body.chunk().await {
-                piece?;
-            }
-            Ok(())
+            KeptReply::read(reply).await
         };
         tokio::select! { biased; done = call => done, lost = self.keep(lease.token()) => Err(lost) }
     }

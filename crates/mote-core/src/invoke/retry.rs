@@ -1,31 +1,11 @@
-//! When a failed attempt on the durable path is made again, and when it is given up.
+//! When a failed attempt on the durable path is made again, and when it is given up: the judgement
+//! of a function's [`Retry`].
 
 use std::time::Duration;
 
 use crate::clock::{Id, Timestamp};
-use crate::error::{Code, Error, Fault, Retry};
-
-/// The policy of a binding. One for all, for the time being.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Attempts in all that may reach the function's code.
-    pub attempts_max: u32,
-    pub backoff_first: Duration,
-    pub backoff_max: Duration,
-    /// Given up when the event is older than this, whatever the attempts.
-    pub age_max: Duration,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Policy {
-            attempts_max: 5,
-            backoff_first: Duration::from_secs(1),
-            backoff_max: Duration::from_secs(300),
-            age_max: Duration::from_secs(6 * 3600),
-        }
-    }
-}
+use crate::error::{Code, Error, Fault, Retry as Repeat};
+use crate::function::delivery::Retry;
 
 /// What to do with an item after a failed attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,23 +18,25 @@ pub enum Next {
     GiveUp,
 }
 
-impl Policy {
+impl Retry {
     pub fn after(&self, error: &Error, attempt: u32, accepted: Timestamp, now: Timestamp, item: Id) -> Next {
         let counted = error.code().fault() == Fault::Function;
-        let spent = counted && attempt >= self.attempts_max;
-        let hopeless =
-            matches!(error.code().retry(), Retry::Never) && error.code() != Code::FunctionStartFailed && error.code() != Code::ReplyInvalid;
+        let spent = counted && (attempt >= self.attempts_max || !self.takes(error.code()));
+        let hopeless = matches!(error.code().retry(), Repeat::Never)
+            && error.code() != Code::FunctionStartFailed
+            && error.code() != Code::ReplyInvalid;
         let age = now.since(accepted);
-        if spent || hopeless || age >= self.age_max {
+        if spent || hopeless || age >= Duration::from_millis(self.age_max_ms) {
             return Next::GiveUp;
         }
+        let first = Duration::from_millis(self.backoff_ms);
         let whole = match counted {
             // Doubles each time.
-            true => self.backoff_first.saturating_mul(1 << attempt.saturating_sub(1).min(16)),
+            true => first.saturating_mul(1 << attempt.saturating_sub(1).min(16)),
             // The attempts stand still where nothing ran, so the age tells how long this goes on.
-            false => (age / 4).max(self.backoff_first),
+            false => (age / 4).max(first),
         };
-        let wait = spread(whole.min(self.backoff_max), attempt, item).max(error.wait().unwrap_or_default());
+        let wait = spread(whole.min(Duration::from_millis(self.backoff_max_ms)), attempt, item).max(error.wait().unwrap_or_default());
         Next::Again { at: now.plus(wait), counted }
     }
 }
@@ -72,7 +54,7 @@ mod tests {
 
     #[test]
     fn after() {
-        let policy = Policy::default();
+        let policy = Retry::default();
         let check = |code, attempt, age_s: u64| policy.after(&Error::new(code, ""), attempt, Timestamp(0), Timestamp(age_s * 1000), Id(0));
         assert!(matches!(check(Code::FunctionFailed, 1, 0), Next::Again { counted: true, at } if (500..=1000).contains(&at.0)));
         assert!(matches!(check(Code::FunctionFailed, 4, 0), Next::Again { at, .. } if (4000..=8000).contains(&at.0)));

@@ -229,6 +229,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         secrets: deployment.secrets,
         egress: deployment.egress,
         isolation: deployment.isolation,
+        delivery: deployment.delivery,
         port: deployment.port,
         dev: wish.dev,
         http: deployment.http,

@@ -67,6 +67,8 @@ pub struct Lease {
     /// From 1; counted on disk before the item is handed out.
     pub attempt: u32,
     pub until: Timestamp,
+    /// When it was first due, or due again after it was given up once.
+    pub since: Timestamp,
     /// The failed attempts before this one.
     pub history: Vec<Failed>,
 }

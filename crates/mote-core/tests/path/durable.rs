@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use mote_core::access::Caller;
 use mote_core::action::{Qualifier, Target};
+use mote_core::clock::{Clock, Id};
 use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::Code;
+use mote_core::function::delivery::Destination;
 use mote_core::invoke::Invoke;
+use mote_core::invoke::deliver::outcome::{CallStatus, State};
+use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::invoke::deliver::{Deliverer, QUEUES};
-use mote_core::invoke::retry::Policy;
 use mote_core::store::Queue;
 use mote_core::trigger::{Stopper, Trigger};
 use mote_testkit::ScriptedEngine;
@@ -36,7 +40,7 @@ async fn a_failed_attempt_is_made_again_after_its_wait() {
     scene.install("flaky", |_| {});
     scene.invoker.send(live("flaky"), scene.event("x")).await.unwrap();
     let (stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     let running = tokio::spawn(async move { deliverer.serve(door, stop).await });
 
@@ -58,11 +62,10 @@ async fn a_failed_attempt_is_made_again_after_its_wait() {
 async fn after_the_last_attempt_comes_the_dead_letter() {
     let (engine, mut told) = flaky(u32::MAX);
     let scene = Scene::new(engine).await;
-    scene.install("broken", |_| {});
+    scene.install("broken", |f| f.delivery.retry.attempts_max = 2);
     scene.invoker.send(live("broken"), scene.event("x")).await.unwrap();
     let (stopper, stop) = Stopper::new();
-    let policy = Policy { attempts_max: 2, ..Policy::default() };
-    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), policy);
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     let running = tokio::spawn(async move { deliverer.serve(door, stop).await });
     assert_eq!(told.recv().await, Some(1));
@@ -115,7 +118,7 @@ async fn a_slow_function_holds_nobody_else_up() {
         scene.invoker.send(live("slow"), scene.event("")).await.unwrap();
     }
     let (_stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     tokio::spawn(async move { deliverer.serve(door, stop).await });
     for _ in 0..64 {
@@ -134,7 +137,7 @@ async fn a_call_outlives_its_lease_and_a_full_disk() {
     scene.install("slow", |_| {});
     scene.invoker.send(live("slow"), scene.event("")).await.unwrap();
     let (_stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     tokio::spawn(async move { deliverer.serve(door, stop).await });
     ran.recv().await.unwrap();
@@ -158,8 +161,128 @@ async fn an_event_for_a_version_runs_that_version() {
     let first = Target::Function { function: reference("f"), version: Qualifier::Version(1) };
     scene.invoker.send(first, scene.event("")).await.unwrap();
     let (_stopper, stop) = Stopper::new();
-    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone(), Policy::default());
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
     let door: Arc<dyn Invoke> = scene.invoker.clone();
     tokio::spawn(async move { deliverer.serve(door, stop).await });
     assert_eq!(ran.recv().await.unwrap(), ("f".to_owned(), 1));
+}
+
+/// A platform with a deliverer that runs until the scene ends.
+async fn delivering(engine: Arc<ScriptedEngine>) -> (Scene, Stopper) {
+    let scene = Scene::new(engine).await;
+    let (stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    (scene, stopper)
+}
+
+async fn over(scene: &Scene, id: Id) -> CallStatus {
+    loop {
+        let found = scene.store.find(id).await.unwrap().and_then(|found| CallStatus::read(id, found));
+        match found {
+            Some(status) if status.is_over() => return status,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+/// Answers with its own name and the body that it was given; `broken` fails.
+fn echoing() -> (Arc<ScriptedEngine>, mpsc::UnboundedReceiver<(String, bytes::Bytes)>) {
+    let (runs, ran) = mpsc::unbounded_channel();
+    let engine = ScriptedEngine::new(move |function, _, input: Payload| {
+        let runs = runs.clone();
+        async move {
+            let body = input.body.collect(u64::MAX).await?;
+            runs.send((function.name.to_string(), body.clone())).unwrap();
+            let broken = function.name.as_str() == "broken";
+            Ok(if broken { Answer::Failed(Failure::default()) } else { Answer::Reply(Payload { head: input.head, body: body.into() }) })
+        }
+    });
+    (engine, ran)
+}
+
+#[tokio::test]
+async fn a_result_is_kept_and_the_next_function_gets_it() {
+    let (engine, mut ran) = echoing();
+    let (scene, _stopper) = delivering(engine).await;
+    scene.install("first", |f| f.delivery.on_success = Some(Destination::Function("second".parse().unwrap())));
+    scene.install("second", |_| {});
+    let id = scene.invoker.send(live("first"), scene.event("the data")).await.unwrap();
+    let status = over(&scene, id).await;
+    assert_eq!((status.state, status.attempts, &status.reply.unwrap().body[..]), (State::Succeeded, 1, &b"the data"[..]));
+    assert_eq!(ran.recv().await.unwrap(), ("first".into(), "the data".into()));
+    assert_eq!(ran.recv().await.unwrap(), ("second".into(), "the data".into()));
+}
+
+#[tokio::test]
+async fn a_dead_letter_goes_to_its_destination_with_its_reason() {
+    let (engine, mut ran) = echoing();
+    let (scene, _stopper) = delivering(engine).await;
+    scene.install("broken", |f| {
+        f.delivery.retry.attempts_max = 1;
+        f.delivery.on_failure = Some(Destination::Function("alarm".parse().unwrap()));
+    });
+    scene.install("alarm", |_| {});
+    let id = scene.invoker.send(live("broken"), scene.event("the data")).await.unwrap();
+    let status = over(&scene, id).await;
+    assert_eq!((status.state, status.error.unwrap().code), (State::Failed, "function-failed".into()));
+    assert_eq!(ran.recv().await.unwrap().0, "broken");
+    let (name, body) = ran.recv().await.unwrap();
+    let data: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!((name.as_str(), &data["event"]["body"]["text"], &data["attempts"]), ("alarm", &"the data".into(), &1.into()));
+}
+
+#[tokio::test]
+async fn functions_that_call_each_other_come_to_an_end() {
+    let (engine, mut ran) = echoing();
+    let (scene, _stopper) = delivering(engine).await;
+    scene.install("a", |f| f.delivery.on_success = Some(Destination::Function("b".parse().unwrap())));
+    scene.install("b", |f| f.delivery.on_success = Some(Destination::Function("a".parse().unwrap())));
+    scene.invoker.send(live("a"), scene.event("")).await.unwrap();
+    for _ in 0..=16 {
+        ran.recv().await.unwrap();
+    }
+    while scene.store.depth(QUEUES).await.unwrap() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(ran.try_recv().is_err());
+    assert!(scene.store.lines().pop().unwrap().text.contains("followed one another"), "{:?}", scene.store.lines());
+}
+
+#[tokio::test]
+async fn the_same_idempotency_key_is_the_same_call() {
+    let (engine, mut ran) = echoing();
+    let (scene, _stopper) = delivering(engine).await;
+    scene.install("f", |_| {});
+    let wish = || Wish { idempotency_key: Some("order 7".into()), ..Wish::default() };
+    let first = scene.invoker.send_as(&Caller::Anonymous, live("f"), scene.event("1"), wish()).await.unwrap();
+    let second = scene.invoker.send_as(&Caller::Anonymous, live("f"), scene.event("2"), wish()).await.unwrap();
+    assert_eq!(first, second);
+    over(&scene, first).await;
+    assert_eq!(ran.recv().await.unwrap().1, "1");
+    assert!(ran.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_call_for_later_waits_and_its_age_begins_then() {
+    let (engine, mut ran) = echoing();
+    let (scene, _stopper) = delivering(engine).await;
+    scene.install("broken", |f| f.delivery.retry.attempts_max = 2);
+    let day = Duration::from_secs(24 * 3600);
+    let wish = Wish { due: Some(scene.clock.now().plus(day)), ..Wish::default() };
+    let id = scene.invoker.send_as(&Caller::Anonymous, live("broken"), scene.event("x"), wish).await.unwrap();
+    scene.clock.sleepers(1).await;
+    assert!(ran.try_recv().is_err());
+    let hour = Duration::from_secs(3600);
+    for _ in 0..24 {
+        scene.clock.advance(hour);
+        tokio::task::yield_now().await;
+    }
+    ran.recv().await.unwrap();
+    scene.clock.sleepers(1).await;
+    scene.clock.advance(Duration::from_secs(2));
+    // The event is a day old, but was to run only now: it has its second attempt.
+    ran.recv().await.unwrap();
+    assert_eq!(over(&scene, id).await.attempts, 2);
 }

@@ -4,6 +4,7 @@
 //! Without a mote.toml one rule holds: there is exactly one candidate, or nothing is guessed.
 
 mod confinement;
+mod delivery;
 mod keys;
 mod section;
 mod units;
@@ -40,6 +41,7 @@ fn deployment(runtime: Runtime, entry: &str) -> Deployment {
         secrets: Vec::new(),
         egress: Default::default(),
         isolation: Default::default(),
+        delivery: Default::default(),
         port: None,
         http: HttpAccess::default(),
         bindings: Vec::new(),

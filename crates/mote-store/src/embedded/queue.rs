@@ -229,13 +229,15 @@ fn lease(
             found.extend(seqs.collect::<rusqlite::Result<Vec<i64>>>()?);
         }
     }
-    let sql = format!("UPDATE items SET held = 1, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1 RETURNING {QUEUED}");
+    let sql =
+        format!("UPDATE items SET held = 1, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1 RETURNING {QUEUED}, since");
     let mut hold = transaction.prepare_cached(&sql)?;
     let mut leases = Vec::with_capacity(found.len());
     for seq in found {
         let epoch = epochs.next();
-        let row = hold.query_row(params![seq, ms(until), epoch], row::Queued::read)?;
-        leases.push(Lease { item: row.item, epoch, attempt: row.attempts, until, history: row.history });
+        let read = |row: &rusqlite::Row<'_>| Ok((row::Queued::read(row)?, Timestamp(row.get(9)?)));
+        let (row, since) = hold.query_row(params![seq, ms(until), epoch], read)?;
+        leases.push(Lease { item: row.item, epoch, attempt: row.attempts, until, since, history: row.history });
     }
     Ok(leases)
 }

@@ -115,6 +115,8 @@ ALTER TABLE items ADD COLUMN lane TEXT;
 ALTER TABLE items ADD COLUMN width INTEGER;
 ALTER TABLE items ADD COLUMN blocked INTEGER NOT NULL DEFAULT 0;    -- its lane is full
 ALTER TABLE items ADD COLUMN history TEXT;                          -- failed attempts, in JSON
+ALTER TABLE items ADD COLUMN since INTEGER NOT NULL DEFAULT 0;      -- when it was first due
+UPDATE items SET since = due;
 ALTER TABLE items DROP COLUMN error;
 DROP INDEX items_ready;
 CREATE INDEX items_ready ON items (queue, priority, ready) WHERE blocked = 0;

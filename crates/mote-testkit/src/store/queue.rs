@@ -25,6 +25,7 @@ struct Held {
     epoch: u64,
     attempt: u32,
     leased_until: Option<Timestamp>,
+    since: Timestamp,
     history: Vec<Failed>,
 }
 
@@ -40,7 +41,8 @@ impl QueueState {
         let id = item.id;
         if self.items.iter().all(|held| held.item.id != id) {
             let item = Item { once: None, ..item };
-            self.items.push(Held { item, epoch: 0, attempt: 0, leased_until: None, history: Vec::new() });
+            let since = item.due;
+            self.items.push(Held { item, since, epoch: 0, attempt: 0, leased_until: None, history: Vec::new() });
         }
         id
     }
@@ -70,7 +72,7 @@ impl QueueState {
             held.attempt += 1;
             held.leased_until = Some(until);
             let (item, history) = (held.item.clone(), held.history.clone());
-            leases.push(Lease { item, epoch: held.epoch, attempt: held.attempt, until, history });
+            leases.push(Lease { item, epoch: held.epoch, attempt: held.attempt, until, since: held.since, history });
         }
         leases
     }
@@ -218,7 +220,7 @@ impl Queue for MemoryStore {
             for (id, due) in letters {
                 let Some(at) = state.queue.dead.iter().position(|letter| letter.item.id == id) else { continue };
                 let DeadLetter { item, history, .. } = state.queue.dead.remove(at);
-                state.queue.items.push(Held { item: Item { due, ..item }, epoch: 0, attempt: 0, leased_until: None, history });
+                state.queue.items.push(Held { item: Item { due, ..item }, since: due, epoch: 0, attempt: 0, leased_until: None, history });
                 found += 1;
             }
             drop(state);

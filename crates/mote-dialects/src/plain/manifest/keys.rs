@@ -12,9 +12,8 @@ use mote_core::function::{Binding, Cors, Family, Name, ObjectChange, Runtime};
 use mote_core::{Error, Result};
 use toml::de::DeTable;
 
-use super::confinement;
 use super::section::{Section, Value, line_of, nearest};
-use super::{deployment, family, invalid, obvious};
+use super::{confinement, delivery, deployment, family, invalid, obvious};
 
 const SHARED: &[&str] = &[
     "runtime",
@@ -35,6 +34,7 @@ const SHARED: &[&str] = &[
     "methods",
     "env",
     "cors",
+    "async",
 ];
 /// What may stand at the top for all functions, or in a table for one.
 fn shared() -> impl Iterator<Item = &'static str> {
@@ -223,6 +223,9 @@ fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
     }
     if let Some(value) = table.get("env") {
         env(value, &mut this.env)?;
+    }
+    if let Some(value) = table.get("async") {
+        delivery::read(&value.table()?, &mut this.delivery)?;
     }
     confinement::read(table, this)
 }

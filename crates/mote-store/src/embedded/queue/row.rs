@@ -42,8 +42,8 @@ impl Queued {
 
 /// Adds a row; an id that is there already is left as it is.
 pub(super) fn insert(transaction: &Transaction<'_>, item: &Item, history: &[Failed]) -> Result<(), Fault> {
-    let sql = "INSERT INTO items (id, queue, due, ready, priority, lane, width, blocked, history, payload)
-               VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
+    let sql = "INSERT INTO items (id, queue, due, ready, since, priority, lane, width, blocked, history, payload)
+               VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
     let (lane_key, width) = item.lane.as_ref().map(|lane| (lane.key.as_str(), lane.width.max(1))).unzip();
     let history = (!history.is_empty()).then(|| text(history));
     let inserted = transaction.prepare_cached(sql)?.execute(params![

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use mote_core::bundle::Bundle;
 use mote_core::dialect::Deployment;
 use mote_core::egress::Egress;
+use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order, Retry};
 use mote_core::function::{Binding, Cors, Family, HttpAccess, Isolation, Limits, Name, ObjectChange, Runtime, UrlAccess};
 use mote_core::secret::{GivenAs, SecretUse};
 use mote_core::{Code, Error, Result};
@@ -58,7 +59,20 @@ fn every_key_is_read() {
             ["example.com:443", "*.example.com:*", "10.1.0.0/16:5432"].iter().map(|rule| rule.parse().unwrap()).collect(),
         ),
         isolation: Isolation::Strict,
-        port: Some(3837),
+        delivery: Delivery {
+            retry: Retry {
+                attempts_max: 3,
+                backoff_ms: 2000,
+                backoff_max_ms: 60_000,
+                age_max_ms: 3_600_000,
+                on: vec![Failure::Timeout, Failure::Crash],
+            },
+            result_kept_ms: 7_200_000,
+            order: Some(Order { by: KeyPath::Data(vec!["user".into(), "id".into()]), width: 2 }),
+            on_success: Some(Destination::Function(Name::new("audit").unwrap())),
+            on_failure: Some(Destination::Function(Name::new("alarm").unwrap())),
+        },
+        port: None,
         http: HttpAccess {
             url: false,
             access: UrlAccess::Signed,

@@ -1,0 +1,116 @@
+//! How a function gets the events that nobody waits for: order, retries, what comes after.
+//!
+//! Declared by its manifest; carried out by [`crate::invoke::deliver`].
+
+use serde::{Deserialize, Serialize};
+
+use super::Name;
+use crate::error::Code;
+
+/// See the module's text. The defaults are those of SPEC.md.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Delivery {
+    pub retry: Retry,
+    /// How long the result of a call can be fetched.
+    pub result_kept_ms: u64,
+    /// Events of one key come in order, so many at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// Gets the reply of each call that succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_success: Option<Destination>,
+    /// Gets what became a dead letter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<Destination>,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Delivery { retry: Retry::default(), result_kept_ms: 24 * 3_600_000, order: None, on_success: None, on_failure: None }
+    }
+}
+
+/// When a failed attempt is made again, and when it is given up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Retry {
+    /// Attempts in all that may reach the function's code.
+    pub attempts_max: u32,
+    /// Doubles from attempt to attempt, up to the most.
+    pub backoff_ms: u64,
+    pub backoff_max_ms: u64,
+    /// Given up when the event is older than this, whatever the attempts.
+    pub age_max_ms: u64,
+    /// Failures of the function that are worth another attempt; the platform's own always are.
+    #[serde(skip_serializing_if = "Retry::is_every")]
+    pub on: Vec<Failure>,
+}
+
+impl Retry {
+    fn is_every(on: &[Failure]) -> bool {
+        Failure::ALL.iter().all(|failure| on.contains(failure))
+    }
+
+    pub fn takes(&self, code: Code) -> bool {
+        Failure::of(code).is_none_or(|failure| self.on.contains(&failure))
+    }
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        let on = Failure::ALL.to_vec();
+        Retry { attempts_max: 5, backoff_ms: 1000, backoff_max_ms: 300_000, age_max_ms: 6 * 3_600_000, on }
+    }
+}
+
+/// How a function can fail, as `retry.on` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Failure {
+    /// It raised an error, or answered 5xx.
+    Error,
+    Timeout,
+    /// Its process ended, or went beyond a limit.
+    Crash,
+}
+
+impl Failure {
+    pub const ALL: &[Failure] = &[Failure::Error, Failure::Timeout, Failure::Crash];
+
+    fn of(code: Code) -> Option<Failure> {
+        match code {
+            Code::FunctionFailed | Code::ReplyInvalid => Some(Failure::Error),
+            Code::FunctionTimeout => Some(Failure::Timeout),
+            Code::FunctionCrashed | Code::LimitExceeded | Code::FunctionStartFailed => Some(Failure::Crash),
+            _ => None,
+        }
+    }
+}
+
+/// Which events belong together, and how many of those run at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub by: KeyPath,
+    pub width: u32,
+}
+
+/// Where an event holds its key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyPath {
+    Subject,
+    Source,
+    /// A CloudEvents extension attribute.
+    Extension(String),
+    /// Keys of nested objects in a JSON body.
+    Data(Vec<String>),
+}
+
+/// Where an event goes that comes of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Destination {
+    /// A function of the same namespace.
+    Function(Name),
+}

@@ -1,0 +1,76 @@
+//! What comes of a call's end: its record, and the event for its destination.
+
+use serde_json::json;
+
+use super::outcome::{KeptError, KeptReply, Outcome, State};
+use super::parcel::Parcel;
+use crate::clock::{Id, Timestamp};
+use crate::error::Error;
+use crate::event::StoredEvent;
+use crate::function::FunctionRef;
+use crate::function::delivery::Destination;
+use crate::store::Lease;
+
+/// The call that has ended.
+pub(super) struct From {
+    pub(super) to: FunctionRef,
+    pub(super) accepted: Timestamp,
+    pub(super) hops: u32,
+}
+
+impl From {
+    pub(super) fn outcome(
+        &self,
+        state: State,
+        attempts: u32,
+        ended: Timestamp,
+        reply: Option<KeptReply>,
+        error: Option<KeptError>,
+    ) -> Outcome {
+        Outcome { function: self.to.clone(), state, accepted: self.accepted, ended, attempts, reply, error }
+    }
+
+    /// The reply becomes the event's data; a body that was too large to keep is missing.
+    pub(super) fn success(&self, call: Id, reply: &KeptReply, to: &Destination, now: Timestamp, id: Id) -> (Id, Parcel) {
+        let mut event = self.event(call, "mote.call.succeeded", now, id);
+        event.content_type = reply.content_type.clone();
+        event.body = reply.body.clone();
+        event.extensions.insert("motestatus".into(), reply.status.into());
+        self.parcel(event, to)
+    }
+
+    /// The event as it was, with the reason and every attempt's error.
+    pub(super) fn failure(&self, lease: &Lease, error: &Error, to: &Destination, now: Timestamp, id: Id) -> (Id, Parcel) {
+        let mut event = self.event(lease.item.id, "mote.call.failed", now, id);
+        // It was read before, so it reads again.
+        let parcel: serde_json::Value = serde_json::from_slice(&lease.item.payload).unwrap_or_default();
+        let data = json!({
+            "error": KeptError::of(error),
+            "attempts": lease.attempt,
+            "failed": lease.history,
+            "event": parcel.get("event"),
+        });
+        event.content_type = Some("application/json".into());
+        event.body = data.to_string().into();
+        self.parcel(event, to)
+    }
+
+    fn event(&self, call: Id, kind: &str, now: Timestamp, id: Id) -> StoredEvent {
+        StoredEvent {
+            id,
+            source: format!("/functions/{}/{}", self.to.namespace, self.to.name),
+            kind: kind.to_owned(),
+            subject: Some(call.to_string()),
+            time: now,
+            content_type: None,
+            extensions: Default::default(),
+            body: Default::default(),
+        }
+    }
+
+    fn parcel(&self, event: StoredEvent, to: &Destination) -> (Id, Parcel) {
+        let Destination::Function(name) = to;
+        let to = FunctionRef { namespace: self.to.namespace.clone(), name: name.clone() };
+        (event.id, Parcel { to, version: None, accepted: event.time, hops: self.hops + 1, event })
+    }
+}

@@ -1,0 +1,120 @@
+//! What lies in a function's queue: an event, whom it is for, and what was asked for on the way in.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Id, Timestamp};
+use crate::event::StoredEvent;
+use crate::function::FunctionRef;
+use crate::function::delivery::{Delivery, KeyPath};
+use crate::store::{Item, Lane, Once, Priority};
+
+use super::QUEUES;
+
+/// How long an idempotency key is remembered.
+const ONCE_KEPT_MS: u64 = 24 * 3_600_000;
+/// A longer key is told by its digest.
+const LANE_BYTES_MAX: usize = 256;
+
+/// What an item of [`QUEUES`] holds.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Parcel {
+    pub to: FunctionRef,
+    /// `None`: the one that is live when it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    pub accepted: Timestamp,
+    /// Calls that led here, each the destination of the one before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u32,
+    pub event: StoredEvent,
+}
+
+fn is_zero(hops: &u32) -> bool {
+    *hops == 0
+}
+
+/// What the sender asks for beside the call itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Not before this time.
+    pub due: Option<Timestamp>,
+    pub priority: Priority,
+    /// The same key for the same function within a day is the same call.
+    pub idempotency_key: Option<String>,
+}
+
+impl Parcel {
+    /// The queue of one function.
+    pub fn queue(to: &FunctionRef) -> String {
+        format!("{QUEUES}{}/{}", to.namespace, to.name)
+    }
+
+    pub fn into_item(self, id: Id, delivery: &Delivery, wish: Wish) -> Item {
+        let payload = serde_json::to_vec(&self).expect("a parcel is plain data");
+        let lane = delivery.order.as_ref().and_then(|order| Some(Lane { key: key_of(&self.event, &order.by)?, width: order.width.max(1) }));
+        let until = Timestamp(self.accepted.0.saturating_add(ONCE_KEPT_MS));
+        Item {
+            priority: wish.priority,
+            lane,
+            once: wish.idempotency_key.map(|key| Once { key, until }),
+            ..Item::new(id, Parcel::queue(&self.to), wish.due.unwrap_or(self.accepted), payload)
+        }
+    }
+}
+
+/// The event's key; without one it comes in no order.
+fn key_of(event: &StoredEvent, path: &KeyPath) -> Option<String> {
+    let text = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let key = match path {
+        KeyPath::Subject => event.subject.clone(),
+        KeyPath::Source => Some(event.source.clone()),
+        KeyPath::Extension(name) => event.extensions.get(name).and_then(text),
+        KeyPath::Data(keys) => {
+            let data: serde_json::Value = serde_json::from_slice(&event.body).ok()?;
+            keys.iter().try_fold(&data, |value, key| value.get(key)).and_then(text)
+        }
+    }?;
+    Some(if key.len() <= LANE_BYTES_MAX { key } else { digest(&key) })
+}
+
+fn digest(text: &str) -> String {
+    use sha2::Digest as _;
+    crate::function::Digest(sha2::Sha256::digest(text).into()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_events() {
+        let mut event = StoredEvent {
+            id: Id(1),
+            source: "/s".into(),
+            kind: "k".into(),
+            subject: Some("order/7".into()),
+            time: Timestamp(0),
+            content_type: None,
+            extensions: Default::default(),
+            body: r#"{"user":{"id":7},"none":null}"#.into(),
+        };
+        event.extensions.insert("tenant".into(), "acme".into());
+        let data = |path: &str| KeyPath::Data(path.split('.').map(str::to_owned).collect());
+        let check = |path: KeyPath, expect: Option<&str>| assert_eq!(key_of(&event, &path).as_deref(), expect, "{path:?}");
+        check(KeyPath::Subject, Some("order/7"));
+        check(KeyPath::Source, Some("/s"));
+        check(KeyPath::Extension("tenant".into()), Some("acme"));
+        check(KeyPath::Extension("other".into()), None);
+        check(data("user.id"), Some("7"));
+        check(data("none"), None);
+        check(data("user.id.deeper"), None);
+        event.subject = Some("x".repeat(LANE_BYTES_MAX + 1));
+        assert_eq!(key_of(&event, &KeyPath::Subject).unwrap().len(), 64);
+        event.body = "no json".into();
+        assert_eq!(key_of(&event, &data("user.id")), None);
+    }
+}

@@ -1,0 +1,85 @@
+//! The table `[async]`: retries, order and destinations of the events that nobody waits for.
+//! Reference: `docs/reference/manifest.md`.
+
+use mote_core::Result;
+use mote_core::function::Name;
+use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order};
+
+use super::keys::hint;
+use super::section::{Section, Value};
+
+const KEYS: &[&str] =
+    &["attempts", "backoff", "backoff_max", "max_age", "retry_on", "keep_result", "order_by", "order_width", "on_success", "on_failure"];
+
+const MINUTE: u64 = 60_000;
+const DAY: u64 = 24 * 60 * MINUTE;
+const KEY_BYTES_MAX: usize = 256;
+
+/// Retries, order and destinations.
+pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
+    table.expect_keys("[async]", KEYS)?;
+    if let Some(value) = table.get("attempts") {
+        this.retry.attempts_max = value.count(1..=1000)?;
+    }
+    let durations: [(&str, &mut u64, _); 4] = [
+        ("backoff", &mut this.retry.backoff_ms, 1..=DAY),
+        ("backoff_max", &mut this.retry.backoff_max_ms, 1..=DAY),
+        ("max_age", &mut this.retry.age_max_ms, 1000..=30 * DAY),
+        ("keep_result", &mut this.result_kept_ms, 0..=30 * DAY),
+    ];
+    for (key, duration, bounds) in durations {
+        if let Some(value) = table.get(key) {
+            *duration = value.duration_ms(bounds)?;
+        }
+    }
+    if let Some(value) = table.get("retry_on") {
+        this.retry.on = failures(&value)?;
+    }
+    if let Some(value) = table.get("order_by") {
+        this.order = Some(Order { by: key_path(&value)?, width: 1 });
+    }
+    if let Some(value) = table.get("order_width") {
+        let width = value.count(1..=1000)?;
+        this.order.as_mut().ok_or_else(|| value.wrong("means nothing without `order_by`"))?.width = width;
+    }
+    for (key, destination) in [("on_success", &mut this.on_success), ("on_failure", &mut this.on_failure)] {
+        if let Some(value) = table.get(key) {
+            let name = Name::new(value.text()?).map_err(|error| value.wrong(&format!("names no function: {error}")).hint(hint(&error)))?;
+            *destination = Some(Destination::Function(name));
+        }
+    }
+    Ok(())
+}
+
+fn failures(value: &Value) -> Result<Vec<Failure>> {
+    let mut all = Vec::new();
+    for text in value.texts(Failure::ALL.len())? {
+        let failure = match text {
+            "error" => Failure::Error,
+            "timeout" => Failure::Timeout,
+            "crash" => Failure::Crash,
+            _ => return Err(value.wanted("a list of \"error\", \"timeout\" and \"crash\"")),
+        };
+        if !all.contains(&failure) {
+            all.push(failure);
+        }
+    }
+    Ok(all)
+}
+
+fn key_path(value: &Value) -> Result<KeyPath> {
+    let text = value.text()?;
+    let wanted = || value.wanted("\"subject\", \"source\", \"extension.NAME\" or \"data.KEY.KEY\"");
+    if text.len() > KEY_BYTES_MAX {
+        return Err(wanted());
+    }
+    match text.split_once('.') {
+        None if text == "subject" => Ok(KeyPath::Subject),
+        None if text == "source" => Ok(KeyPath::Source),
+        Some(("extension", name)) if !name.is_empty() => Ok(KeyPath::Extension(name.to_owned())),
+        Some(("data", keys)) if keys.split('.').all(|key| !key.is_empty()) => {
+            Ok(KeyPath::Data(keys.split('.').map(str::to_owned).collect()))
+        }
+        _ => Err(wanted()),
+    }
+}
