@@ -1,5 +1,7 @@
 //! The one path with everything outside it scripted: calls, admission, the durable path, deploys.
 
+#[path = "path/access.rs"]
+mod access;
 #[path = "path/admission.rs"]
 mod admission;
 #[path = "path/calls.rs"]

@@ -48,7 +48,12 @@ impl Dialect for EchoDialect {
     }
 
     fn encode(&self, call: &mut Invocation) -> Result<Encoded> {
-        Ok(Encoded::Run(Payload { head: Default::default(), body: std::mem::take(&mut call.event.body) }))
+        // What a function is shown of a request: its query, and its headers' names.
+        let shown = call.event.request.as_deref().map(|request| {
+            let names: Vec<_> = request.headers.keys().map(|name| name.as_str()).collect();
+            format!("{} {}", request.query, names.join(","))
+        });
+        Ok(Encoded::Run(Payload { head: shown.unwrap_or_default().into(), body: std::mem::take(&mut call.event.body) }))
     }
 
     fn decode(&self, _: &Invocation, output: Output) -> Result<Reply> {

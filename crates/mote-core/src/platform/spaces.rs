@@ -55,7 +55,7 @@ impl House {
         let live = self.directory().entry(&wish.function)?.function;
         if live.http.access != UrlAccess::Signed {
             return Err(Error::new(Code::RequestInvalid, format!("{} takes no signed URLs", wish.function))
-                .hint("Set `access = \"signed\"` under [http] of its manifest, and deploy it again."));
+                .hint("Set `access = \"signed\"` in its manifest, and deploy it again."));
         }
         if wish.life > LIFE_MAX || wish.life.is_zero() {
             return Err(Error::new(Code::RequestInvalid, "a signed URL is good for a second to seven days").hint("Give `--expires 10m`."));

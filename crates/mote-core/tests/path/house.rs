@@ -30,8 +30,7 @@ impl Scene {
     pub(crate) async fn new(engine: Arc<ScriptedEngine>) -> Scene {
         let clock = Arc::new(FakeClock::default());
         let store = MemoryStore::new(clock.clone());
-        let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
-        let access = Arc::new(Access::new(root, clock.clone()).audited(store.clone()));
+        let access = Arc::new(access(&clock, &store));
         let invoker = Arc::new(Invoker {
             access: access.clone(),
             directory: Arc::new(Directory::default()),
@@ -95,6 +94,12 @@ impl Scene {
         }
         panic!("a deploy ended without a result")
     }
+}
+
+/// The access of a server with this store, before it has read anything of it.
+pub(crate) fn access(clock: &Arc<FakeClock>, store: &Arc<MemoryStore>) -> Access {
+    let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
+    Access::new(root, clock.clone()).audited(store.clone())
 }
 
 pub(crate) fn live(name: &str) -> Target {

@@ -15,7 +15,7 @@ Examples:
   curl \"$(mote sign report --expires 1m)\"
   mote sign --rotate --namespace shop
 
-The function's manifest says `access = \"signed\"` under [http]. The URL is good for this method, path and
+The function's manifest says `access = \"signed\"`. The URL is good for this method, path and
 query alone. --rotate voids every URL of the namespace that was signed before.";
 
 #[derive(Debug, Args)]
