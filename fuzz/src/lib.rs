@@ -4,9 +4,11 @@
 //! Deliberately through public interfaces only: what no caller can reach needs no fuzzing.
 
 mod s3;
+mod schedules;
 pub mod seeds;
 
 pub use s3::s3_request;
+pub use schedules::schedules;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "bundle", run: bundle, seeds: seeds::archives, cost: 1 },
     Target { name: "manifest", run: manifest, seeds: seeds::manifests, cost: 1 },
     Target { name: "names", run: names, seeds: seeds::names, cost: 1 },
+    Target { name: "schedules", run: schedules, seeds: seeds::schedules, cost: 1 },
     Target { name: "control_api", run: control_api, seeds: seeds::control_requests, cost: 1 },
     Target { name: "public_call", run: public_call, seeds: seeds::public_requests, cost: 1 },
     Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads, cost: 1 },
@@ -179,6 +182,10 @@ fn invocation(family: Family, event: Event) -> Invocation {
         artifact: Digest([0; 32]),
         limits: Default::default(),
         env: Default::default(),
+        secrets: Vec::new(),
+        egress: Default::default(),
+        isolation: Default::default(),
+        port: None,
         dev: false,
         http: Default::default(),
         bindings: Vec::new(),

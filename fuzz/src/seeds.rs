@@ -52,6 +52,20 @@ pub fn names() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn schedules() -> Vec<Vec<u8>> {
+    texts(&[
+        "*/10 1-5,8 ? JAN-MAR/2 MON-FRI\nEurope/Berlin\n1774742400000",
+        "30 2 L-3,LW,15W,1 * *\nAustralia/Lord_Howe\n1775311200000",
+        "0 30 2 * FEB fri-tue/2,MON#5,5L\nPacific/Apia\n1325160000000",
+        "cron(0/15 10 ? * 6L,2#1,L 2026-2199/3,2028)\nAfrica/Casablanca\n4102444800000",
+        "@weekly\nAmerica/New_York\n0",
+        "rate(5 minutes)\nUTC\n18446744073709551615",
+        "every 1h30m\nAsia/Kolkata\n7258118399000",
+        "at(2026-10-25T02:30:00.5)\nEurope/Berlin\n1",
+        "at(2026-12-01T10:00:00+02:00)\n\n",
+    ])
+}
+
 pub fn control_requests() -> Vec<Vec<u8>> {
     texts(&[
         "POST\n/v1/deploy?name=a&default_name=b&dev=1&namespace=n\nauthorization:Bearer secret\n\nPK",

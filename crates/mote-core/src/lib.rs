@@ -19,6 +19,7 @@ pub mod function;
 pub mod invoke;
 pub mod platform;
 pub mod reply;
+pub mod schedule;
 pub mod secret;
 pub mod store;
 pub mod trigger;
