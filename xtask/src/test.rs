@@ -4,6 +4,7 @@
 //! nothing is skipped in silence: what `--only` leaves out is not in the table.
 
 mod budgets;
+mod escape;
 mod examples;
 
 use std::path::PathBuf;
@@ -29,9 +30,13 @@ const STEPS: &[Step] = &[
     ("lint", "clippy, without a warning", || {
         show(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]), LIMIT)
     }),
-    ("unit", "the tests of all crates", || show(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]), LIMIT)),
+    ("unit", "the tests of all crates", || {
+        // The escape suite is a step of its own, on the release binary.
+        show(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]).env(escape::LATER, "1"), LIMIT)
+    }),
     ("fuzz", "every parser of untrusted bytes, on mutated inputs", fuzz),
     ("release", "the release binary", || binary().map(drop)),
+    ("escape", "hostile functions, as root and as an ordinary user", escape::run),
     ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),
     ("examples", "every example, deployed and called", examples::run),
     ("budgets", "the sizes that SPEC.md promises", budgets::run),
