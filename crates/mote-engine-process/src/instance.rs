@@ -12,7 +12,7 @@ mod start;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -27,6 +27,8 @@ use tokio::sync::Notify;
 
 use crate::given::mask::Mask;
 use crate::host::Host;
+use crate::jail::{Events, Group};
+use crate::limits::LogBudget;
 use crate::lines::{self, Tail};
 use crate::wire::{Broken, FromRunner, ToRunner};
 use call::Call;
@@ -39,6 +41,8 @@ pub(crate) struct Instance {
     this: Weak<Instance>,
     host: Arc<Host>,
     mask: Mask,
+    /// Weak: it is to go when the jail does.
+    group: OnceLock<Weak<Group>>,
     state: Mutex<State>,
     outbox: Mutex<BytesMut>,
     /// There is something in the outbox.
@@ -53,6 +57,10 @@ pub(crate) struct Instance {
 }
 
 struct State {
+    /// For what is printed while no call runs; anew for each call that begins.
+    log: LogBudget,
+    /// Of the group, at the last look.
+    seen: Events,
     calls: HashMap<u32, Call>,
     next_call: u32,
     idle_since: Duration,
@@ -75,12 +83,14 @@ pub(crate) enum Ending {
 impl Instance {
     fn new(host: Arc<Host>, function: Arc<Function>, mask: Mask) -> Arc<Instance> {
         let idle_since = host.clock.monotonic();
+        let (log, seen) = (LogBudget::of(&function), Events::default());
         Arc::new_cyclic(|this| Instance {
             function,
             this: this.clone(),
             host,
             mask,
-            state: Mutex::new(State { calls: HashMap::new(), next_call: 1, idle_since, ending: None }),
+            group: OnceLock::new(),
+            state: Mutex::new(State { log, seen, calls: HashMap::new(), next_call: 1, idle_since, ending: None }),
             outbox: Mutex::default(),
             flush: Notify::new(),
             rouse: Notify::new(),
@@ -114,11 +124,26 @@ impl Instance {
         if source == LogSource::Stderr {
             self.stderr.push(&self.mask.apply(line.as_str()));
         }
-        let sole = {
-            let state = self.state();
-            state.calls.values().next().filter(|_| state.calls.len() == 1).map(|call| call.invocation)
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let sole = state.calls.len() == 1;
+        let (invocation, budget) = match state.calls.values_mut().next().filter(|_| sole) {
+            Some(call) => (Some(call.invocation), &mut call.log),
+            None => (None, &mut state.log),
         };
-        self.log(sole, source, line);
+        let fits = budget.take(&line);
+        drop(guard);
+        if fits {
+            self.log(invocation, source, line);
+        }
+    }
+
+    /// How often the instance came up against shared limits since this was asked last.
+    fn events(&self) -> Events {
+        let Some(group) = self.group.get().and_then(Weak::upgrade) else { return Events::default() };
+        let now = group.events();
+        let seen = std::mem::replace(&mut self.state().seen, now);
+        now.since(seen)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,8 +212,20 @@ impl Instance {
     }
 
     fn take_log(&self, call: u32, source: LogSource, text: String) {
-        let invocation = self.state().calls.get(&call).map(|call| call.invocation);
-        lines::of(&text, |line| self.log(invocation, source, line));
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let (invocation, budget) = match state.calls.get_mut(&call) {
+            Some(call) => (Some(call.invocation), &mut call.log),
+            None => (None, &mut state.log),
+        };
+        let mut fitting = Vec::new();
+        lines::of(&text, |line| {
+            if budget.take(&line) {
+                fitting.push(line);
+            }
+        });
+        drop(guard);
+        fitting.into_iter().for_each(|line| self.log(invocation, source, line));
     }
 }
 

@@ -27,6 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, Weak};
 
 use mote_core::{Code, Error, Result};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -102,7 +103,7 @@ pub struct Jail {
     pub stdout: Option<ChildStdout>,
     pub stderr: Option<ChildStderr>,
     /// Removed when all else is gone.
-    group: Option<Group>,
+    group: Option<Arc<Group>>,
 }
 
 impl Jail {
@@ -129,7 +130,7 @@ impl Jail {
             .spawn()?;
         message::ask(ours.as_fd(), Ask::Build { entrance }, shell, &more)?;
         let socket = syscalls::watch(ours)?;
-        Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket, group })
+        Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket, group: group.map(Arc::new) })
     }
 
     /// Every barrier of the shell stands: the sockets through which its processes reach everything;
@@ -169,9 +170,13 @@ impl Jail {
         }
     }
 
+    pub fn group(&self) -> Weak<Group> {
+        self.group.as_ref().map(Arc::downgrade).unwrap_or_default()
+    }
+
     /// How often its processes came up against the limits that they share.
     pub fn events(&self) -> Events {
-        self.group.as_ref().map(Group::events).unwrap_or_default()
+        self.group.as_ref().map(|group| group.events()).unwrap_or_default()
     }
 
     /// Whether it has not said yet that it failed or ended. For a shell that waits.

@@ -13,6 +13,7 @@ mod host;
 mod install;
 mod instance;
 pub mod jail;
+mod limits;
 mod lines;
 mod pool;
 mod pools;

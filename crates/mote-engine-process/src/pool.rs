@@ -158,6 +158,17 @@ impl Pool {
         self.start_missing(&mut state);
     }
 
+    /// The same for one that is not to be trusted any more.
+    fn replace(self: &Arc<Self>, instance: &Arc<Instance>) {
+        let mut state = self.state();
+        // Somebody has a place in it, or nobody could say so: it ends when the last one leaves.
+        if let Some(at) = state.members.iter().position(|member| Arc::ptr_eq(&member.instance, instance)) {
+            let member = state.members.remove(at);
+            state.outgoing.push(member);
+            self.start_missing(&mut state);
+        }
+    }
+
     /// Serves late calls still, but keeps nothing that is idle.
     pub(crate) fn retire(&self) {
         let mut state = self.state();
@@ -319,6 +330,13 @@ impl Pool {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// No other call is to get a place in this instance.
+    pub(crate) fn replace(&self) {
+        self.pool.replace(&self.instance);
     }
 }
 

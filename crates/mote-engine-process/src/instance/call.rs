@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mote_core::clock::Id;
 use mote_core::engine::{Answer, Payload};
+use mote_core::store::LogSource;
 use mote_core::{Body, Code, Error, Result};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -13,6 +14,7 @@ use tokio::task::AbortHandle;
 use super::Instance;
 use super::reply::Reply;
 use crate::host::Job;
+use crate::limits::{Limit, LogBudget};
 use crate::pool::Place;
 use crate::wire::{Broken, FromRunner, PAYLOAD_BYTES_MAX, PIECE_BYTES_MAX, ToRunner, WHOLE_BYTES_MAX, WINDOW_BYTES};
 
@@ -26,12 +28,15 @@ pub(super) struct Call {
     pub(super) stream: Option<mpsc::UnboundedSender<Result<Bytes>>>,
     /// Reply bytes that the runner may still send.
     window: u32,
+    /// Bytes that the caller may still be given.
+    reply: u64,
+    pub(super) log: LogBudget,
     /// Request bytes that we may still send; closed when the call ends.
     credit: Arc<Semaphore>,
     upload: Option<AbortHandle>,
     cancelled: bool,
     /// Freed when the runner has ended the call, not when the caller has gone.
-    _place: Place,
+    place: Place,
 }
 
 impl Drop for Call {
@@ -58,10 +63,12 @@ impl Instance {
             answer: Some(answer),
             stream: None,
             window: WINDOW_BYTES,
+            reply: self.function.limits.reply_bytes,
+            log: LogBudget::of(&self.function),
             credit: credit.clone(),
             upload: None,
             cancelled: false,
-            _place: place,
+            place,
         };
         let id = match self.register(entry, call.depth) {
             Ok(id) => id,
@@ -102,7 +109,16 @@ impl Instance {
         };
         self.depth.enter(depth, state.calls.is_empty());
         state.calls.insert(id, call);
+        let before = std::mem::replace(&mut state.log, LogBudget::of(&self.function));
+        drop(state);
+        self.tell_dropped(None, &before);
         Ok(id)
+    }
+
+    pub(super) fn tell_dropped(&self, invocation: Option<Id>, log: &LogBudget) {
+        if let Some(text) = log.told(&self.function) {
+            self.log(invocation, LogSource::Platform, text);
+        }
     }
 
     fn send(self: &Arc<Self>, id: u32, input: Payload, credit: Arc<Semaphore>) -> Result<(), Broken> {
@@ -179,7 +195,11 @@ impl Instance {
                 if call.stream.is_some() || (call.answer.is_none() && !call.cancelled) {
                     return Err(Broken(format!("it answered call {id} twice")));
                 }
-                if let Some(answer) = call.answer.take() {
+                if !call.may_reply(&body) {
+                    let _ = call.answer.take().map(|answer| answer.send(Err(Limit::Reply.error(&self.function))));
+                    call.cancel();
+                    let _ = self.say(id, ToRunner::Cancel);
+                } else if let Some(answer) = call.answer.take() {
                     let (sender, chunks) = mpsc::unbounded_channel();
                     let body = Reply::new(self, id, body, chunks).into_body();
                     call.stream = Some(sender);
@@ -190,7 +210,13 @@ impl Instance {
             FromRunner::Chunk(bytes) => {
                 let length = bytes.len() as u32;
                 call.window = call.window.checked_sub(length).ok_or_else(|| Broken(format!("call {id} overran its reply window")))?;
+                let fits = call.may_reply(&bytes);
                 match &call.stream {
+                    Some(stream) if !fits => {
+                        let _ = stream.send(Err(Limit::Reply.error(&self.function)));
+                        call.cancel();
+                        let _ = self.say(id, ToRunner::Cancel);
+                    }
                     // It would cost nothing of the window, so there could be any number of them.
                     Some(_) if bytes.is_empty() => {}
                     Some(stream) => drop(stream.send(Ok(compact(bytes)))),
@@ -217,8 +243,39 @@ impl Instance {
         if let FromRunner::Failed(failure) = &mut word {
             self.mask.report(&mut failure.report);
         }
+        self.tell_dropped(Some(ended.invocation), &ended.log);
+        let word = match self.judge(&mut ended, word) {
+            Some(word) => word,
+            None => return Ok(()),
+        };
         settle(id, &mut ended, word)
         // Dropping `ended` frees its place, which is why the lock is not held here.
+    }
+}
+
+impl Instance {
+    /// Takes a last word that tells of a limit, and answers by the limit's name. An instance that
+    /// came up against one of its own gets no more calls.
+    fn judge(&self, call: &mut Call, word: FromRunner) -> Option<FromRunner> {
+        let error = match &word {
+            FromRunner::Reply { body, .. } if !call.may_reply(body) => Limit::Reply.error(&self.function),
+            FromRunner::Failed(failure) => match Limit::behind_failure(&failure.report, self.events()) {
+                Some(limit) => {
+                    self.log(Some(call.invocation), LogSource::Platform, format!("the function {}", limit.text(&self.function)));
+                    call.place.replace();
+                    limit.error(&self.function).with_report(failure.report.clone())
+                }
+                None => return Some(word),
+            },
+            _ => return Some(word),
+        };
+        call.credit.close();
+        match (call.answer.take(), &call.stream) {
+            (Some(answer), _) => drop(answer.send(Err(error))),
+            (None, Some(stream)) => drop(stream.send(Err(error))),
+            (None, None) => {}
+        }
+        None
     }
 }
 
@@ -278,6 +335,13 @@ impl Drop for Lease {
 }
 
 impl Call {
+    /// Takes a piece of the reply off what there may be of it.
+    fn may_reply(&mut self, piece: &Bytes) -> bool {
+        let left = self.reply.checked_sub(piece.len() as u64);
+        self.reply = left.unwrap_or(0);
+        left.is_some()
+    }
+
     fn cancel(&mut self) {
         self.cancelled = true;
         self.answer = None;

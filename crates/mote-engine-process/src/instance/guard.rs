@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use super::{Ending, Instance, crashed, cut_off, overdue};
 use crate::artifact::Use;
 use crate::gateway::Serving;
-use crate::jail::{Exit, Jail};
+use crate::jail::{Events, Exit, Jail};
+use crate::limits::Limit;
 use crate::pool::Pool;
 use crate::running::Counted;
 
@@ -52,6 +53,8 @@ pub(super) async fn guard(instance: Arc<Instance>, mut parts: Parts, pool: Weak<
     if let Some(pool) = pool.upgrade() {
         pool.lost(&instance);
     }
+    // While the group is still there to be asked.
+    let events = parts.jail.events();
     parts.writer.abort();
     let drained = async {
         parts.jail.end().await;
@@ -61,7 +64,7 @@ pub(super) async fn guard(instance: Arc<Instance>, mut parts: Parts, pool: Weak<
         }
     };
     tokio::select! { () = drained => {}, () = clock.sleep(DRAIN) => {} }
-    instance.settle(exit);
+    instance.settle(exit, events);
 }
 
 impl Instance {
@@ -108,29 +111,41 @@ impl Instance {
     }
 
     /// Tells every call that is left, and the log.
-    fn settle(&self, exit: Option<Exit>) {
+    fn settle(&self, exit: Option<Exit>, events: Events) {
         let (calls, why) = {
             let mut state = self.state();
             (std::mem::take(&mut state.calls), state.ending.clone())
         };
-        let how = exit.unwrap_or(Exit::Killed).to_string();
+        let exit = exit.unwrap_or(Exit::Killed);
+        let how = exit.to_string();
+        let limit = matches!(why, Some(Ending::Exited) | None).then(|| Limit::behind_exit(exit, events, &self.stderr.text())).flatten();
         let text = match &why {
             Some(Ending::Overdue) => "instance was replaced because another call overran its deadline".to_owned(),
             Some(Ending::Broken(broken)) => format!("the function's runner broke its protocol: {broken}"),
             Some(Ending::Unneeded) => "the instance was not needed any more".to_owned(),
-            Some(Ending::Exited) | None => format!("the function's process ended: {how}"),
+            Some(Ending::Exited) | None => match limit {
+                Some(limit) => format!("the function {}: its process ended: {how}", limit.text(&self.function)),
+                None => format!("the function's process ended: {how}"),
+            },
         };
         match &why {
             Some(Ending::Unneeded) => {}
             Some(Ending::Overdue) => {
-                self.log(None, LogSource::Platform, "a call overran its deadline: its instance was killed");
+                let also = if events.unforked > 0 { format!("; it also {}", Limit::Processes.text(&self.function)) } else { String::new() };
+                self.log(None, LogSource::Platform, format!("a call overran its deadline: its instance was killed{also}"));
             }
             _ => self.log(None, LogSource::Platform, text.clone()),
         }
+        self.tell_dropped(None, &std::mem::take(&mut self.state().log));
         for call in calls.into_values() {
-            let error = || match &why {
-                Some(Ending::Unneeded) => cut_off(&self.function),
-                _ => crashed(text.clone()).with_report(Report { kind: "crash".into(), message: how.clone(), trace: self.stderr.text() }),
+            self.tell_dropped(Some(call.invocation), &call.log);
+            let error = || match (&why, limit) {
+                (Some(Ending::Unneeded), _) => cut_off(&self.function),
+                (_, limit) => limit.map_or_else(|| crashed(text.clone()), |limit| limit.error(&self.function)).with_report(Report {
+                    kind: "crash".into(),
+                    message: how.clone(),
+                    trace: self.stderr.text(),
+                }),
             };
             if let Some(answer) = &call.stream {
                 let _ = answer.send(Err(error()));

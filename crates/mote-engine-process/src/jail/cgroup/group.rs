@@ -46,6 +46,16 @@ pub struct Events {
     pub unforked: u64,
 }
 
+impl Events {
+    pub fn since(self, earlier: Events) -> Events {
+        Events {
+            killed: self.killed.saturating_sub(earlier.killed),
+            full: self.full.saturating_sub(earlier.full),
+            unforked: self.unforked.saturating_sub(earlier.unforked),
+        }
+    }
+}
+
 /// Over how long a CPU quota holds.
 const PERIOD_US: u64 = 100_000;
 /// So that a small share still is a time slice that the kernel accepts.
