@@ -163,6 +163,7 @@ impl Engine for ProcessEngine {
 
     fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, progress: Progress) -> BoxFuture<'a, Result<Prepared>> {
         Box::pin(async move {
+            jail::ladder::refuse_incomplete(function.isolation, &self.workshop.host.groups)?;
             let built = crate::prepare::artifact(&self.workshop, function, code, &progress).await?;
             let function = Arc::new(Function { artifact: built.digest, ..function.clone() });
             let signature = match function.runtime.family {
@@ -183,7 +184,7 @@ impl Engine for ProcessEngine {
                     signature
                 }
             };
-            let isolation = jail::Barrier::ALL.iter().map(|barrier| barrier.name().to_owned()).collect();
+            let isolation = jail::ladder::in_force(&function, &self.workshop.host.groups);
             Ok(Prepared { artifact: built.digest, signature, isolation, dependencies: built.dependencies })
         })
     }

@@ -75,6 +75,9 @@ impl Executables {
             () = clock.sleep(patience) => Err(crate::instance::overdue(&call.function)),
             _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&call.function)),
         };
+        if answer.as_ref().is_err_and(|error| error.code() == Code::FunctionTimeout) {
+            process.note_limits(call.id);
+        }
         timing.run = clock.monotonic().saturating_sub(begun + timing.start);
         let outcome = match answer {
             Ok(Verdict::Whole(answer)) => Ok(answer),
@@ -147,6 +150,9 @@ async fn answer(process: &mut Process) -> Result<Verdict> {
             let body = held.freeze();
             Answer::Reply(Payload { head: head(&body), body: body.into() })
         }
+        exit if let Some(limit) = process.limit(exit) => {
+            return Err(limit.error(&process.function).with_report(process.report(exit)));
+        }
         exit @ Exit::Code(_) => Answer::Failed(Failure { code: String::new(), report: process.report(exit) }),
         exit => return Err(crate::instance::crashed(format!("the function's process ended: {exit}")).with_report(process.report(exit))),
     }))
@@ -164,6 +170,7 @@ async fn forward(process: &mut Process, first: Bytes, pieces: &mpsc::Sender<Resu
     }
     match process.end().await? {
         Exit::Code(0) => Ok(()),
+        exit if let Some(limit) = process.limit(exit) => Err(limit.error(&process.function).with_report(process.report(exit))),
         exit => Err(Error::new(Code::FunctionFailed, format!("the function failed in the middle of its reply: {exit}"))
             .with_report(process.report(exit))),
     }

@@ -10,6 +10,7 @@ pub mod etc;
 mod function;
 mod init;
 mod inside;
+pub(crate) mod ladder;
 mod landlock;
 mod message;
 mod mounts;
@@ -36,7 +37,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 pub use cgroup::{Controller, Events, Group, GroupLimits, Groups};
-pub use doctor::{Barrier as Check, doctor, doctor_of};
+pub use doctor::{Check, doctor, doctor_of};
 pub use message::Exit;
 use message::{Ask, Word};
 pub use network::Doors;
@@ -111,6 +112,7 @@ impl Jail {
     /// for the shell's standby.
     pub fn spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>, groups: &Groups) -> Result<Jail> {
         let failed = |error: io::Error| Error::internal(format!("{} can't be started as a jail", executable.display())).caused_by(error);
+        ladder::refuse_incomplete(shell.isolation, groups)?;
         let group = groups.make().map_err(|error| refused(Barrier::Groups.name(), &error.to_string()))?;
         Jail::try_spawn(executable, shell, channel, group).map_err(failed)
     }

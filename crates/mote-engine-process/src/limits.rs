@@ -28,8 +28,9 @@ impl Limit {
     pub(crate) fn behind_exit(exit: Exit, events: Events, last_words: &str) -> Option<Limit> {
         match exit {
             Exit::Code(0) => None,
-            Exit::Signal(libc::SIGXCPU) => Some(Limit::Cpu),
-            Exit::Signal(libc::SIGXFSZ) => Some(Limit::Tmp),
+            // A shell words a signal of what it ran as a status.
+            Exit::Signal(libc::SIGXCPU) | Exit::Code(SHELL_XCPU) => Some(Limit::Cpu),
+            Exit::Signal(libc::SIGXFSZ) | Exit::Code(SHELL_XFSZ) => Some(Limit::Tmp),
             Exit::Code(_) | Exit::Signal(_) | Exit::Killed if events.killed > 0 => Some(Limit::Memory),
             Exit::Code(_) | Exit::Signal(_) => Limit::named_in(last_words),
             Exit::Killed => None,
@@ -106,6 +107,9 @@ impl Limit {
         Error::new(Code::LimitExceeded, format!("{} {}", function.reference(), self.text(function))).hint(self.hint(function))
     }
 }
+
+const SHELL_XCPU: i32 = 128 + libc::SIGXCPU;
+const SHELL_XFSZ: i32 = 128 + libc::SIGXFSZ;
 
 const MEMORY: &[&str] = &[
     "MemoryError",

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use mote_core::clock::Id;
 use mote_core::engine::Depth;
 use mote_core::function::Function;
 use mote_core::store::LogSource;
@@ -22,6 +23,7 @@ use crate::given::Given;
 use crate::host::{Host, Job};
 use crate::jail::spec::{Channel, Program};
 use crate::jail::{Exit, Jail};
+use crate::limits::{Limit, LogBudget};
 use crate::lines::{self, Tail};
 use crate::running::Counted;
 
@@ -38,6 +40,8 @@ pub(super) struct Process {
     errors: JoinHandle<()>,
     tail: Arc<Tail>,
     gateway: Option<Serving>,
+    /// Bytes of its output so far.
+    replied: u64,
     depth: Depth,
     _used: Use,
     _counted: Counted,
@@ -71,13 +75,19 @@ impl Process {
             let (host, function, tail, id) = (host.clone(), function.clone(), tail.clone(), call.id);
             let stderr = jail.stderr.take();
             tokio::spawn(async move {
+                let mut budget = LogBudget::of(&function);
                 if let Some(stderr) = stderr {
                     lines::read(stderr, |line| {
                         let line = mask.apply(line);
                         tail.push(&line);
-                        host.log(&function, Some(id), LogSource::Stderr, line);
+                        if budget.take(&line) {
+                            host.log(&function, Some(id), LogSource::Stderr, line);
+                        }
                     })
                     .await;
+                }
+                if let Some(text) = budget.told(&function) {
+                    host.log(&function, Some(id), LogSource::Platform, text);
                 }
             })
         };
@@ -94,6 +104,7 @@ impl Process {
             errors,
             tail,
             gateway: None,
+            replied: 0,
             depth,
             _used: used,
             _counted: counted,
@@ -126,7 +137,12 @@ impl Process {
         let Some(stdout) = &mut self.stdout else { return Ok(false) };
         into.reserve(READ_BYTES);
         let read = stdout.read_buf(into).await;
-        Ok(read.map_err(|error| Error::internal("a function's output can't be read").caused_by(error))? > 0)
+        let read = read.map_err(|error| Error::internal("a function's output can't be read").caused_by(error))?;
+        self.replied += read as u64;
+        if self.replied > self.function.limits.reply_bytes {
+            return Err(Limit::Reply.error(&self.function));
+        }
+        Ok(read > 0)
     }
 
     /// Waits for its end, and for the last line on stderr.
@@ -135,6 +151,21 @@ impl Process {
         // Every process that could still write to it is dead or dying, so it ends by itself.
         let _ = (&mut self.errors).await;
         Ok(exit)
+    }
+
+    /// What it came up against, if that is why it ended so.
+    pub(super) fn limit(&self, exit: Exit) -> Option<Limit> {
+        let events = self.jail.events();
+        let unforked = || (exit != Exit::Code(0) && events.unforked > 0).then_some(Limit::Processes);
+        Limit::behind_exit(exit, events, &self.stderr()).or_else(unforked)
+    }
+
+    /// Says in the log what else happened to a process that has to be killed.
+    pub(super) fn note_limits(&self, invocation: Id) {
+        if self.jail.events().unforked > 0 {
+            let text = format!("the function {}", Limit::Processes.text(&self.function));
+            self.host.log(&self.function, Some(invocation), LogSource::Platform, text);
+        }
     }
 
     pub(super) fn stderr(&self) -> String {

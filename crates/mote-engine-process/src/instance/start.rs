@@ -18,8 +18,9 @@ use super::{Instance, READ_BYTES};
 use crate::artifact::Use;
 use crate::gateway::Serving;
 use crate::host::{Host, Launch};
-use crate::jail::Jail;
 use crate::jail::spec::{Channel, Program};
+use crate::jail::{Exit, Jail};
+use crate::limits::Limit;
 use crate::lines;
 use crate::pool::Pool;
 use crate::wire::{Broken, FromRunner, Start, ToRunner};
@@ -63,6 +64,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     jail.fill(&host.fill(function, launch.data_bytes, Some(program), given.files), Some(OwnedFd::from(theirs)))?;
 
     let instance = Instance::new(host.clone(), function.clone(), given.mask);
+    let _ = instance.group.set(jail.group());
     let printed = print(&instance, &mut jail);
     // Before anybody reads it: it lies ready when the interpreter is.
     socket.write_all(&hello(function).map_err(|error| Error::internal(error.to_string()))?).await.map_err(broken)?;
@@ -73,7 +75,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     let answer = tokio::select! {
         biased;
         answer = first_word(&instance, &mut socket, &mut buffer) => answer,
-        exit = jail.exited() => Answer::Exited(exit?.to_string()),
+        exit = jail.exited() => Answer::Exited(exit?),
     };
     let ended = match answer {
         Answer::Ready(signature) => {
@@ -82,18 +84,24 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
         }
         Answer::Failed(mut report) => {
             instance.mask.report(&mut report);
-            return Err(failed(format!("{}: {}", report.kind, report.message)).with_report(report));
+            let error = failed(format!("{}: {}", report.kind, report.message));
+            return Err(named(error, Limit::behind_failure(&report, jail.events()), function).with_report(report));
         }
-        Answer::Broken(broken) => format!("its runner broke the protocol: {broken}"),
-        Answer::Closed => format!("its process ended: {}", jail.exited().await?),
-        Answer::Exited(exit) => format!("its process ended: {exit}"),
+        Answer::Broken(broken) => (format!("its runner broke the protocol: {broken}"), None),
+        Answer::Closed => {
+            let exit = jail.exited().await?;
+            (format!("its process ended: {exit}"), Some(exit))
+        }
+        Answer::Exited(exit) => (format!("its process ended: {exit}"), Some(exit)),
     };
+    let ((ended, exit), events) = (ended, jail.events());
     jail.end().await;
     for task in printed {
         let _ = task.await;
     }
     let report = Report { kind: "start".into(), message: ended.clone(), trace: instance.last_words() };
-    Err(failed(ended).with_report(report))
+    let limit = exit.and_then(|exit| Limit::behind_exit(exit, events, &report.trace));
+    Err(named(failed(ended), limit, function).with_report(report))
 }
 
 enum Answer {
@@ -101,7 +109,7 @@ enum Answer {
     Failed(Report),
     Broken(Broken),
     Closed,
-    Exited(String),
+    Exited(Exit),
 }
 
 async fn first_word(instance: &Instance, socket: &mut UnixStream, buffer: &mut BytesMut) -> Answer {
@@ -110,7 +118,7 @@ async fn first_word(instance: &Instance, socket: &mut UnixStream, buffer: &mut B
             Ok(Some((0, FromRunner::Ready(signature)))) => return Answer::Ready(signature),
             Ok(Some((_, FromRunner::StartFailed(report)))) => return Answer::Failed(report),
             Ok(Some((_, FromRunner::Log { source, text }))) => {
-                lines::of(&text, |line| instance.log(None, source, line));
+                instance.take_log(0, source, text);
                 continue;
             }
             Ok(Some(_)) => return Answer::Broken(Broken("it spoke of a call before it was ready".into())),
@@ -152,6 +160,14 @@ fn print(instance: &Arc<Instance>, jail: &mut Jail) -> Vec<JoinHandle<()>> {
         tasks.push(tokio::spawn(lines::read(stderr, move |line| instance.printed(LogSource::Stderr, line))));
     }
     tasks
+}
+
+/// It is still a start that failed, and no repetition helps; but the way out is the limit's.
+fn named(error: Error, limit: Option<Limit>, function: &Function) -> Error {
+    match limit {
+        Some(limit) => Error::new(error.code(), format!("{}: it {}", error.detail(), limit.text(function))).hint(limit.hint(function)),
+        None => error,
+    }
 }
 
 fn failed(detail: String) -> Error {

@@ -11,56 +11,74 @@ use mote_core::function::Isolation;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 
-use super::cgroup::Entrance;
+use super::Barrier;
+use super::cgroup::{Entrance, Groups};
 use super::message::{self, Ask, Word};
 use super::spec::{Channel, CodeTree, Fill, JailLimits, Network, Profile, Program, Shell};
 
 /// One barrier and whether this host lets mote set it up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Barrier {
+pub struct Check {
     pub name: &'static str,
     pub enforced: bool,
+    /// The least isolation that insists on it.
+    pub required: Isolation,
     pub why: String,
+    /// What stands in for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
+impl Check {
+    pub(super) fn stands(name: &'static str, why: &str) -> Check {
+        Check { name, enforced: true, required: Isolation::Standard, why: why.to_owned(), instead: None, hint: None }
+    }
+
+    pub(super) fn lacks(name: &'static str, why: &str) -> Check {
+        Check { enforced: false, ..Check::stands(name, why) }
+    }
+
+    pub(super) fn only_strict(self) -> Check {
+        Check { required: Isolation::Strict, ..self }
+    }
+}
+
 /// Builds one jail with an empty program in it and reports on each barrier. Blocks for a few milliseconds.
-pub fn doctor() -> Vec<Barrier> {
+pub fn doctor() -> Vec<Check> {
     doctor_of(Path::new("/proc/self/exe"))
 }
 
 /// The same with another binary that can become a jail.
-pub fn doctor_of(executable: &Path) -> Vec<Barrier> {
+pub fn doctor_of(executable: &Path) -> Vec<Check> {
     let broken = match probe(executable) {
         Ok(Word::Failed { barrier, error }) => Some((barrier, error)),
         Ok(_) => None,
-        Err(error) => Some((super::Barrier::Start.name().to_owned(), error.to_string())),
+        Err(error) => Some((Barrier::Start.name().to_owned(), error.to_string())),
     };
-    let at = broken.as_ref().map(|(barrier, _)| super::Barrier::ALL.iter().position(|b| b.name() == barrier).unwrap_or(0));
-    let judge = |(index, barrier): (usize, &super::Barrier)| {
-        let (enforced, why, hint) = match (&broken, at) {
-            (Some((_, error)), Some(at)) if index == at => (false, error.clone(), hint(*barrier)),
-            (Some(_), Some(at)) if index > at => (false, "not reached: the barrier before it can't be set up".to_owned(), None),
-            _ => (true, "set up in a jail just now".to_owned(), None),
-        };
-        Barrier { name: barrier.name(), enforced, why, hint }
+    let at = broken.as_ref().map(|(barrier, _)| Barrier::ALL.iter().position(|b| b.name() == barrier).unwrap_or(0));
+    let judge = |(index, barrier): (usize, &Barrier)| match (&broken, at) {
+        (Some((_, error)), Some(at)) if index == at => Check { hint: hint(*barrier), ..Check::lacks(barrier.name(), error) },
+        (Some(_), Some(at)) if index > at => Check::lacks(barrier.name(), "not reached: the barrier before it can't be set up"),
+        _ => Check::stands(barrier.name(), "set up in a jail just now"),
     };
-    super::Barrier::ALL.iter().enumerate().map(judge).collect()
+    let groups = Groups::open(&format!("doctor-{}", std::process::id()));
+    Barrier::ALL.iter().enumerate().map(judge).chain(super::ladder::optional(&groups)).collect()
 }
 
-fn hint(barrier: super::Barrier) -> Option<String> {
+fn hint(barrier: Barrier) -> Option<String> {
     let restricted = |path: &str, value: &str| fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
     let text = match barrier {
-        super::Barrier::User if restricted("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") => {
+        Barrier::User if restricted("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1") => {
             "AppArmor keeps user namespaces from ordinary programs: give mote a profile with `userns,`, or set kernel.apparmor_restrict_unprivileged_userns=0."
         }
-        super::Barrier::User if restricted("/proc/sys/kernel/unprivileged_userns_clone", "0") => "Set kernel.unprivileged_userns_clone=1.",
-        super::Barrier::User if restricted("/proc/sys/user/max_user_namespaces", "0") => "Raise user.max_user_namespaces above 0.",
-        super::Barrier::User | super::Barrier::Namespaces => {
+        Barrier::User if restricted("/proc/sys/kernel/unprivileged_userns_clone", "0") => "Set kernel.unprivileged_userns_clone=1.",
+        Barrier::User if restricted("/proc/sys/user/max_user_namespaces", "0") => "Raise user.max_user_namespaces above 0.",
+        Barrier::User | Barrier::Namespaces => {
             "In a container, let mote create namespaces (seccomp and AppArmor profile), or run it on the host."
         }
-        super::Barrier::Root => "mote needs Linux 5.12 or newer, and in a container a /proc that is not masked.",
+        Barrier::Root => "mote needs Linux 5.12 or newer, and in a container a /proc that is not masked.",
         _ => return None,
     };
     Some(text.to_owned())
@@ -114,7 +132,7 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
         let (bytes, _) = message::receive(ours.as_fd())?;
         match serde_json::from_slice(&bytes) {
             Ok(Word::Built | Word::Filled) => {}
-            Ok(Word::Failed { barrier, .. }) if barrier == super::Barrier::Program.name() => break Ok(Word::Filled),
+            Ok(Word::Failed { barrier, .. }) if barrier == Barrier::Program.name() => break Ok(Word::Filled),
             Ok(word) => break Ok(word),
             Err(_) => break Err(io::Error::other("the jail ended without a word")),
         }

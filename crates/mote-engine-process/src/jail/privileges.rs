@@ -128,6 +128,8 @@ pub(super) fn limit_always() -> io::Result<()> {
 /// `process` had no more than this one has when it was forked, and nothing raised it since.
 fn set(process: Option<Pid>, resource: Resource, wanted: u64) -> io::Result<()> {
     let most = getrlimit(resource).maximum.map_or(wanted, |most| wanted.min(most));
-    prlimit(process, resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+    // A signal tells of this one, but only before its hard limit kills.
+    let hard = if resource == Resource::Cpu { most.saturating_add(1) } else { most };
+    prlimit(process, resource, Rlimit { current: Some(most), maximum: Some(hard) })?;
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 mod calls;
 mod cold;
+mod confinement;
 mod executables;
 mod house;
 mod install;
 mod instances;
 mod jail;
+mod limits;
 mod pool;
