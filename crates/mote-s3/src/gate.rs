@@ -89,6 +89,7 @@ impl Gate {
             None => self.identify(&parts)?,
         };
         let caller = self.access.caller(&who).map_err(crate::fault::wire)?;
+        self.access.throttle(&caller, &caller.namespace()).map_err(crate::fault::wire)?;
         plain_query(&mut parts)?;
         offered::check(&parts)?;
         let promises = Promises::read(&parts.headers, &framing, !completes_upload(&parts))?;

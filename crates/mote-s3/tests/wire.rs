@@ -9,7 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::{Door, header};
+use mote_core::access::Credential;
+use mote_core::access::rights::{Right, Scope};
+use mote_core::access::tokens::TokenWish;
 use mote_core::clock::Clock;
+use mote_core::function::Name;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const BODY: &[u8] = b"123456789";
@@ -179,6 +183,50 @@ async fn a_jail_needs_no_signature_and_the_door_does() {
         let get = format!("GET /photos/{key} HTTP/1.1\r\nhost: h\r\nauthorization: Bearer x\r\nconnection: close\r\n\r\n");
         assert_eq!(door.send_from_jail(&get, b"").await.body, BODY);
     }
+}
+
+#[tokio::test]
+async fn a_key_reaches_its_own_namespace_as_far_as_its_rights() {
+    let door = Door::open().await;
+    let shop = Name::new("shop").unwrap();
+    let key = async |name: &str, rights: &[Right]| {
+        let (name, scope, rights) = (Name::new(name).unwrap(), Scope::One(shop.clone()), rights.iter().copied().collect());
+        let wish = TokenWish { name, scope, rights, expires: None, s3: true };
+        let made = door.access.create_token(&*door.store.catalog(), wish).await.unwrap();
+        Credential::AccessKey(made.info.access_key_id.unwrap())
+    };
+    let (deploy, read) = (key("deploy", &[Right::Deploy]).await, key("read", &[Right::Read]).await);
+    let (write, copy) = (key("write", &[Right::Invoke]).await, key("copy", &[Right::Invoke, Right::Read]).await);
+    let ask = async |who: &Credential, line: &str, header: &str, body: &[u8]| {
+        let head = format!("{line} HTTP/1.1\r\nhost: h\r\nconnection: close\r\ncontent-length: {}\r\n{header}\r\n", body.len());
+        door.send_as(who.clone(), &head, body).await
+    };
+    let status = async |who: &Credential, line: &str| ask(who, line, "", b"").await.status;
+    // The default namespace has a bucket of this name too.
+    assert_eq!(status(&read, "GET /photos?location").await, 404);
+    assert_eq!(status(&write, "PUT /photos").await, 403);
+    assert_eq!(status(&deploy, "PUT /photos").await, 200);
+    assert_eq!(status(&deploy, "PUT /photos/k").await, 403);
+    assert_eq!(ask(&write, "PUT /photos/k", "", BODY).await.status, 200);
+    assert_eq!(status(&read, "PUT /photos/k").await, 403);
+    assert_eq!(status(&write, "GET /photos/k").await, 403);
+    assert_eq!(ask(&read, "GET /photos/k", "", b"").await.body, BODY);
+    assert_eq!(status(&write, "GET /photos?list-type=2").await, 403);
+    let source = "x-amz-copy-source: /photos/k\r\n";
+    assert_eq!(ask(&write, "PUT /photos/copy", source, b"").await.status, 403);
+    assert_eq!(ask(&copy, "PUT /photos/copy", source, b"").await.status, 200);
+    let begun = ask(&write, "POST /photos/parts?uploads", "", b"").await;
+    assert!(begun.status == 200 && begun.text().contains("<Bucket>photos</Bucket>"), "{begun:?}");
+    let listed = ask(&read, "GET /photos?list-type=2", "", b"").await.text();
+    assert!(listed.contains("<Key>copy</Key>") && listed.contains("<Key>k</Key>"), "{listed}");
+    let buckets = async |who: &Credential| ask(who, "GET /", "", b"").await.text();
+    door.store.objects().create_bucket("attic").await.unwrap();
+    let (own, default) = (buckets(&read).await, buckets(&Credential::AccessKey("mote".into())).await);
+    assert!(own.contains("<Name>photos</Name>") && !own.contains("attic"), "{own}");
+    assert!(default.contains("<Name>attic</Name>") && !default.contains("shop"), "{default}");
+    assert_eq!(status(&deploy, "DELETE /photos").await, 409);
+    assert_eq!(ask(&Credential::AccessKey("mote".into()), "GET /shop%2Fphotos/k", "", b"").await.status, 404);
+    assert_eq!(status(&write, "DELETE /photos/k").await, 204);
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 #[path = "e2e/harness.rs"]
 mod harness;
 
+#[path = "e2e/access.rs"]
+mod access;
 #[path = "e2e/cli.rs"]
 mod cli;
 #[path = "e2e/crash.rs"]

@@ -20,6 +20,8 @@ use tokio::task::JoinHandle;
 pub(crate) struct Door {
     pub(crate) address: SocketAddr,
     pub(crate) clock: Arc<FakeClock>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) store: Embedded,
     s3: S3Door,
     dir: tempfile::TempDir,
     stopper: Option<Stopper>,
@@ -53,13 +55,14 @@ impl Door {
         store.objects().create_bucket("photos").await.unwrap();
         let keys = vec![KeyPair { id: "mote".into(), secret: "secret".into() }];
         let access = Access::new(Root { token: "token".into(), keys, server_key: [0; 32] }, clock.clone());
-        let s3 = mote_s3::service(store.objects(), Arc::new(access), clock.clone());
+        let access = Arc::new(access);
+        let s3 = mote_s3::service(store.objects(), access.clone(), clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stopper, stop): (Stopper, Stop) = Stopper::new();
         let door = s3.clone();
         let serving = tokio::spawn(async move { door.serve(listener, stop).await });
-        Door { address, clock, s3, dir, stopper: Some(stopper), serving: Some(serving) }
+        Door { address, clock, access, store, s3, dir, stopper: Some(stopper), serving: Some(serving) }
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -78,8 +81,13 @@ impl Door {
     }
 
     pub(crate) async fn send_from_jail(&self, head: &str, body: &[u8]) -> Reply {
+        self.send_as(Credential::Instance(Name::default_namespace()), head, body).await
+    }
+
+    /// On a connection that is known to be this caller's.
+    pub(crate) async fn send_as(&self, who: Credential, head: &str, body: &[u8]) -> Reply {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let serving = tokio::spawn(self.s3.clone().attend(Credential::Instance(Name::default_namespace()), Box::new(theirs)));
+        let serving = tokio::spawn(self.s3.clone().attend(who, Box::new(theirs)));
         let reply = converse(ours, head, body).await;
         serving.await.unwrap();
         reply
