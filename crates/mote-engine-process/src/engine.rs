@@ -1,26 +1,29 @@
 //! The engine's seam: what core asks of it, handed to the part that does it.
 
-use std::collections::HashSet;
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
 use mote_core::engine::{Engine, Invocation, Output, Payload, Prepared, Progress};
 use mote_core::function::{Digest, Family, Function};
 use mote_core::reply::Timing;
+use mote_core::secret::GivenAs;
 use mote_core::{BoxFuture, Error, Result};
 
 use crate::artifact::Shelf;
 use crate::executable::Executables;
-use crate::host::{Host, Job, LAST_WORDS, Launch, Seams, Settings};
+use crate::host::{Host, Job, LAST_WORDS, Launch, Seams, Settings, standby_environment};
 use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
 use crate::jail::Groups;
+use crate::jail::spec::{Channel, Program};
 use crate::pools::Pools;
 use crate::running::Running;
-use crate::runtime::Interpreters;
+use crate::runtime::{Interpreter, Interpreters};
+use crate::stock::Stock;
 use crate::{artifact, jail, runners};
 
 /// See the crate's text.
@@ -35,6 +38,8 @@ pub(crate) struct Workshop {
     pub(crate) host: Arc<Host>,
     pub(crate) interpreters: Interpreters,
     pub(crate) installer: Installer,
+    /// Where each interpreter's runner lies.
+    runners: Mutex<HashMap<PathBuf, PathBuf>>,
 }
 
 impl ProcessEngine {
@@ -49,6 +54,7 @@ impl ProcessEngine {
         let name: String = clock.random()?.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let groups = Arc::new(Groups::open(&name));
         let installer = Installer::new(&settings, etc.clone(), env.collect(), groups.clone(), clock.clone());
+        let stock = Stock::new(settings.executable.clone(), groups.clone(), clock.clone(), settings.spares_max);
         let host = Arc::new(Host {
             settings,
             artifacts,
@@ -60,9 +66,11 @@ impl ProcessEngine {
             gateway,
             secrets,
             outward: Arc::default(),
+            stock,
             running: Running::default(),
         });
-        let workshop = Arc::new(Workshop { host: host.clone(), interpreters: Interpreters::new(clock.clone()), installer });
+        let (interpreters, runners) = (Interpreters::new(clock.clone()), Mutex::default());
+        let workshop = Arc::new(Workshop { host: host.clone(), interpreters, installer, runners });
         let starter = workshop.clone();
         let pools = Pools::new(
             Box::new(move |function| {
@@ -77,6 +85,11 @@ impl ProcessEngine {
     /// Instances that live now, idle ones included; programs that run for one call are not counted.
     pub fn instances(&self) -> usize {
         self.pools.instances()
+    }
+
+    /// Jails that wait for a function.
+    pub fn spares(&self) -> usize {
+        self.workshop.host.stock.waiting()
     }
 
     async fn run_in_instance(&self, call: Job, mut input: Payload) -> Result<Output> {
@@ -117,23 +130,41 @@ impl ProcessEngine {
 impl Workshop {
     /// Starts an instance of a version whose artifact is there.
     async fn start(&self, function: &Arc<Function>) -> Result<Started> {
+        instance::start(&self.host, function, self.launch(function).await?).await
+    }
+
+    /// With an interpreter that waits already, unless the function says how it is to start.
+    async fn launch(&self, function: &Function) -> Result<Launch> {
         let interpreter = self.interpreters.find(&function.runtime).await?;
-        let runner = {
-            let (cache, interpreter) = (self.host.settings.cache.clone(), interpreter.clone());
-            blocking(move || runners_for(&cache, &interpreter)).await?
+        let runner = self.runner(&interpreter).await?;
+        let command = runners::command(Path::new("/runner"), &interpreter);
+        let secrets = function.secrets.iter().filter_map(|used| match &used.given_as {
+            GivenAs::Env(name) => Some(name),
+            GivenAs::File(_) => None,
+        });
+        let (command, standby) = if function.env.keys().chain(secrets).any(|name| runners::is_read_at_start(name)) {
+            (Some(command), None)
+        } else {
+            (None, Some(Program { command, env: standby_environment(), channel: Channel::Wire }))
         };
-        let launch = Launch {
-            command: runners::command(Path::new("/runner"), &interpreter),
-            runner: Some(runner),
-            show: interpreter.mounts.clone(),
-            data_bytes: data_bytes(function),
-        };
-        instance::start(&self.host, function, launch).await
+        let shell = self.host.shell(function, &interpreter.mounts, Some(runner), standby);
+        Ok(Launch { shell, command, data_bytes: data_bytes(function) })
+    }
+
+    async fn runner(&self, interpreter: &Arc<Interpreter>) -> Result<PathBuf> {
+        let known = self.runners.lock().unwrap_or_else(PoisonError::into_inner).get(&interpreter.program).cloned();
+        if let Some(runner) = known {
+            return Ok(runner);
+        }
+        let (cache, wanted) = (self.host.settings.cache.clone(), interpreter.clone());
+        let runner = blocking(move || runners_for(&cache, &wanted)).await?;
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner).insert(interpreter.program.clone(), runner.clone());
+        Ok(runner)
     }
 }
 
 /// The runner's files and their bytecode depend on what is in this binary and on the interpreter.
-fn runners_for(cache: &Path, interpreter: &crate::runtime::Interpreter) -> std::io::Result<std::path::PathBuf> {
+fn runners_for(cache: &Path, interpreter: &Interpreter) -> std::io::Result<PathBuf> {
     let program = interpreter.program.to_string_lossy();
     let parts = runners::FILES.iter().flat_map(|(path, text)| [*path, *text]).chain([&*program, &interpreter.version]);
     let name = format!("runner-{}", artifact::digest(parts.map(str::as_bytes)));
@@ -167,7 +198,10 @@ impl Engine for ProcessEngine {
             let built = crate::prepare::artifact(&self.workshop, function, code, &progress).await?;
             let function = Arc::new(Function { artifact: built.digest, ..function.clone() });
             let signature = match function.runtime.family {
-                Family::Executable => Default::default(),
+                Family::Executable => {
+                    self.workshop.host.stock.expect(Family::Executable, &self.workshop.host.bare_shell(&function));
+                    Default::default()
+                }
                 Family::Python | Family::Node => {
                     progress.tell("starting it");
                     let started = match self.workshop.start(&function).await {
@@ -190,7 +224,9 @@ impl Engine for ProcessEngine {
     }
 
     fn run<'a>(&'a self, call: &'a Invocation, input: Payload) -> BoxFuture<'a, Result<Output>> {
-        match call.function.runtime.family {
+        let family = call.function.runtime.family;
+        self.workshop.host.stock.called(family);
+        match family {
             Family::Executable => Box::pin(self.executables.run(Job::from(call), input)),
             Family::Python | Family::Node => Box::pin(self.run_in_instance(Job::from(call), input)),
         }
@@ -229,6 +265,7 @@ impl Engine for ProcessEngine {
                 tokio::select! { () = host.running.none() => {}, () = host.clock.sleep(LAST_WORDS) => {} }
             };
             futures_util::future::join(instances, self.executables.stop(grace)).await;
+            host.stock.close().await;
         })
     }
 }

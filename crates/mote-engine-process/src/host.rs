@@ -17,7 +17,9 @@ use crate::egress;
 use crate::gateway::{self, Serving};
 use crate::jail::spec::{CodeTree, Cores, Fill, GATEWAY_PORT, GroupLimits, JailLimits, Network, Program, SecretFile, Shell, Shown};
 use crate::jail::{Controller, Doors, Groups};
+use crate::runners;
 use crate::running::Running;
+use crate::stock::Stock;
 
 /// Where the engine keeps and finds what it needs.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Settings {
     pub executable: PathBuf,
     /// What no function may see, wherever it lies: the data directory.
     pub hidden: Vec<PathBuf>,
+    /// The most jails that wait for a function, of each kind.
+    pub spares_max: usize,
 }
 
 /// So many more than a group allows does the limit of each process allow.
@@ -56,6 +60,7 @@ pub(crate) struct Host {
     pub(crate) groups: Arc<Groups>,
     /// Whose turn it is to be held to which cores.
     pub(crate) turn: AtomicU32,
+    pub(crate) stock: Arc<Stock>,
     /// Instances, until the last call in each has been told how it ended.
     pub(crate) running: Running,
 }
@@ -79,17 +84,17 @@ impl From<&Invocation> for Job {
     }
 }
 
-/// What is executed in a jail, and what it needs to see for that.
+/// How an instance is to be started.
 pub(crate) struct Launch {
-    pub(crate) command: Vec<String>,
-    /// Shown at `/runner`; without one the program speaks no wire.
-    pub(crate) runner: Option<PathBuf>,
-    pub(crate) show: Vec<PathBuf>,
+    pub(crate) shell: Shell,
+    /// What to execute when the function is in; `None` if the shell has a standby.
+    pub(crate) command: Option<Vec<String>>,
     pub(crate) data_bytes: u64,
 }
 
 impl Host {
-    /// A jail for functions, ready but for the function. Programs of one kind share it.
+    /// A jail for functions of one runtime, ready but for the function: nothing else of it may be in
+    /// here, or no other could have it.
     pub(crate) fn shell(&self, function: &Function, show: &[PathBuf], runner: Option<PathBuf>, standby: Option<Program>) -> Shell {
         Shell {
             code: CodeTree::Below(self.settings.artifacts.clone()),
@@ -103,6 +108,11 @@ impl Host {
             tmp_bytes: Limits::default().tmp_bytes,
             standby,
         }
+    }
+
+    /// Of every executable.
+    pub(crate) fn bare_shell(&self, function: &Function) -> Shell {
+        self.shell(function, &[], None, None)
     }
 
     /// What an instance of `function` brings into one.
@@ -170,17 +180,14 @@ fn line(clock: &dyn Clock, function: &Function, invocation: Option<Id>, source: 
 pub(crate) fn environment(function: &Function) -> Vec<(String, String)> {
     let gateway = format!("http://127.0.0.1:{GATEWAY_PORT}");
     let mut env = function.env.clone();
-    for (name, value) in [
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
-        ("HOME", "/tmp"),
-        ("TMPDIR", "/tmp"),
-        ("LANG", "C.UTF-8"),
+    let platform = [
         ("AWS_ENDPOINT_URL", gateway.as_str()),
         ("AWS_REGION", "us-east-1"),
         ("AWS_DEFAULT_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "function"),
         ("AWS_SECRET_ACCESS_KEY", "function"),
-    ] {
+    ];
+    for (name, value) in PLACES.iter().copied().chain(platform) {
         env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
     }
     env.insert("MOTE_FUNCTION".into(), function.name.to_string());
@@ -188,3 +195,11 @@ pub(crate) fn environment(function: &Function) -> Vec<(String, String)> {
     env.insert("MOTE_NAMESPACE".into(), function.namespace.to_string());
     env.into_iter().collect()
 }
+
+/// What an interpreter starts with before there is a function; its own environment takes its place then.
+pub(crate) fn standby_environment() -> Vec<(String, String)> {
+    PLACES.iter().chain(&[(runners::STANDBY, "1")]).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+const PLACES: &[(&str, &str)] =
+    &[("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("LANG", "C.UTF-8")];

@@ -181,9 +181,9 @@ impl Jail {
         self.group.as_ref().map(|group| group.events()).unwrap_or_default()
     }
 
-    /// Whether it has not said yet that it failed or ended. For a shell that waits.
-    pub fn is_waiting(&self) -> bool {
-        message::is_silent(self.socket.as_fd())
+    /// Whether it lives, and has not said that it failed or ended. For a shell that waits.
+    pub fn is_waiting(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None)) && message::is_silent(self.socket.as_fd())
     }
 
     /// Ends it, and waits until every process in it is dead, its mounts are gone, and what they

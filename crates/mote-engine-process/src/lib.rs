@@ -21,6 +21,7 @@ mod prepare;
 pub mod runners;
 mod running;
 pub mod runtime;
+mod stock;
 pub mod transpile;
 pub mod wire;
 

@@ -27,7 +27,9 @@ pub const FILES: &[(&str, &str)] = runner![
     "node/main.cjs"
     "node/plain.cjs"
     "node/reply.cjs"
+    "node/standby.cjs"
     "node/streams.cjs"
+    "node/warm.mjs"
     "node/wire.cjs"
     "python/main.py"
     "python/mote_runner/__init__.py"
@@ -42,6 +44,7 @@ pub const FILES: &[(&str, &str)] = runner![
     "python/mote_runner/plain.py"
     "python/mote_runner/reply.py"
     "python/mote_runner/serve.py"
+    "python/mote_runner/standby.py"
     "python/mote_runner/threads.py"
     "python/mote_runner/wire.py"
 ];
@@ -75,6 +78,20 @@ pub fn command(directory: &Path, interpreter: &Interpreter) -> Vec<String> {
         Family::Executable => {}
     }
     command
+}
+
+/// Has a runner begin before there is a function for it; gone from the environment that this sees.
+pub const STANDBY: &str = "MOTE_STANDBY";
+
+/// Whether an interpreter, or the C library below it, reads a variable when it starts, or may have
+/// read it before its function comes: a function that sets such a one gets an interpreter of its
+/// own from the start. By prefix, since each version of an interpreter adds some.
+pub fn is_read_at_start(variable: &str) -> bool {
+    const FAMILIES: &[&str] = &["PYTHON", "NODE_", "LD_", "MALLOC_", "GLIBC_", "LC_", "UV_", "OPENSSL_", "SSL_", "ICU_", "TZ"];
+    const SINGLE: &[&str] = &["LANG", "LANGUAGE", "LOCPATH", STANDBY];
+    // A convention of packages that Node itself knows nothing of.
+    const NOT: &[&str] = &["NODE_ENV"];
+    (SINGLE.contains(&variable) || FAMILIES.iter().any(|family| variable.starts_with(family))) && !NOT.contains(&variable)
 }
 
 /// Bytecode that is never checked against its source: both are read-only where they are used.

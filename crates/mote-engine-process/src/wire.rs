@@ -9,7 +9,7 @@
 //!
 //! | mote → runner | payload |
 //! |---|---|
-//! | 1 START | JSON `{"dialect","entry","function","version","namespace","concurrency","dev"}`; once, first, id 0 |
+//! | 1 START | JSON `{"dialect","entry","function","version","namespace","concurrency","dev"}`; once, first, id 0. For a standby also `"env"`, an object: its whole environment |
 //! | 2 CALL | `u32 LE head length`, head, the whole body |
 //! | 3 CALL_OPEN | the same with the body so far; BODY frames follow |
 //! | 4 BODY | a piece of the body |
@@ -54,6 +54,7 @@
 //!
 //! Not here: sockets and tasks (`instance.rs`). Nothing below allocates by a length it was told.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -87,6 +88,9 @@ pub struct Start {
     pub namespace: String,
     pub concurrency: u32,
     pub dev: bool,
+    /// Of a runner that was started without its function's environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<BTreeMap<String, String>>,
 }
 
 /// What mote says.

@@ -179,8 +179,17 @@ fn settings(data_dir: &Path) -> Result<Settings, Failure> {
         data_dir.canonicalize().map_err(|error| Failure::platform(format!("{} can't be found again: {error}", data_dir.display())))?;
     // Not the path that it was started by: an upgrade may have put another binary there.
     let executable = PathBuf::from("/proc/self/exe");
-    Ok(Settings { artifacts: absolute.join("artifacts"), cache: absolute.join("cache"), executable, hidden: vec![absolute] })
+    Ok(Settings {
+        artifacts: absolute.join("artifacts"),
+        cache: absolute.join("cache"),
+        executable,
+        hidden: vec![absolute],
+        spares_max: SPARES_MAX,
+    })
 }
+
+/// Jails that wait for a function, of each kind; how many there are follows from how many are started.
+const SPARES_MAX: usize = 8;
 
 /// Opens every door, each on a task of its own.
 fn open(inside: Inside, listeners: Listeners, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {

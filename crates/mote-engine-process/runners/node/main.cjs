@@ -18,6 +18,8 @@ const CANCELLED = new Failure('', 'the call was cancelled', 'Cancelled');
 
 let handler = null;
 let io = null;
+// Of a runner that was started before there is a function for it.
+const standby = process.env.MOTE_STANDBY === undefined ? null : require('./standby.cjs');
 
 class Call {
   constructor(id) {
@@ -171,6 +173,7 @@ function logs() {
 async function load(text) {
   try {
     const start = JSON.parse(text);
+    if (standby) await standby.take(start.env);
     if ((start.dialect || 'plain') !== 'plain') throw new Failure('', `this runner does not know the dialect ${start.dialect}`, 'StartFailed');
     handler = await require('./plain.cjs').load(start);
     io.json(wire.READY, 0, handler.signature);
@@ -196,3 +199,4 @@ io = new Wire(3, receive);
 logs().install(io, running);
 process.on('uncaughtException', uncaught);
 process.on('exit', io.flush);
+if (standby) standby.preload();

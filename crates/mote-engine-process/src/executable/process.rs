@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use mote_core::clock::Id;
 use mote_core::engine::Depth;
-use mote_core::function::Function;
+use mote_core::function::{Family, Function};
 use mote_core::store::LogSource;
 use mote_core::{Body, BoxFuture, Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -22,18 +22,20 @@ use crate::gateway::Serving;
 use crate::given::Given;
 use crate::host::{Host, Job};
 use crate::jail::spec::{Channel, Program};
-use crate::jail::{Exit, Jail};
+use crate::jail::{Events, Exit};
 use crate::limits::{Limit, LogBudget};
 use crate::lines::{self, Tail};
 use crate::running::Counted;
+use crate::stock::Empty;
 
 const READ_BYTES: usize = 64 << 10;
 
-/// Dropped, it is killed.
+/// Dropped, it is killed; nobody waits for that.
 pub(super) struct Process {
     pub(super) function: Arc<Function>,
     host: Arc<Host>,
-    jail: Jail,
+    /// Until it is dropped.
+    held: Option<Held>,
     stdout: Option<ChildStdout>,
     input: JoinHandle<()>,
     body_failed: Option<oneshot::Receiver<Error>>,
@@ -43,6 +45,11 @@ pub(super) struct Process {
     /// Bytes of its output so far.
     replied: u64,
     depth: Depth,
+}
+
+/// What is given back when the last process is dead.
+struct Held {
+    jail: Empty,
     _used: Use,
     _counted: Counted,
 }
@@ -67,13 +74,13 @@ impl Process {
         all.retain(|(name, _)| !env.contains_key(name));
         all.extend(env);
         let program = Program { command: vec![format!("/code/{}", function.entry)], env: all, channel: Channel::Stdin };
-        let mut jail = Jail::spawn(&host.settings.executable, &host.shell(function, &[], None, None), None, &host.groups)?;
-        jail.fill(&host.fill(function, function.limits.memory_bytes, Some(program), files), Some(OwnedFd::from(stdin)))?;
+        let mut empty = host.stock.take(Family::Executable, &host.bare_shell(function))?;
+        empty.jail.fill(&host.fill(function, function.limits.memory_bytes, Some(program), files), Some(OwnedFd::from(stdin)))?;
 
         let tail = Arc::new(Tail::default());
         let errors = {
             let (host, function, tail, id) = (host.clone(), function.clone(), tail.clone(), call.id);
-            let stderr = jail.stderr.take();
+            let stderr = empty.jail.stderr.take();
             tokio::spawn(async move {
                 let mut budget = LogBudget::of(&function);
                 if let Some(stderr) = stderr {
@@ -93,11 +100,11 @@ impl Process {
         };
         let (failed, body_failed) = oneshot::channel();
         let input = tokio::spawn(feed(input, body, failed));
-        let stdout = jail.stdout.take();
+        let stdout = empty.jail.stdout.take();
         Ok(Process {
             function: function.clone(),
             host: host.clone(),
-            jail,
+            held: Some(Held { jail: empty, _used: used, _counted: counted }),
             stdout,
             input,
             body_failed: Some(body_failed),
@@ -106,15 +113,15 @@ impl Process {
             gateway: None,
             replied: 0,
             depth,
-            _used: used,
-            _counted: counted,
         })
     }
 
     pub(super) async fn ready(&mut self) -> Result<()> {
-        let sockets = self.jail.built().await?;
-        self.gateway = Some(self.host.serve_gateway(sockets, self.function.clone(), &self.depth)?);
-        self.jail.filled().await
+        let Some(Held { jail, .. }) = &mut self.held else { return Ok(()) };
+        let doors = jail.filled().await?;
+        jail.has_started();
+        self.gateway = Some(self.host.serve_gateway(doors, self.function.clone(), &self.depth)?);
+        Ok(())
     }
 
     /// Resolves if the body fails on its way: the caller is to hear that, and not what the program
@@ -147,7 +154,8 @@ impl Process {
 
     /// Waits for its end, and for the last line on stderr.
     pub(super) async fn end(&mut self) -> Result<Exit> {
-        let exit = self.jail.exited().await?;
+        let Some(Held { jail, .. }) = &mut self.held else { return Ok(Exit::Killed) };
+        let exit = jail.jail.exited().await?;
         // Every process that could still write to it is dead or dying, so it ends by itself.
         let _ = (&mut self.errors).await;
         Ok(exit)
@@ -155,17 +163,21 @@ impl Process {
 
     /// What it came up against, if that is why it ended so.
     pub(super) fn limit(&self, exit: Exit) -> Option<Limit> {
-        let events = self.jail.events();
+        let events = self.events();
         let unforked = || (exit != Exit::Code(0) && events.unforked > 0).then_some(Limit::Processes);
         Limit::behind_exit(exit, events, &self.stderr()).or_else(unforked)
     }
 
     /// Says in the log what else happened to a process that has to be killed.
     pub(super) fn note_limits(&self, invocation: Id) {
-        if self.jail.events().unforked > 0 {
+        if self.events().unforked > 0 {
             let text = format!("the function {}", Limit::Processes.text(&self.function));
             self.host.log(&self.function, Some(invocation), LogSource::Platform, text);
         }
+    }
+
+    fn events(&self) -> Events {
+        self.held.as_ref().map(|held| held.jail.jail.events()).unwrap_or_default()
     }
 
     pub(super) fn stderr(&self) -> String {
@@ -176,6 +188,13 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.input.abort();
+        // Without a runtime mote is ending, and the jail ends with its line.
+        if let (Some(held), Ok(runtime)) = (self.held.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move {
+                let Held { jail, _used, _counted } = held;
+                jail.into_jail().end().await;
+            });
+        }
     }
 }
 

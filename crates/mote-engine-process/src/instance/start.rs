@@ -1,5 +1,6 @@
 //! From nothing to a runner that is ready: jail, wire, START, READY.
 
+use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -41,6 +42,9 @@ pub(crate) struct Started {
 /// Added to the function's timeout: loading code may take as long as a call, and an interpreter needs its time too.
 const START_EXTRA: Duration = Duration::from_secs(10);
 
+/// Of an environment that a standby is told of: in JSON it may take six times as much, and has to fit a frame.
+const HANDED_BYTES_MAX: usize = 128 << 10;
+
 pub(crate) async fn start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -> Result<Started> {
     let limit = START_EXTRA + Duration::from_millis(function.limits.timeout_ms);
     tokio::select! {
@@ -51,25 +55,37 @@ pub(crate) async fn start(host: &Arc<Host>, function: &Arc<Function>, launch: La
     }
 }
 
-async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -> Result<Started> {
+async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launch) -> Result<Started> {
     let begun = host.clock.monotonic();
     let used = host.artifacts.hold(function.artifact);
     let broken = |error: std::io::Error| Error::internal("the wire to a runner can't be made").caused_by(error);
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
-    ours.set_nonblocking(true).map_err(broken)?;
-    let mut socket = UnixStream::from_std(ours).map_err(broken)?;
     let given = host.given(function).await?;
-    let program = Program { command: launch.command, env: given.env, channel: Channel::Wire };
-    let mut jail = Jail::spawn(&host.settings.executable, &host.shell(function, &launch.show, launch.runner, None), None, &host.groups)?;
-    jail.fill(&host.fill(function, launch.data_bytes, Some(program), given.files), Some(OwnedFd::from(theirs)))?;
-
+    if given.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > HANDED_BYTES_MAX
+        && let Some(standby) = launch.shell.standby.take()
+    {
+        launch.command = Some(standby.command);
+    }
+    let mut empty = host.stock.take(function.runtime.family, &launch.shell)?;
     let instance = Instance::new(host.clone(), function.clone(), given.mask);
-    let _ = instance.group.set(jail.group());
-    let printed = print(&instance, &mut jail);
-    // Before anybody reads it: it lies ready when the interpreter is.
-    socket.write_all(&hello(function).map_err(|error| Error::internal(error.to_string()))?).await.map_err(broken)?;
-    let gateway = host.serve_gateway(jail.built().await?, function.clone(), &instance.depth)?;
-    jail.filled().await?;
+    let _ = instance.group.set(empty.jail.group());
+    let printed = print(&instance, &mut empty.jail);
+    let (wire, program, env) = match (empty.wire.take(), launch.command) {
+        (Some(wire), _) => (wire, None, Some(given.env.into_iter().collect())),
+        (None, command) => {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
+            let program = Program { command: command.unwrap_or_default(), env: given.env, channel: Channel::Wire };
+            (ours, Some((program, OwnedFd::from(theirs))), None)
+        }
+    };
+    let (program, channel) = program.unzip();
+    empty.jail.fill(&host.fill(function, launch.data_bytes, program, given.files), channel)?;
+    wire.set_nonblocking(true).map_err(broken)?;
+    let mut socket = UnixStream::from_std(wire).map_err(broken)?;
+    let hello = hello(function, env).map_err(|error| Error::internal(error.to_string()))?;
+    // Not before the jail is complete: what comes now loads the function's code.
+    let gateway = host.serve_gateway(empty.filled().await?, function.clone(), &instance.depth)?;
+    socket.write_all(&hello).await.map_err(broken)?;
+    let jail = &mut empty.jail;
 
     let mut buffer = BytesMut::new();
     let answer = tokio::select! {
@@ -80,6 +96,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
     let ended = match answer {
         Answer::Ready(signature) => {
             let took = host.clock.monotonic() - begun;
+            let jail = empty.into_jail();
             return Ok(Started { instance, signature: *signature, took, jail, socket, buffer, printed, gateway, used });
         }
         Answer::Failed(mut report) => {
@@ -95,7 +112,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -
         Answer::Exited(exit) => (format!("its process ended: {exit}"), Some(exit)),
     };
     let ((ended, exit), events) = (ended, jail.events());
-    jail.end().await;
+    empty.into_jail().end().await;
     for task in printed {
         let _ = task.await;
     }
@@ -133,7 +150,7 @@ async fn first_word(instance: &Instance, socket: &mut UnixStream, buffer: &mut B
     }
 }
 
-fn hello(function: &Function) -> Result<BytesMut, Broken> {
+fn hello(function: &Function, env: Option<BTreeMap<String, String>>) -> Result<BytesMut, Broken> {
     let start = Start {
         dialect: function.dialect.clone(),
         entry: function.entry.clone(),
@@ -142,6 +159,7 @@ fn hello(function: &Function) -> Result<BytesMut, Broken> {
         namespace: function.namespace.to_string(),
         concurrency: function.limits.concurrency,
         dev: function.dev,
+        env,
     };
     let mut frame = BytesMut::new();
     ToRunner::Start(&start).encode(0, &mut frame)?;

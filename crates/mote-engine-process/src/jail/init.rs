@@ -10,13 +10,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
 use super::inside::{At, FLOOR, Failed};
 use super::message::{self, Ask, Exit, Word};
 use super::mounts::{self, Artifacts};
 use super::network::Doors;
-use super::spec::{Fill, JailLimits, Network, Shell};
+use super::spec::{Fill, JailLimits, Network, Program, Shell};
 use super::{Barrier, cgroup, function, namespaces, network, privileges, secrets, syscalls};
 
 struct Init<'a> {
@@ -31,6 +32,8 @@ struct Init<'a> {
     artifacts: Option<Artifacts>,
     /// The standby, later the function.
     function: Option<Pid>,
+    /// Ends when that has become its program.
+    executed: Option<OwnedFd>,
 }
 
 pub(super) fn main(
@@ -56,10 +59,9 @@ pub(super) fn main(
         network::open_low_ports().at(Barrier::Network)?;
     }
     let children = syscalls::watch_children(FLOOR).at(Barrier::Start)?;
-    let mut init = Init { socket, watcher, children, shell, as_root, artifacts: Some(artifacts), function: None };
+    let mut init = Init { socket, watcher, children, shell, as_root, artifacts: Some(artifacts), function: None, executed: None };
     if let (Some(program), Some(channel)) = (&shell.standby, channel) {
-        let pid = function::start(program, channel, shell, &JailLimits::WIDEST, as_root)?;
-        init.has_started(pid).at(Barrier::Start)?;
+        init.start(program, channel, &JailLimits::WIDEST)?;
     }
     message::tell(socket, &Word::Built, doors.as_ref().map(Doors::to_send).as_ref().map_or(&[], |fds| fds.as_slice()));
     drop(doors);
@@ -111,26 +113,30 @@ impl Init<'_> {
         }
         secrets::write(&fill.secrets).at(Barrier::Root)?;
         if let (Some(program), Some(channel), None) = (&fill.program, channel, self.function) {
-            let pid = function::start(program, channel, self.shell, &fill.limits, self.as_root)?;
-            self.has_started(pid).at(Barrier::Start)?;
+            self.start(program, channel, &fill.limits)?;
         }
         privileges::retire(self.as_root).at(Barrier::Capabilities)?;
         // The change of user took both back.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
         die_with(&self.watcher).at(Barrier::Start)?;
-        // As the function's own user, who may lower these and raise none.
-        if self.shell.standby.is_some() {
+        // As the function's own user, who may lower these and raise none, once it is that user.
+        if let (Some(_), Some(executed)) = (&self.shell.standby, self.executed.take()) {
+            rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0])).at(Barrier::Start)?;
             privileges::limit(self.function, &fill.limits).at(Barrier::Limits)?;
         }
         message::tell(self.socket, &Word::Filled, &[]);
         Ok(())
     }
 
-    fn has_started(&mut self, function: Pid) -> io::Result<()> {
-        self.function = Some(function);
+    fn start(&mut self, program: &Program, channel: OwnedFd, limits: &JailLimits) -> Result<(), Failed> {
+        let (executed, held) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at(Barrier::Start)?;
+        // Both ends are in the child too, until it executes its program.
+        self.function = Some(function::start(program, channel, self.shell, limits, self.as_root)?);
+        drop(held);
+        self.executed = Some(executed);
         // The function's output must end when the function does, not when this process does.
-        syscalls::close_below(FLOOR)?;
-        Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+        syscalls::close_standard().at(Barrier::Start)?;
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)
     }
 
     /// Every orphan of the jail becomes init's child; the function's end is what it waits for.

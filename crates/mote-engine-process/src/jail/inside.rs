@@ -101,7 +101,7 @@ fn watch(socket: &OwnedFd, init: Pid) -> i32 {
         return 2;
     };
     // The function's output must end when the function does, not when this process does.
-    let _ = syscalls::close_below(FLOOR);
+    let _ = syscalls::close_standard();
     loop {
         let mut ends = [PollFd::new(socket, PollFlags::RDHUP), PollFd::new(&pidfd, PollFlags::IN)];
         let polled = rustix::event::poll(&mut ends, None);

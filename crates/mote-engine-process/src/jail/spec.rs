@@ -21,7 +21,7 @@ pub const FUNCTION_ID: u32 = 64_100;
 pub const GATEWAY_PORT: u16 = 4566;
 
 /// Everything that does not depend on the function.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shell {
     pub code: CodeTree,
     /// Shown at `/runner`, read-only.
@@ -44,7 +44,7 @@ pub struct Shell {
 }
 
 /// What `/code` will show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CodeTree {
     /// The one directory below this one that the fill names, read-only.
     Below(PathBuf),
@@ -64,7 +64,7 @@ pub struct Fill {
     pub secrets: Vec<SecretFile>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Program {
     /// By its path in the jail, and its arguments.
     pub command: Vec<String>,
@@ -93,7 +93,7 @@ impl Drop for SecretFile {
 }
 
 /// A file or a tree of the host, and its path in the jail.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shown {
     pub from: PathBuf,
     pub at: PathBuf,
@@ -105,7 +105,7 @@ impl Shown {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Network {
     /// One of its own, with nothing but loopback and the platform's address on it.
     Loopback,
@@ -114,7 +114,7 @@ pub enum Network {
 }
 
 /// Which file descriptor of the function the passed one becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Channel {
     /// 0: an executable's input.
     Stdin,

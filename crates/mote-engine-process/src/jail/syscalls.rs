@@ -88,10 +88,10 @@ pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
 }
 
-/// Closes every file descriptor below `floor`.
-pub(super) fn close_below(floor: RawFd) -> io::Result<()> {
-    // SAFETY: called by the two waiting processes only, which keep what they own from `floor` on.
-    check(unsafe { libc::syscall(libc::SYS_close_range, 0, floor - 1, 0) }).map(drop)
+/// Closes 0 to 2, for a process that only waits from here on.
+pub(super) fn close_standard() -> io::Result<()> {
+    // SAFETY: nothing in a jail's processes owns these three as a value.
+    check(unsafe { libc::syscall(libc::SYS_close_range, 0, 2, 0) }).map(drop)
 }
 
 /// A descriptor of at least `floor` that is readable when a child has ended. From here on this

@@ -25,6 +25,8 @@ pub(crate) struct House {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) logs: Arc<MemoryStore>,
     pub(crate) place: tempfile::TempDir,
+    /// Whether jails are made ahead of need.
+    pub(crate) spares: bool,
 }
 
 impl House {
@@ -32,7 +34,12 @@ impl House {
         House::with_clock(Arc::new(SystemClock::new()))
     }
 
+    /// Nothing is made ahead of need, so that a test sees its own processes and sleepers alone.
     pub(crate) fn with_clock(clock: Arc<dyn Clock>) -> House {
+        House::with_spares(clock, 0)
+    }
+
+    pub(crate) fn with_spares(clock: Arc<dyn Clock>, spares_max: usize) -> House {
         let place = tempfile::tempdir().unwrap();
         let logs = MemoryStore::new(clock.clone());
         let settings = Settings {
@@ -40,12 +47,13 @@ impl House {
             cache: place.path().join("cache"),
             executable: jail(),
             hidden: vec![place.path().to_owned(), "/usr/share".into(), "/usr/nowhere".into()],
+            spares_max,
         };
         let engine = {
             let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway: Arc::new(Greeter), secrets: Arc::new(NoSecrets) };
             ProcessEngine::new(settings, seams).unwrap()
         };
-        House { engine, clock, logs, place }
+        House { engine, clock, logs, place, spares: spares_max > 0 }
     }
 
     /// A function as the directory would make it, its limits changed by `change`.

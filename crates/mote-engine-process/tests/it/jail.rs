@@ -125,13 +125,14 @@ fn an_ordinary_user_gets_the_same_jail() {
         .args(["confinement::no_function_gets_past_the_filter", "confinement::ordinary_programs_find_what_they_need"])
         .args(["confinement::strict_is_everything_or_is_refused", "confinement::a_share_of_the_cpu_is_all_there_is"])
         .args(["limits::a_caller_hears_which_limit_it_was_and_the_next_one_gets_a_new_instance", "limits::programs_hear_of_theirs_too"])
+        .args(["spares::a_function_can_not_tell_whether_its_interpreter_waited_for_it", "leaks::hundreds_of_cold_starts_leave_nothing"])
         .env("MOTE_TEST_JAIL", &jail)
         .env("TMPDIR", &work)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("14 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("16 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -8,5 +8,7 @@ mod house;
 mod install;
 mod instances;
 mod jail;
+mod leaks;
 mod limits;
 mod pool;
+mod spares;

@@ -282,7 +282,15 @@ def write(data):
 
 def main():
     os.set_inheritable(SOCKET, False)
+    standby = None
+    if "MOTE_STANDBY" in os.environ:
+        from .standby import Standby
+
+        standby = Standby(SOCKET)
     start, rest = read_start()
+    if standby:
+        standby.take(start["env"])
+        standby.yield_to(start["entry"].partition(":")[0])
     starting = Inline()
     logs.install(starting)
     try:
