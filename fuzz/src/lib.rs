@@ -24,6 +24,7 @@ use mote_core::error::Report;
 use mote_core::event::Event;
 use mote_core::function::{Digest, Family, Function, Name, Parameter, Runtime};
 use mote_dialects::plain::Plain;
+use mote_engine_process::egress::dns;
 use mote_engine_process::wire::FromRunner;
 
 /// A target and the inputs that mutation begins with.
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "public_call", run: public_call, seeds: seeds::public_requests, cost: 1 },
     Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads, cost: 1 },
     Target { name: "frames", run: frames, seeds: seeds::frames, cost: 1 },
+    Target { name: "dns", run: dns, seeds: seeds::questions, cost: 1 },
     Target { name: "s3_request", run: s3_request, seeds: seeds::s3_requests, cost: 20 },
 ];
 
@@ -112,6 +114,25 @@ pub fn public_call(data: &[u8]) {
             assert!(head.is_object());
         }
     }
+}
+
+/// A message to a jail's name server, and what a server of the host says to it: every answer is
+/// one to that question, and none is longer than a datagram of old.
+pub fn dns(data: &[u8]) {
+    let question = match dns::read(data) {
+        Ok(question) => question,
+        Err(refusal) => return assert!(refusal.is_empty() || (refusal.len() == 12 && refusal[3] & 15 != 0)),
+    };
+    assert!(question.name.len() <= 2 * 255 && !question.name.ends_with('.') && question.name == question.name.to_lowercase());
+    let name = question.reverse().map_or_else(|| question.name.clone(), |address| address.to_string());
+    use dns::Answer::{Address, Failed, Name, NoSuchName, Nothing};
+    for answer in [Nothing, NoSuchName, Failed, Address([198, 18, 0, 1].into()), Name(name)] {
+        let bytes = question.answer(&answer);
+        assert!(bytes[..2] == data[..2] && bytes[2] & 0x80 != 0 && bytes.len() <= 12 + 259 + 267 + 12, "{bytes:02x?}");
+    }
+    let out = question.forwarded(7);
+    assert_eq!(dns::read(&out).map(|again| again.name), Ok(question.name.clone()));
+    assert!(question.relayed(7, data.to_vec()).is_none(), "a question is no answer");
 }
 
 /// What a function's runner says of a reply, or of a failure: it may not smuggle what is the server's.

@@ -123,6 +123,27 @@ pub fn reply_heads() -> Vec<Vec<u8>> {
     ])
 }
 
+/// Questions as resolvers ask them: plain, with options, reverse, of a service.
+pub fn questions() -> Vec<Vec<u8>> {
+    let question = |labels: &[&str], kind: u8, more: &[u8]| {
+        let mut bytes = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0".to_vec();
+        for label in labels {
+            bytes.push(label.len() as u8);
+            bytes.extend_from_slice(label.as_bytes());
+        }
+        bytes.extend_from_slice(&[0, 0, kind, 0, 1]);
+        bytes.extend_from_slice(more);
+        bytes
+    };
+    vec![
+        question(&["api", "Example", "com"], 1, b""),
+        question(&["example", "com"], 28, b"\0\0\x29\x04\xd0\0\0\0\0\0\0"),
+        question(&["1", "0", "18", "198", "in-addr", "arpa"], 12, b""),
+        question(&["_mongodb", "_tcp", "db", "example"], 33, b""),
+        question(&[], 2, b""),
+    ]
+}
+
 pub fn frames() -> Vec<Vec<u8>> {
     let frame = |kind: u8, payload: &[u8]| {
         let mut bytes = (payload.len() as u32).to_le_bytes().to_vec();

@@ -5,10 +5,12 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, folder, until};
+use crate::harness::{COPY, Server, folder, until};
 
 fn deploy(server: &Server, name: &str, file: &str, manifest: &str, code: &str) {
     let runtime = if file.ends_with(".py") { "python" } else { "node" };
@@ -37,8 +39,9 @@ def f(url: str, data: str = ''):
             return {'code': reply.status, 'json': json.load(reply)}
     except urllib.error.HTTPError as error:
         return {'code': error.code, 'json': json.load(error)}
-    except urllib.error.URLError as error:
-        return str(error.reason)
+    except OSError as error:
+        # Urllib wraps what happens while it sends, and nothing that comes after.
+        return str(error)
 ";
     deploy(&server, "python", "m.py", "", python);
     let node =
@@ -238,4 +241,38 @@ def f():
         "reverse": "names", "from": "198.18.0.1", "other datagrams": "refused",
     });
     assert_eq!(server.get("/names").is(200).json(), expect);
+}
+
+/// The same again by somebody without any right.
+#[test]
+fn as_an_ordinary_user() {
+    if !rustix::process::geteuid().is_root() {
+        // Then all of the above was this.
+        return;
+    }
+    let place = tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o755)).tempdir().expect("a place");
+    let copy = |from: &Path, name: &str| {
+        let to = place.path().join(name);
+        std::fs::copy(from, &to).expect("a copy");
+        to
+    };
+    let test = copy(&std::env::current_exe().expect("this file"), "test");
+    let mote = copy(Path::new(env!("CARGO_BIN_EXE_mote")), "mote");
+    let work = place.path().join("work");
+    std::fs::create_dir(&work).expect("a directory");
+    std::os::unix::fs::chown(&work, Some(65534), Some(65534)).expect("root may");
+    let run = std::process::Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"])
+        .arg(&test)
+        .args(["network::", "--skip", "as_an_ordinary_user"])
+        .env(COPY, &mote)
+        .env("TMPDIR", &work)
+        .env("HOME", &work)
+        // root's own interpreters are not for everybody.
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("setpriv runs");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("6 passed"), "{said}\n{}", String::from_utf8_lossy(&run.stderr));
 }
