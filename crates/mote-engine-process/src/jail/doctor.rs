@@ -78,6 +78,7 @@ fn hint(barrier: Barrier) -> Option<String> {
         Barrier::User | Barrier::Namespaces => {
             "In a container, let mote create namespaces (seccomp and AppArmor profile), or run it on the host."
         }
+        Barrier::Network => "mote needs the kernel's nf_tables with tproxy: `modprobe nft_tproxy`, or a kernel with CONFIG_NFT_TPROXY.",
         Barrier::Root => "mote needs Linux 5.12 or newer, and in a container a /proc that is not masked.",
         _ => return None,
     };
