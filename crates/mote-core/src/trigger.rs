@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::BoxFuture;
+use crate::engine::Connection;
 use crate::error::Result;
 use crate::invoke::Invoke;
 
@@ -12,6 +13,12 @@ use crate::invoke::Invoke;
 /// requests holds an [`crate::action::Platform`] instead.
 pub trait Trigger: Send + Sync {
     fn serve(&self, door: Arc<dyn Invoke>, stop: Stop) -> BoxFuture<'_, Result<()>>;
+}
+
+/// What a door's connections go through before anything is said on them: TLS.
+pub trait Handshake: Send + Sync {
+    /// Bounded in time and number; an error is that client's matter alone.
+    fn shake(&self, connection: Box<dyn Connection>) -> BoxFuture<'_, Result<Box<dyn Connection>>>;
 }
 
 /// Resolves when the server is told to stop; cheap to clone.

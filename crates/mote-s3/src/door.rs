@@ -1,4 +1,4 @@
-//! Connections: accepts them, or takes them from a jail, and speaks HTTP/1.1 and h2c on them.
+//! Connections: accepts them, or takes them from a jail, and speaks HTTP/1.1 and HTTP/2 on them, with TLS or without.
 //!
 //! [`S3Door::answer`] is the service without any connection: whoever shares the endpoint with
 //! another service calls it and keeps the listener to himself.
@@ -16,7 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use mote_core::access::Credential;
 use mote_core::engine::Connection;
 use mote_core::error::{Code, Error, Result};
-use mote_core::trigger::Stop;
+use mote_core::trigger::{Handshake, Stop};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -34,11 +34,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub struct S3Door {
     gate: Arc<Gate>,
+    /// Without one it speaks in the clear.
+    handshake: Option<Arc<dyn Handshake>>,
 }
 
 impl S3Door {
     pub(crate) fn new(gate: Gate) -> S3Door {
-        S3Door { gate: Arc::new(gate) }
+        S3Door { gate: Arc::new(gate), handshake: None }
+    }
+
+    pub fn with_handshake(mut self, handshake: Option<Arc<dyn Handshake>>) -> S3Door {
+        self.handshake = handshake;
+        self
     }
 
     /// Serves until told to stop, then finishes the requests that have begun.
@@ -60,6 +67,13 @@ impl S3Door {
             let watcher = graceful.watcher();
             let door = self.clone();
             tokio::spawn(async move {
+                let connection: Box<dyn Connection> = match &door.handshake {
+                    None => Box::new(connection),
+                    Some(handshake) => match handshake.shake(Box::new(connection)).await {
+                        Ok(secured) => secured,
+                        Err(error) => return tracing::debug!(%error, "a client was not let in"),
+                    },
+                };
                 let service = service_fn(move |request| door.clone().respond(None, request));
                 let builder = http();
                 let serving = builder.serve_connection(TokioIo::new(connection), service).into_owned();

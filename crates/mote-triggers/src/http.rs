@@ -1,4 +1,4 @@
-//! The HTTP door: sockets, HTTP/1.1 and HTTP/2 in the clear, request ids, compression, limits.
+//! The HTTP door: sockets, HTTP/1.1 and HTTP/2 with TLS or in the clear, request ids, compression, limits.
 //!
 //! It knows neither routes nor wire formats: a dialect reads the request and words the answer,
 //! and the platform does what it says. One port, one door; which dialects stand behind it is
@@ -22,7 +22,7 @@ use mote_core::action::Platform;
 use mote_core::clock::{Clock, Id};
 use mote_core::dialect::{Dialect, Parsed, Response};
 use mote_core::engine;
-use mote_core::trigger::Stop;
+use mote_core::trigger::{Handshake, Stop};
 use mote_core::{Body, Code, Error, Fault, Result};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -41,6 +41,8 @@ pub struct HttpDoor {
     dialects: Vec<Arc<dyn Dialect>>,
     clock: Arc<dyn Clock>,
     http: auto::Builder<TokioExecutor>,
+    /// Without one the door speaks in the clear.
+    handshake: Option<Arc<dyn Handshake>>,
     limits: HttpLimits,
 }
 
@@ -68,7 +70,12 @@ impl HttpDoor {
         // No timer: `connection` watches for stalls, with the platform's clock.
         http.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         http.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX as u32);
-        HttpDoor { platform, dialects, clock, http, limits: HttpLimits::default() }
+        HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default() }
+    }
+
+    pub fn with_handshake(mut self, handshake: Option<Arc<dyn Handshake>>) -> HttpDoor {
+        self.handshake = handshake;
+        self
     }
 
     pub fn with_limits(mut self, limits: HttpLimits) -> HttpDoor {

@@ -6,6 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use futures_util::StreamExt;
 use reqwest::{Method, RequestBuilder, Response, Url};
@@ -15,6 +17,7 @@ use crate::config::default_data_dir;
 use crate::credentials::Credentials;
 use crate::doors::Doors;
 use crate::failure::{Exit, Failure};
+use crate::tls::Trust;
 
 /// A line of a reply in lines is no longer than this.
 const LINE_BYTES_MAX: usize = 4 << 20;
@@ -25,6 +28,16 @@ pub(crate) struct Address {
     /// The data directory of a server on this machine [default: MOTE_URL, then MOTE_DATA, then ~/.local/share/mote]
     #[arg(long = "data", visible_alias = "data-dir", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) authority: Authority,
+}
+
+/// Who vouches for a server of another machine, beside this machine's own roots.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Authority {
+    /// Trust the certificates of this PEM file too, for a MOTE_URL with https://
+    #[arg(long, value_name = "FILE", env = "MOTE_CA", hide_env_values = true)]
+    pub(crate) ca: Option<PathBuf>,
 }
 
 impl Address {
@@ -32,7 +45,7 @@ impl Address {
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         match (&self.data_dir, set("MOTE_URL")) {
-            (None, Some(url)) => Client::new(&url, set("MOTE_TOKEN")),
+            (None, Some(url)) => Client::new(&url, set("MOTE_TOKEN"), Trust::Roots(self.authority.ca.clone())),
             (dir, _) => Client::local(&dir.clone().unwrap_or_else(default_data_dir), set("MOTE_TOKEN")),
         }
     }
@@ -56,7 +69,8 @@ pub(crate) struct Client {
 impl Client {
     /// The server of this very process.
     pub(crate) fn of(doors: &Doors, token: &str) -> Result<Client, Failure> {
-        let mut client = Client::new(&doors.control, Some(token.to_owned()))?;
+        let shown = doors.certificate.as_ref().map(|text| STANDARD.decode(text).unwrap_or_default());
+        let mut client = Client::new(&doors.control, Some(token.to_owned()), shown.map_or(Trust::Nobody, Trust::Exactly))?;
         client.public = Some(doors.public.clone());
         Ok(client)
     }
@@ -75,17 +89,20 @@ impl Client {
         Client::of(&doors, token.as_deref().unwrap_or_default())
     }
 
-    pub(crate) fn new(url: &str, token: Option<String>) -> Result<Client, Failure> {
-        let base = Url::parse(url).ok().filter(|url| url.scheme() == "http" && url.has_host()).ok_or_else(|| {
+    pub(crate) fn new(url: &str, token: Option<String>, trust: Trust) -> Result<Client, Failure> {
+        let base = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host()).ok_or_else(|| {
             Failure::usage(format!("MOTE_URL is {url:?}"))
-                .wanted("wanted: the control door as http://HOST:PORT")
-                .hint("For a server behind TLS, open a tunnel to its control door and name the tunnel's end.")
+                .wanted("wanted: the control door as http://HOST:PORT or https://HOST:PORT")
+                .hint("`mote serve` prints it; a server with a certificate of its own making is trusted by `--ca FILE`.")
         })?;
+        // Roots take a while to read, and nobody needs them in the clear.
+        let trust = if base.scheme() == "https" { trust } else { Trust::Nobody };
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             // A redirect would carry the token to somebody who was not asked.
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
+            .tls_backend_preconfigured(trust.config()?)
             .build()
             .map_err(|error| Failure::platform(format!("no HTTP client could be made: {error}")))?;
         Ok(Client { http, base, token, public: None })
@@ -238,15 +255,15 @@ mod tests {
 
     #[test]
     fn a_path_keeps_what_a_name_holds() {
-        let client = Client::new("http://127.0.0.1:1/", None).unwrap();
+        let client = Client::new("http://127.0.0.1:1/", None, Trust::Nobody).unwrap();
         let url = client.request(Method::GET, &["buckets", "b", "objects", "a b/ü?.jpg"]).build().unwrap();
         assert_eq!(url.url().path(), "/v1/buckets/b/objects/a%20b%2F%C3%BC%3F.jpg");
     }
 
     #[test]
     fn only_http_is_spoken() {
-        for url in ["https://x", "127.0.0.1:8081", "", "ftp://x"] {
-            assert!(Client::new(url, None).is_err(), "{url}");
+        for url in ["127.0.0.1:8081", "", "ftp://x"] {
+            assert!(Client::new(url, None, Trust::Nobody).is_err(), "{url}");
         }
     }
 }

@@ -107,13 +107,18 @@ impl Door {
     }
 
     /// Who may call what, once the door is open to more than this machine.
-    pub(crate) fn exposure(self) -> &'static str {
+    pub(crate) fn exposure(self, encrypted: bool) -> &'static str {
         match self {
-            Door::Public => "anybody who reaches it may call every function that has a URL or a route",
-            Door::Control => {
-                "who reaches it and holds the token may deploy, call and remove everything; the token crosses the network unencrypted"
+            Door::Public if encrypted => "anybody who reaches it may call every public function; what is said is encrypted",
+            Door::Public => {
+                "anybody who reaches it may call every public function; requests, tokens and replies cross the network unencrypted"
             }
-            Door::Aws => "who reaches it and holds the access key may read and write every bucket",
+            Door::Control if encrypted => "who reaches it and holds a token may do what the token allows; what is said is encrypted",
+            Door::Control => {
+                "who reaches it and holds a token may do what the token allows; tokens and secrets cross the network unencrypted"
+            }
+            Door::Aws if encrypted => "who reaches it and holds an access key may read and write buckets; what is said is encrypted",
+            Door::Aws => "who reaches it and holds an access key may read and write buckets; objects cross the network unencrypted",
         }
     }
 }

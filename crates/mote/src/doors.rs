@@ -16,6 +16,9 @@ pub(crate) struct Doors {
     pub(crate) public: String,
     pub(crate) control: String,
     pub(crate) aws: String,
+    /// What they show, in base64 of DER, if they speak TLS: a client on this machine trusts it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<String>,
 }
 
 impl Doors {
@@ -25,8 +28,13 @@ impl Doors {
 
     /// Tells where the doors are, until the note is dropped.
     pub(crate) fn announce(&self, data_dir: &Path) -> Result<Announced, Failure> {
-        write_private(data_dir, FILE, self)?;
+        self.write(data_dir)?;
         Ok(Announced(data_dir.join(FILE)))
+    }
+
+    /// Tells it anew.
+    pub(crate) fn write(&self, data_dir: &Path) -> Result<(), Failure> {
+        write_private(data_dir, FILE, self)
     }
 }
 

@@ -81,6 +81,10 @@ impl Failure {
         self.0.hint = Some(hint);
     }
 
+    pub(crate) fn found(&self) -> &str {
+        &self.0.found
+    }
+
     pub(crate) fn code(&self) -> &str {
         &self.0.code
     }

@@ -14,6 +14,7 @@ mod output;
 mod pack;
 mod prompt;
 mod serve;
+mod tls;
 
 use std::process::ExitCode;
 

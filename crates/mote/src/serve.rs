@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use base64::Engine as _;
 use mote_core::access::Access;
 use mote_core::clock::{Clock, SystemClock};
 use mote_core::directory::Directory;
@@ -20,13 +21,14 @@ use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::secret::cipher::Cipher;
 use mote_core::secret::vault::Vault;
-use mote_core::trigger::{Stop, Stopper, Trigger};
+use mote_core::trigger::{Handshake, Stop, Stopper, Trigger};
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
 use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_triggers::http::HttpDoor;
 use mote_triggers::object::ObjectTrigger;
+use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 
 use crate::config::Addresses;
@@ -34,6 +36,7 @@ use crate::credentials::Credentials;
 use crate::doors::{Announced, Doors};
 use crate::failure::Failure;
 use crate::keyring::{self, PassphraseFrom};
+use crate::tls::{Tls, TlsFiles};
 
 pub(crate) use listen::Busy;
 use listen::Listeners;
@@ -48,6 +51,7 @@ pub(crate) struct Config {
     pub(crate) addresses: Addresses,
     pub(crate) busy: Busy,
     pub(crate) passphrase: PassphraseFrom,
+    pub(crate) tls: TlsFiles,
 }
 
 /// A server that answers on every door.
@@ -75,18 +79,23 @@ impl Server {
     pub(crate) async fn start(config: Config) -> Result<Server, Failure> {
         config.addresses.check()?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let listeners = listen::all(&config.addresses, config.busy).await?;
+        let tls = config.tls.read(&clock)?;
+        let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;
         let data_dir = config.data_dir;
         let store = Embedded::open(&data_dir, clock.clone())?;
         let credentials = Credentials::read_or_make(&data_dir)?;
         let vault = vault(&store, &data_dir, &config.passphrase, &clock).await?;
         let (stopper, stop) = Stopper::new();
 
-        let doors = listeners.doors();
+        let mut doors = listeners.doors();
+        doors.certificate = tls.as_ref().map(|tls| encoded(&tls.certificate()));
         let inside = assemble(&store, &credentials, vault, &data_dir, &doors, clock.clone(), stop.clone()).await?;
         let engines = inside.engines.clone();
-        let running = open(inside, listeners, &clock, &stop);
+        let mut running = open(inside, listeners, tls.clone(), &clock, &stop);
         let announced = doors.announce(&data_dir)?;
+        if let Some(tls) = tls {
+            running.spawn(keep_fresh(tls, Tls::hangups()?, doors.clone(), data_dir.clone(), stop));
+        }
         Ok(Server { data_dir, doors, token: credentials.token, engines, clock, stopper, running, announced })
     }
 
@@ -128,6 +137,21 @@ async fn vault(store: &Embedded, data_dir: &Path, passphrase: &PassphraseFrom, c
     let key = keyring::open(data_dir, passphrase, begun, clock)?;
     let cipher = Arc::new(Cipher::new(&key, clock.clone()));
     Ok(Arc::new(Vault::open(store.catalog(), cipher, clock.clone()).await?))
+}
+
+/// Follows the certificate's files, and tells the clients on this machine what is shown now.
+async fn keep_fresh(tls: Arc<Tls>, hangups: Signal, doors: Doors, data_dir: PathBuf, stop: Stop) {
+    let changed = |certificate: Vec<u8>| {
+        let doors = Doors { certificate: Some(encoded(&certificate)), ..doors.clone() };
+        if let Err(failure) = doors.write(&data_dir) {
+            tracing::error!("clients on this machine are not told of the new certificate: {}", failure.found());
+        }
+    };
+    tls.keep_fresh(hangups, changed, stop).await;
+}
+
+fn encoded(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 /// Puts the parts together: this is the list.
@@ -192,14 +216,16 @@ fn settings(data_dir: &Path) -> Result<Settings, Failure> {
 const SPARES_MAX: usize = 8;
 
 /// Opens every door, each on a task of its own.
-fn open(inside: Inside, listeners: Listeners, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
+fn open(inside: Inside, listeners: Listeners, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
     let mut running = JoinSet::new();
     let Inside { house, s3, queue, .. } = inside;
-    let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone());
-    let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone());
+    let handshake = || tls.clone().map(|tls| tls as Arc<dyn Handshake>);
+    let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone()).with_handshake(handshake());
+    let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone()).with_handshake(handshake());
     let invoker = house.invoker.clone();
     run(&mut running, "the public door", Arc::new(public).serve(listeners.public.socket, stop.clone()));
     run(&mut running, "the control door", Arc::new(control).serve(listeners.control.socket, stop.clone()));
+    let s3 = s3.with_handshake(handshake());
     let (socket, stopped) = (listeners.aws.socket, stop.clone());
     run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
     running.spawn(async move { house.forget_orphans().await });

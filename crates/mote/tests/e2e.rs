@@ -20,3 +20,5 @@ mod lifecycle;
 mod network;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/tls.rs"]
+mod tls;

@@ -48,7 +48,17 @@ impl Connection {
             tracing::debug!(%error, "a socket took no option; its client has gone");
             return;
         }
-        self.serve(socket).await;
+        let Some(handshake) = self.door.handshake.clone() else { return self.serve(socket).await };
+        let mut phase = self.phase.clone();
+        let shaken = tokio::select! {
+            shaken = handshake.shake(Box::new(socket)) => shaken,
+            // Nothing has been asked yet, so nothing is lost.
+            _ = phase.wait_for(|phase| *phase != Phase::Open) => return,
+        };
+        match shaken {
+            Ok(secured) => self.serve(secured).await,
+            Err(error) => tracing::debug!(%error, peer = %self.peer, "a client was not let in"),
+        }
     }
 
     /// The same for what is no socket of ours.
@@ -99,7 +109,8 @@ impl Connection {
     pub(super) fn stamp<B>(&self, request: &http::Request<B>, id: Id, time: Timestamp) -> Stamp {
         let host = request.uri().authority().map(http::uri::Authority::as_str);
         let host = host.or_else(|| request.headers().get(header::HOST)?.to_str().ok()).unwrap_or_default();
-        Stamp { id, time, peer: self.peer.clone(), origin: format!("http://{host}") }
+        let scheme = if self.door.handshake.is_some() { "https" } else { "http" };
+        Stamp { id, time, peer: self.peer.clone(), origin: format!("{scheme}://{host}") }
     }
 }
 

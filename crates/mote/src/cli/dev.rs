@@ -25,6 +25,7 @@ use crate::config::{Addresses, check_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::keyring::PassphraseFrom;
 use crate::serve::{Busy, Config, Server};
+use crate::tls::TlsFiles;
 use crate::{output, pack};
 
 use units::Unit;
@@ -69,8 +70,14 @@ impl Dev {
             let mut signals = Signals::new()?;
             let data_dir = data_dir(&dir)?;
             check_data_dir(&data_dir, "serve a copy of the folder")?;
-            let server =
-                Server::start(Config { data_dir, addresses: self.addresses, busy: Busy::TakeAnother, passphrase: self.passphrase }).await?;
+            let server = Server::start(Config {
+                data_dir,
+                addresses: self.addresses,
+                busy: Busy::TakeAnother,
+                passphrase: self.passphrase,
+                tls: TlsFiles::default(),
+            })
+            .await?;
             let client = Client::of(server.doors(), server.token())?;
             greet(&dir, &server);
             tokio::select! {

@@ -9,7 +9,7 @@ use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Namespace, Output};
-use crate::client::{Address, Client};
+use crate::client::{Address, Authority, Client};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -49,12 +49,14 @@ pub(super) struct Invoke {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     #[command(flatten)]
+    authority: Authority,
+    #[command(flatten)]
     pub(super) output: Output,
 }
 
 impl Invoke {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
-        let client = Address { data_dir: self.data_dir.clone() }.connect()?;
+        let client = Address { data_dir: self.data_dir.clone(), authority: self.authority.clone() }.connect()?;
         let event = self.event.as_deref().map(cloud_event).transpose()?;
         let (attributes, body) = match event {
             Some((attributes, data)) => (attributes, Some(data)),

@@ -15,6 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::keyring::PassphraseFrom;
 use crate::output;
 use crate::serve::{Busy, Config, Server};
+use crate::tls::TlsFiles;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +42,8 @@ pub(super) struct Serve {
     #[command(flatten)]
     passphrase: PassphraseFrom,
     #[command(flatten)]
+    tls: TlsFiles,
+    #[command(flatten)]
     pub(super) output: Output,
 }
 
@@ -48,7 +51,7 @@ impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let data_dir = self.data_dir.unwrap_or_else(default_data_dir);
         check_data_dir(&data_dir, "name another directory with `--data DIR`")?;
-        let config = Config { data_dir, addresses: self.addresses, busy: Busy::Refuse, passphrase: self.passphrase };
+        let config = Config { data_dir, addresses: self.addresses, busy: Busy::Refuse, passphrase: self.passphrase, tls: self.tls };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;

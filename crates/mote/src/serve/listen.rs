@@ -31,21 +31,21 @@ pub(super) struct Listener {
     pub(super) origin: String,
 }
 
-pub(super) async fn all(addresses: &Addresses, busy: Busy) -> Result<Listeners, Failure> {
+pub(super) async fn all(addresses: &Addresses, busy: Busy, encrypted: bool) -> Result<Listeners, Failure> {
     Ok(Listeners {
-        public: bind(Door::Public, addresses, busy).await?,
-        control: bind(Door::Control, addresses, busy).await?,
-        aws: bind(Door::Aws, addresses, busy).await?,
+        public: bind(Door::Public, addresses, busy, encrypted).await?,
+        control: bind(Door::Control, addresses, busy, encrypted).await?,
+        aws: bind(Door::Aws, addresses, busy, encrypted).await?,
     })
 }
 
 impl Listeners {
     pub(super) fn doors(&self) -> Doors {
-        Doors { public: self.public.origin.clone(), control: self.control.origin.clone(), aws: self.aws.origin.clone() }
+        Doors { public: self.public.origin.clone(), control: self.control.origin.clone(), aws: self.aws.origin.clone(), certificate: None }
     }
 }
 
-async fn bind(door: Door, addresses: &Addresses, busy: Busy) -> Result<Listener, Failure> {
+async fn bind(door: Door, addresses: &Addresses, busy: Busy, encrypted: bool) -> Result<Listener, Failure> {
     let asked = addresses.asked(door)?;
     let address = asked.unwrap_or_else(|| door.default());
     let bound = match TcpListener::bind(address).await {
@@ -58,11 +58,12 @@ async fn bind(door: Door, addresses: &Addresses, busy: Busy) -> Result<Listener,
     let local = socket.local_addr().map_err(|error| refused(door, address, &error))?;
     if !local.ip().is_loopback() {
         // Not by way of the log, which can be turned down.
-        eprintln!("{} {} listens on {local}: {}", output::bold("warning:"), door.flag(), door.exposure());
+        eprintln!("{} {} listens on {local}: {}", output::bold("warning:"), door.flag(), door.exposure(encrypted));
     }
     // What listens everywhere is reached from here by the loopback address.
     let reached = if local.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], local.port())) } else { local };
-    Ok(Listener { socket, origin: format!("http://{reached}") })
+    let scheme = if encrypted { "https" } else { "http" };
+    Ok(Listener { socket, origin: format!("{scheme}://{reached}") })
 }
 
 fn refused(door: Door, address: SocketAddr, error: &io::Error) -> Failure {
