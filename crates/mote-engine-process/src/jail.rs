@@ -41,6 +41,7 @@ pub use doctor::{Check, doctor, doctor_of};
 pub use message::Exit;
 use message::{Ask, Word};
 pub use network::Doors;
+pub use privileges::{further_groups, no_core_dumps};
 use spec::{Fill, Shell};
 
 /// `argv[0]` of a process that is to become a jail.

@@ -27,4 +27,4 @@ pub mod wire;
 
 pub use engine::ProcessEngine;
 pub use host::{Seams, Settings};
-pub use jail::{Check as Barrier, NAME as JAIL_NAME, doctor, doctor_of, jail_main};
+pub use jail::{Check as Barrier, NAME as JAIL_NAME, doctor, doctor_of, further_groups, jail_main, no_core_dumps};

@@ -78,6 +78,8 @@ struct Inside {
 impl Server {
     pub(crate) async fn start(config: Config) -> Result<Server, Failure> {
         config.addresses.check()?;
+        mote_engine_process::no_core_dumps()
+            .map_err(|error| mote_core::Error::internal("core dumps can't be switched off").caused_by(error))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;

@@ -8,7 +8,7 @@
 use std::fs;
 use std::io;
 
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity};
 
 use super::spec::{Cores, FUNCTION_ID, JailLimits};
@@ -40,6 +40,22 @@ fn knows(map: &str, id: u32) -> bool {
         let (first, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
         (first..first + count).contains(&u64::from(id))
     })
+}
+
+/// The groups that functions have beside their own: those of an ordinary user stay, because only
+/// who may set groups can leave them.
+pub fn further_groups() -> Vec<u32> {
+    if is_root().unwrap_or(false) {
+        return Vec::new();
+    }
+    let own = rustix::process::getegid();
+    let groups = rustix::process::getgroups().unwrap_or_default();
+    groups.into_iter().filter(|group| *group != own).map(rustix::process::Gid::as_raw).collect()
+}
+
+/// For mote itself while it serves: its memory holds secrets, and a dump would write them to a disk.
+pub fn no_core_dumps() -> io::Result<()> {
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
 }
 
 /// A user namespace in which this process's user is [`FUNCTION_ID`], and no other exists.

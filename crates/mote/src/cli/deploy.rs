@@ -136,8 +136,8 @@ fn complete(public: &str, deployed: &mut Value) {
 fn show(deployed: &Value, fired_by: &[String]) {
     let text = |key: &str| deployed.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let time = |key: &str| Duration::from_millis(deployed.get(key).and_then(Value::as_u64).unwrap_or_default());
-    // No function starts behind less than every barrier; `mote doctor` names them.
-    let isolated = deployed.get("isolation").and_then(Value::as_array).is_some_and(|barriers| !barriers.is_empty());
+    // `mote doctor` names them, and those that this host lacks.
+    let barriers = deployed.get("isolation").and_then(Value::as_array).map_or(0, Vec::len);
     let dependencies = time("dependencies_ms");
     let version = deployed.get("version").and_then(Value::as_u64).unwrap_or_default();
     output::line_out(&output::bold(&format!("{} is live", text("name"))));
@@ -146,7 +146,7 @@ fn show(deployed: &Value, fired_by: &[String]) {
         ("  fired by", fired_by.join(", ")),
         ("  version", version.to_string()),
         ("  runtime", text("runtime")),
-        ("  isolation", if isolated { "full" } else { "none" }.to_owned()),
+        ("  isolation", format!("{barriers} barriers")),
         ("  dependencies", if dependencies.is_zero() { "nothing to install".to_owned() } else { output::duration(dependencies) }),
         ("  total", output::duration(time("total_ms"))),
     ]);

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Args;
+use mote_core::function::Isolation;
+use mote_engine_process::Barrier;
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,9 +21,9 @@ use crate::output;
 const EXAMPLES: &str = "\
 Examples:
   mote doctor
-  mote doctor --json | jq '.barriers[] | select(.enforced | not)'
+  mote doctor --json | jq '.barriers[] | select(.enforced | not) | .hint'
 
-Exit code 0: functions can run here, each behind every barrier.";
+Exit code 0: functions can run here, each behind every barrier that `standard` needs.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -43,29 +45,80 @@ struct Finding {
 impl Doctor {
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         let barriers = mote_engine_process::doctor();
-        let interpreters = [interpreter("python3", "python"), interpreter("node", "node")];
+        let interpreters =
+            [interpreter("python3", "python"), interpreter("node", "node"), installer("pip", "python"), installer("npm", "node")];
         let dir = self.common.server.data_dir();
         let data = data_dir(&dir);
         let doors = Doors::read(&dir);
         let ports = [Door::Public, Door::Control, Door::Aws].map(|door| port(door, doors.as_ref()));
-        let able = data.good && barriers.iter().all(|barrier| barrier.enforced);
+        let holds = |isolation| barriers.iter().filter(|barrier| barrier.required <= isolation).all(|barrier| barrier.enforced);
+        let (able, strict) = (data.good && holds(Isolation::Standard), data.good && holds(Isolation::Strict));
+        let user = further_groups(&mote_engine_process::further_groups());
 
         if self.common.output.json {
-            output::json(&json!({ "able": able, "barriers": barriers, "interpreters": interpreters, "data": data, "ports": ports }));
+            output::json(
+                &json!({ "able": able, "strict": strict, "barriers": barriers, "user": user, "interpreters": interpreters, "data": data, "ports": ports }),
+            );
         } else {
-            let barriers = barriers.into_iter().map(|barrier| Finding {
-                name: barrier.name.to_owned(),
-                good: barrier.enforced,
-                found: barrier.why,
-                hint: barrier.hint,
-            });
-            section("BARRIERS", barriers.collect());
+            ladder(&barriers);
+            section("USER", vec![user]);
             section("INTERPRETERS", interpreters.into());
             section("DATA", vec![data]);
             section("PORTS", ports.into());
-            output::line_out(if able { "functions can run here" } else { "functions can't run here as they should" });
+            output::line_out(match (able, strict) {
+                (true, true) => "functions can run here, those with `isolation = \"strict\"` too",
+                (true, false) => "functions can run here, but none with `isolation = \"strict\"`",
+                (false, _) => "functions can't run here as they should",
+            });
         }
         Ok(if able { Exit::Done } else { Exit::Refused })
+    }
+}
+
+/// A barrier that is missing shows what stands in for it, and below the table what to do.
+fn ladder(barriers: &[Barrier]) {
+    let row = |it: &Barrier| {
+        let found = match &it.instead {
+            Some(instead) => format!("{}; instead: {instead}", it.why),
+            None => it.why.clone(),
+        };
+        vec![it.name.to_owned(), if it.enforced { "yes" } else { "NO" }.to_owned(), it.required.as_str().to_owned(), found]
+    };
+    output::table(&["BARRIERS", "ENFORCED", "NEEDED BY", "FOUND"], &barriers.iter().map(row).collect::<Vec<_>>());
+    let mut hints: Vec<_> = barriers.iter().filter_map(|it| it.hint.as_deref()).collect();
+    // Controllers share theirs.
+    hints.dedup();
+    hints.iter().for_each(|hint| output::line_out(&format!("{} {hint}", output::bold("hint:"))));
+    output::line_out("");
+}
+
+/// A process can't leave them without a right that an ordinary user lacks, so functions have them too.
+fn further_groups(groups: &[u32]) -> Finding {
+    let names: Vec<_> = groups.iter().map(u32::to_string).collect();
+    let alone = names.is_empty();
+    Finding {
+        name: "groups".to_owned(),
+        good: alone,
+        found: if alone { "functions are in no group of the host".to_owned() } else { format!("functions keep mote's groups {}", names.join(", ")) },
+        hint: (!alone).then(|| {
+            "What those groups may read in the programs' directories, functions may read. Run mote as a user of its own without further groups.".to_owned()
+        }),
+    }
+}
+
+/// What installs dependencies at a deploy.
+fn installer(program: &str, runtime: &str) -> Finding {
+    let asked = match program {
+        "pip" => Command::new("python3").args(["-m", "pip", "--version"]).output(),
+        _ => Command::new(program).arg("--version").output(),
+    };
+    let version = asked.ok().filter(|answer| answer.status.success());
+    let version = version.map(|answer| String::from_utf8_lossy(&answer.stdout).split_whitespace().take(2).collect::<Vec<_>>().join(" "));
+    Finding {
+        name: format!("{program} for {runtime}"),
+        good: version.is_some(),
+        hint: version.is_none().then(|| format!("Without {program}, {runtime} functions bring their dependencies in the bundle.")),
+        found: version.unwrap_or_else(|| format!("no `{program}`")),
     }
 }
 

@@ -49,7 +49,7 @@ fn deploy_tells_a_person_what_they_got() {
     for word in ["formula is live", "url", "http://127.0.0.1:", "version", "runtime", "isolation", "dependencies", "total"] {
         assert!(told.stdout.contains(word), "no {word:?} in {told:#?}");
     }
-    assert!(told.stdout.contains("isolation     full\n") && !told.stdout.contains("fired by"), "{told:#?}");
+    assert!(told.stdout.contains(" barriers\n") && !told.stdout.contains("fired by"), "{told:#?}");
     let manifest = "url = false\n[[http]]\npath = '/here'\n[[bucket]]\nname = 'photos'\n";
     let files = folder(&[("mote.toml", manifest), ("main.py", "def main(event):\n    return 1\n")]);
     let told = server.mote(&["deploy", files.path().to_str().unwrap(), "--name", "bound"]).ok();
@@ -335,6 +335,7 @@ fn doctor_tells_what_this_machine_can_do() {
     let told = found.json();
     assert_eq!(told["able"], found.code == 0, "{told}");
     assert!(told["barriers"].as_array().is_some_and(|barriers| barriers.len() >= 5), "{told}");
+    assert!(told["strict"].is_boolean() && told["user"]["found"].is_string(), "{told}");
     assert_eq!(told["data"]["good"], true, "{told}");
 }
 

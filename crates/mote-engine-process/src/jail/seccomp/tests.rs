@@ -1,3 +1,5 @@
+//! The filter run over every call as the kernel would; against a real kernel: `tests/it/confinement.rs`.
+
 use super::*;
 
 /// What the kernel would do: the instructions that seccomp knows, run over one call.
