@@ -123,7 +123,7 @@ pub fn dns(data: &[u8]) {
         Ok(question) => question,
         Err(refusal) => return assert!(refusal.is_empty() || (refusal.len() == 12 && refusal[3] & 15 != 0)),
     };
-    assert!(question.name.len() <= 2 * 255 && !question.name.ends_with('.') && question.name == question.name.to_lowercase());
+    assert!(question.name.len() <= 3 * 255 && !question.name.ends_with('.') && question.name == question.name.to_lowercase());
     let name = question.reverse().map_or_else(|| question.name.clone(), |address| address.to_string());
     use dns::Answer::{Address, Failed, Name, NoSuchName, Nothing};
     for answer in [Nothing, NoSuchName, Failed, Address([198, 18, 0, 1].into()), Name(name)] {
@@ -191,30 +191,10 @@ fn stamp() -> Stamp {
 }
 
 fn invocation(family: Family, event: Event) -> Invocation {
-    let name = Name::new("fuzz").expect("the name is good");
-    let function = Function {
-        id: Id(2),
-        namespace: Name::default_namespace(),
-        name,
-        version: 1,
-        runtime: family.into(),
-        dialect: mote_dialects::plain::NAME.to_owned(),
-        entry: "a.py".to_owned(),
-        artifact: Digest([0; 32]),
-        limits: Default::default(),
-        env: Default::default(),
-        secrets: Vec::new(),
-        egress: Default::default(),
-        isolation: Default::default(),
-        port: None,
-        dev: false,
-        http: Default::default(),
-        bindings: Vec::new(),
-        signature: mote_core::function::Signature {
-            parameters: vec![Parameter { name: "event".to_owned(), ..Default::default() }],
-            ..Default::default()
-        },
-        created: Timestamp(0),
+    let signature = mote_core::function::Signature {
+        parameters: vec![Parameter { name: "event".to_owned(), ..Default::default() }],
+        ..Default::default()
     };
+    let function = Function { runtime: family.into(), signature, ..mote_testkit::function("fuzz") };
     Invocation { id: Id(3), function: Arc::new(function), event, deadline: Timestamp(0), attempt: 1 }
 }

@@ -97,7 +97,9 @@ fn question(message: &[u8]) -> Option<(String, u16, u16, Vec<u8>)> {
             name.push('.');
         }
         // Anything may stand in a label; what is no host name matches no rule and no function.
-        name.extend(label.iter().map(|byte| if *byte == b'.' { '\u{fffd}' } else { char::from(byte.to_ascii_lowercase()) }));
+        name.extend(
+            label.iter().map(|byte| if byte.is_ascii() && *byte != b'.' { char::from(byte.to_ascii_lowercase()) } else { '\u{fffd}' }),
+        );
     }
     Some((name, word(message, at)?, word(message, at + 2)?, message.get(HEADER_BYTES..at + 4)?.to_vec()))
 }
