@@ -21,6 +21,7 @@ mod privileges;
 pub mod program;
 mod seccomp;
 mod secrets;
+mod sockets;
 pub mod spec;
 mod syscalls;
 
@@ -42,6 +43,7 @@ pub use message::Exit;
 use message::{Ask, Word};
 pub use network::Doors;
 pub use privileges::{further_groups, no_core_dumps};
+pub use sockets::Sockets;
 use spec::{Fill, Shell};
 
 /// `argv[0]` of a process that is to become a jail.
@@ -101,7 +103,8 @@ pub(crate) fn runs_as_another_user() -> io::Result<bool> {
 pub struct Jail {
     child: Child,
     /// Also the life line: once it is closed, the watcher ends the jail.
-    socket: AsyncFd<OwnedFd>,
+    socket: Arc<AsyncFd<OwnedFd>>,
+    sockets: Arc<Sockets>,
     pub stdout: Option<ChildStdout>,
     pub stderr: Option<ChildStderr>,
     /// Removed when all else is gone.
@@ -132,8 +135,9 @@ impl Jail {
             .stderr(Stdio::piped())
             .spawn()?;
         message::ask(ours.as_fd(), Ask::Build { entrance }, shell, &more)?;
-        let socket = syscalls::watch(ours)?;
-        Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket, group: group.map(Arc::new) })
+        let socket = Arc::new(syscalls::watch(ours)?);
+        let sockets = Arc::new(Sockets::new(Arc::downgrade(&socket)));
+        Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket, sockets, group: group.map(Arc::new) })
     }
 
     /// Every barrier of the shell stands: the sockets through which its processes reach everything;
@@ -152,7 +156,7 @@ impl Jail {
             // Before anything of the function is in there.
             group.limit(&fill.limits.group).map_err(|error| refused(Barrier::Groups.name(), &error.to_string()))?;
         }
-        message::ask(self.socket.as_fd(), Ask::Fill, fill, channel.as_slice())
+        message::ask(self.socket.get_ref().as_fd(), Ask::Fill, fill, channel.as_slice())
             .map_err(|error| Error::internal("a jail can't be told what to run").caused_by(error))
     }
 
@@ -164,12 +168,17 @@ impl Jail {
         }
     }
 
+    /// Connections into the jail; after [`Jail::filled`].
+    pub fn sockets(&self) -> Arc<Sockets> {
+        self.sockets.clone()
+    }
+
     /// How the function ended; `Err` if its program could not even be started.
     pub async fn exited(&mut self) -> Result<Exit> {
         match self.word().await {
             Some((Word::Exited(exit), _)) => Ok(exit),
             Some((Word::Failed { barrier, error }, _)) => Err(refused(&barrier, &error)),
-            Some((Word::Built | Word::Filled, _)) | None => Ok(Exit::Killed),
+            Some((Word::Built | Word::Filled | Word::Sockets, _)) | None => Ok(Exit::Killed),
         }
     }
 
@@ -184,20 +193,25 @@ impl Jail {
 
     /// Whether it lives, and has not said that it failed or ended. For a shell that waits.
     pub fn is_waiting(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None)) && message::is_silent(self.socket.as_fd())
+        matches!(self.child.try_wait(), Ok(None)) && message::is_silent(self.socket.get_ref().as_fd())
     }
 
     /// Ends it, and waits until every process in it is dead, its mounts are gone, and what they
     /// wrote to is at rest. That takes the kernel a moment: not for a caller to wait for.
     pub async fn end(mut self) {
         // The watcher sees the line close, kills init and waits for it: init's end is everybody's.
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        let _ = rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Both);
         let _ = self.child.wait().await;
     }
 
     async fn word(&mut self) -> Option<(Word, Vec<OwnedFd>)> {
-        let (bytes, fds) = self.socket.async_io(Interest::READABLE, |socket| message::receive(socket.as_fd())).await.ok()?;
-        serde_json::from_slice(&bytes).ok().map(|word| (word, fds))
+        loop {
+            let (bytes, fds) = self.socket.async_io(Interest::READABLE, |socket| message::receive(socket.as_fd())).await.ok()?;
+            match serde_json::from_slice(&bytes).ok()? {
+                Word::Sockets => self.sockets.received(fds),
+                word => return Some((word, fds)),
+            }
+        }
     }
 }
 
@@ -205,7 +219,7 @@ fn unbuilt(word: Option<Word>) -> Error {
     match word {
         Some(Word::Failed { barrier, error }) => refused(&barrier, &error),
         Some(Word::Exited(exit)) => Error::internal(format!("the jail ended while it was being built: {exit}")),
-        Some(Word::Built | Word::Filled) => Error::internal("the jail spoke out of turn"),
+        Some(Word::Built | Word::Filled | Word::Sockets) => Error::internal("the jail spoke out of turn"),
         None => Error::internal("the jail was killed while it was being built"),
     }
 }

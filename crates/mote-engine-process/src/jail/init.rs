@@ -18,7 +18,7 @@ use super::message::{self, Ask, Exit, Word};
 use super::mounts::{self, Artifacts};
 use super::network::Doors;
 use super::spec::{Fill, JailLimits, Network, Program, Shell};
-use super::{Barrier, cgroup, function, namespaces, network, privileges, secrets, syscalls};
+use super::{Barrier, cgroup, function, namespaces, network, privileges, secrets, sockets, syscalls};
 
 struct Init<'a> {
     socket: &'a OwnedFd,
@@ -101,6 +101,10 @@ impl Init<'_> {
             Ok(Ask::Fill) if let (Some(artifacts), Some(fill)) = (self.artifacts.take(), fds.next()) => {
                 let fill = message::read(fill).at(Barrier::Start)?;
                 self.fill(artifacts, &fill, fds.next())
+            }
+            Ok(Ask::Sockets) if self.artifacts.is_none() => {
+                sockets::hand_out(self.socket);
+                Ok(())
             }
             _ => Err(Failed(Barrier::Start, io::Error::other("mote said what can't be done now"))),
         }

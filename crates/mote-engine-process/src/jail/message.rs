@@ -25,8 +25,10 @@ pub(super) enum Ask {
     Build { entrance: Entrance },
     /// Once. Descriptors: the fill, and the channel of its program if it has one.
     Fill,
-    // What mote asks of init while the function runs belongs here, its answer into `Word`, and the
-    // work into `init::Init::answer`.
+    /// After the fill, as often as wanted: answered by [`Word::Sockets`].
+    Sockets,
+    // What else mote asks of init while the function runs belongs here, its answer into `Word`, and
+    // the work into `init::Init::answer`.
 }
 
 /// What a jail tells mote.
@@ -36,6 +38,8 @@ pub(super) enum Word {
     Built,
     /// The function is in: its program runs, or its standby may be given its code.
     Filled,
+    /// Unconnected TCP sockets of the jail's network come along; none if it can make none.
+    Sockets,
     /// A barrier could not be set up, or the program could not be started: nothing runs.
     Failed { barrier: String, error: String },
     /// The function's process ended.
@@ -78,7 +82,7 @@ fn signal_name(signal: i32) -> &'static str {
 }
 
 const MESSAGE_BYTES_MAX: usize = 4096;
-const DESCRIPTORS_MAX: usize = 8;
+pub(super) const DESCRIPTORS_MAX: usize = 8;
 
 pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];

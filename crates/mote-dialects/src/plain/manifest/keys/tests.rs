@@ -33,7 +33,7 @@ fn every_key_is_read() {
         name: Some(Name::new("orders").unwrap()),
         runtime: Runtime { family: Family::Python, version: "3.12".into() },
         dialect: "plain",
-        entry: "main.py:handle".into(),
+        entry: "main.py".into(),
         limits: Limits {
             timeout_ms: 90_000,
             memory_bytes: 256_000_000,
