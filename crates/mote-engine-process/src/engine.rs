@@ -11,7 +11,7 @@ use mote_core::engine::{Engine, Invocation, Output, Payload, Prepared, Progress}
 use mote_core::function::{Digest, Family, Function};
 use mote_core::reply::Timing;
 use mote_core::secret::GivenAs;
-use mote_core::{BoxFuture, Error, Result};
+use mote_core::{BoxFuture, Code, Error, Result};
 
 use crate::artifact::Shelf;
 use crate::executable::Executables;
@@ -19,7 +19,7 @@ use crate::host::{Host, Job, LAST_WORDS, Launch, Seams, Settings, standby_enviro
 use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
 use crate::jail::Groups;
-use crate::jail::spec::{Channel, Program};
+use crate::jail::spec::{Channel, GATEWAY_PORT, Program};
 use crate::pools::Pools;
 use crate::running::Running;
 use crate::runtime::{Interpreter, Interpreters};
@@ -32,6 +32,10 @@ pub struct ProcessEngine {
     pools: Pools,
     executables: Executables,
 }
+
+/// Instances that may end before they take a call, until the call fails: else code that dies when
+/// it is idle would be started without an end.
+const UNSTARTED_MAX: u32 = 5;
 
 /// What starting an instance needs.
 pub(crate) struct Workshop {
@@ -98,6 +102,7 @@ impl ProcessEngine {
         let pool = self.pools.of(&call.function);
         // Also while it waits: its instance may have to be started yet.
         let _used = self.workshop.host.artifacts.hold(call.function.artifact);
+        let mut unstarted = 0;
         loop {
             let granted = pool.enter(call.deadline.since(clock.now())).await?;
             if granted.started.is_some() {
@@ -121,7 +126,14 @@ impl ProcessEngine {
                     };
                 }
                 // It died between the grant and the call: nothing ran, so another one may.
-                Err(Unstarted(unused)) => input = unused,
+                Err(Unstarted(unused)) => {
+                    input = unused;
+                    unstarted += 1;
+                    if unstarted == UNSTARTED_MAX {
+                        let detail = format!("{unstarted} instances of {} ended before they took this call", call.function.reference());
+                        return Err(instance::crashed(detail));
+                    }
+                }
             }
         }
     }
@@ -130,6 +142,13 @@ impl ProcessEngine {
 impl Workshop {
     /// Starts an instance of a version whose artifact is there.
     async fn start(&self, function: &Arc<Function>) -> Result<Started> {
+        if let Some(port) = function.port {
+            let interpreter = match function.runtime.family {
+                Family::Executable => None,
+                Family::Python | Family::Node => Some(self.interpreters.find(&function.runtime).await?),
+            };
+            return instance::server::start(&self.host, function, port, interpreter.as_deref(), data_bytes(function)).await;
+        }
         instance::start(&self.host, function, self.launch(function).await?).await
     }
 
@@ -163,6 +182,22 @@ impl Workshop {
     }
 }
 
+/// Whether its process outlives a call; else each call has one of its own, and there is nothing to keep.
+fn lives_on(function: &Function) -> bool {
+    match function.runtime.family {
+        Family::Executable => function.port.is_some(),
+        Family::Python | Family::Node => true,
+    }
+}
+
+fn check_port(function: &Function) -> Result<()> {
+    if function.port == Some(GATEWAY_PORT) {
+        return Err(Error::new(Code::ManifestInvalid, format!("`port` is {GATEWAY_PORT}, at which functions find the platform"))
+            .hint("Set `port` to another one."));
+    }
+    Ok(())
+}
+
 /// The runner's files and their bytecode depend on what is in this binary and on the interpreter.
 fn runners_for(cache: &Path, interpreter: &Interpreter) -> std::io::Result<PathBuf> {
     let program = interpreter.program.to_string_lossy();
@@ -194,15 +229,16 @@ impl Engine for ProcessEngine {
 
     fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, progress: Progress) -> BoxFuture<'a, Result<Prepared>> {
         Box::pin(async move {
+            check_port(function)?;
             jail::ladder::refuse_incomplete(function.isolation, &self.workshop.host.groups)?;
             let built = crate::prepare::artifact(&self.workshop, function, code, &progress).await?;
             let function = Arc::new(Function { artifact: built.digest, ..function.clone() });
-            let signature = match function.runtime.family {
-                Family::Executable => {
+            let signature = match lives_on(&function) {
+                false => {
                     self.workshop.host.stock.expect(Family::Executable, &self.workshop.host.bare_shell(&function));
                     Default::default()
                 }
-                Family::Python | Family::Node => {
+                true => {
                     progress.tell("starting it");
                     let started = match self.workshop.start(&function).await {
                         Ok(started) => started,
@@ -224,19 +260,16 @@ impl Engine for ProcessEngine {
     }
 
     fn run<'a>(&'a self, call: &'a Invocation, input: Payload) -> BoxFuture<'a, Result<Output>> {
-        let family = call.function.runtime.family;
-        self.workshop.host.stock.called(family);
-        match family {
-            Family::Executable => Box::pin(self.executables.run(Job::from(call), input)),
-            Family::Python | Family::Node => Box::pin(self.run_in_instance(Job::from(call), input)),
+        self.workshop.host.stock.called(call.function.runtime.family);
+        match lives_on(&call.function) {
+            false => Box::pin(self.executables.run(Job::from(call), input)),
+            true => Box::pin(self.run_in_instance(Job::from(call), input)),
         }
     }
 
     fn keep_warm(&self, function: &Arc<Function>) {
-        match function.runtime.family {
-            // One process a call: there is nothing to keep.
-            Family::Executable => {}
-            Family::Python | Family::Node => self.pools.of(function).fill(),
+        if lives_on(function) {
+            self.pools.of(function).fill();
         }
     }
 

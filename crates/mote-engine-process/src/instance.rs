@@ -1,6 +1,6 @@
-//! One process with a runner in it, and the calls that it has in flight.
+//! One process, and the calls that it has in flight: with a runner in it, or a [`server`] by itself.
 //!
-//! Three tasks: a reader and a writer of the [`wire`], and the [`guard`] that owns the
+//! Three tasks for a runner: a reader and a writer of the [`wire`], and the [`guard`] that owns the
 //! jail, watches deadlines and settles what is left when the process ends. Frames of all calls
 //! gather in one outbox, so a busy instance costs one write for many calls. Which call gets which
 //! instance is the pool's business.
@@ -8,6 +8,7 @@
 mod call;
 mod guard;
 mod reply;
+pub(crate) mod server;
 mod start;
 
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mote_core::clock::Id;
+use mote_core::clock::{Clock, Id};
 use mote_core::engine::Depth;
 use mote_core::function::Function;
 use mote_core::store::LogSource;
@@ -54,6 +55,8 @@ pub(crate) struct Instance {
     stderr: Tail,
     /// Of the calls in it, for what they call in turn.
     depth: Depth,
+    /// `None`: behind a runner.
+    server: Option<server::Server>,
 }
 
 struct State {
@@ -78,10 +81,23 @@ pub(crate) enum Ending {
     Broken(Broken),
     /// The process ended, or closed its socket.
     Exited,
+    /// It takes no connection on its port any more.
+    Deaf(u16),
+}
+
+impl State {
+    /// The call is over; what is given back is dropped outside of the lock, as that frees its place.
+    fn end_call(&mut self, id: u32, clock: &dyn Clock) -> Option<Call> {
+        let ended = self.calls.remove(&id);
+        if ended.is_some() && self.calls.is_empty() {
+            self.idle_since = clock.monotonic();
+        }
+        ended
+    }
 }
 
 impl Instance {
-    fn new(host: Arc<Host>, function: Arc<Function>, mask: Mask) -> Arc<Instance> {
+    fn new(host: Arc<Host>, function: Arc<Function>, mask: Mask, server: Option<server::Server>) -> Arc<Instance> {
         let idle_since = host.clock.monotonic();
         let (log, seen) = (LogBudget::of(&function), Events::default());
         Arc::new_cyclic(|this| Instance {
@@ -97,6 +113,7 @@ impl Instance {
             armed_ms: AtomicU64::new(u64::MAX),
             stderr: Tail::default(),
             depth: Depth::default(),
+            server,
         })
     }
 

@@ -63,19 +63,23 @@ pub fn write(directory: &Path, interpreter: &Interpreter) -> io::Result<()> {
 
 /// The command of an instance, for runners that are seen at `directory`.
 pub fn command(directory: &Path, interpreter: &Interpreter) -> Vec<String> {
-    let mut command = vec![interpreter.program.display().to_string()];
+    let mut command = self::interpreter(interpreter);
     match interpreter.family {
         Family::Python => {
             command.extend(["-I".into(), "-S".into(), directory.join("python/main.py").display().to_string()]);
         }
-        Family::Node => {
-            // `export` in a .js file needs no package.json; newer ones do this by themselves.
-            if interpreter.is_between([20, 10], [22, 7]) {
-                command.push("--experimental-detect-module".into());
-            }
-            command.push(directory.join("node/main.cjs").display().to_string());
-        }
+        Family::Node => command.push(directory.join("node/main.cjs").display().to_string()),
         Family::Executable => {}
+    }
+    command
+}
+
+/// What comes before the program's file.
+pub(crate) fn interpreter(interpreter: &Interpreter) -> Vec<String> {
+    let mut command = vec![interpreter.program.display().to_string()];
+    // `export` in a .js file needs no package.json; newer ones do this by themselves.
+    if interpreter.family == Family::Node && interpreter.is_between([20, 10], [22, 7]) {
+        command.push("--experimental-detect-module".into());
     }
     command
 }

@@ -200,7 +200,7 @@ impl Source<'_> {
 }
 
 /// Where a file's translation goes, and whether it is one that is translated.
-fn target(file: &Path) -> (PathBuf, bool) {
+pub(crate) fn target(file: &Path) -> (PathBuf, bool) {
     let extension = match file.extension().and_then(|extension| extension.to_str()) {
         Some("ts" | "tsx" | "jsx") => "js",
         Some("mts") => "mjs",

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::Instance;
 use super::reply::Reply;
+use super::server::{self, Link};
 use crate::host::Job;
 use crate::limits::{Limit, LogBudget};
 use crate::pool::Place;
@@ -34,7 +35,11 @@ pub(super) struct Call {
     /// Request bytes that we may still send; closed when the call ends.
     credit: Arc<Semaphore>,
     upload: Option<AbortHandle>,
-    cancelled: bool,
+    pub(super) cancelled: bool,
+    /// The connection to a server that carries it, once there is one.
+    pub(super) link: Option<Arc<Link>>,
+    /// Its deadline has passed, and the server has some time to notice.
+    late: bool,
     /// Freed when the runner has ended the call, not when the caller has gone.
     place: Place,
 }
@@ -53,6 +58,9 @@ pub(crate) struct Unstarted(pub(crate) Payload);
 impl Instance {
     /// Runs one call in `place`. Dropping the future cancels it.
     pub(crate) async fn call(self: &Arc<Self>, place: Place, call: &Job, input: Payload) -> Result<Result<Answer>, Unstarted> {
+        if let Some(server) = &self.server {
+            return server::exchange(self, server, place, call, input).await;
+        }
         let clock = &self.host.clock;
         let deadline = clock.monotonic() + call.deadline.since(clock.now());
         let (answer, answered) = oneshot::channel();
@@ -68,6 +76,8 @@ impl Instance {
             credit: credit.clone(),
             upload: None,
             cancelled: false,
+            link: None,
+            late: false,
             place,
         };
         let id = match self.register(entry, call.depth) {
@@ -94,7 +104,7 @@ impl Instance {
         }))
     }
 
-    fn register(&self, call: Call, depth: u32) -> Result<u32, Box<Call>> {
+    pub(super) fn register(&self, call: Call, depth: u32) -> Result<u32, Box<Call>> {
         let mut state = self.state();
         if state.ending.is_some() {
             return Err(Box::new(call));
@@ -234,10 +244,7 @@ impl Instance {
             }
             _ => {}
         }
-        let Some(mut ended) = state.calls.remove(&id) else { return Ok(()) };
-        if state.calls.is_empty() {
-            state.idle_since = self.host.clock.monotonic();
-        }
+        let Some(mut ended) = state.end_call(id, &*self.host.clock) else { return Ok(()) };
         drop(state);
         let mut word = word;
         if let FromRunner::Failed(failure) = &mut word {
@@ -334,6 +341,9 @@ impl Drop for Lease {
     }
 }
 
+/// How long a server may take to notice that a call was cut off, before its instance is ended.
+const NOTICE_WITHIN: Duration = Duration::from_secs(2);
+
 impl Call {
     /// Takes a piece of the reply off what there may be of it.
     fn may_reply(&mut self, piece: &Bytes) -> bool {
@@ -342,7 +352,49 @@ impl Call {
         left.is_some()
     }
 
-    fn cancel(&mut self) {
+    pub(super) fn of_server(call: &Job, deadline: Duration, answer: oneshot::Sender<Result<Answer>>, place: Place) -> Call {
+        Call {
+            invocation: call.id,
+            deadline,
+            answer: Some(answer),
+            stream: None,
+            window: 0,
+            reply: 0,
+            log: LogBudget::of(&call.function),
+            credit: Arc::new(Semaphore::new(0)),
+            upload: None,
+            cancelled: false,
+            link: None,
+            late: false,
+            place,
+        }
+    }
+
+    /// Whether its deadline counts still: a server has closed what is only read yet.
+    pub(super) fn is_running(&self) -> bool {
+        self.link.as_ref().is_none_or(|link| !link.is_closed())
+    }
+
+    /// Its deadline has passed: the caller hears so. Whether its instance must go, as nothing else
+    /// can end the call: a runner has no way to, and a server did not notice.
+    pub(super) fn overran(&mut self, now: Duration, error: impl FnOnce() -> Error) -> bool {
+        if let Some(answer) = self.answer.take() {
+            let _ = answer.send(Err(error()));
+        } else if let Some(stream) = self.stream.take() {
+            let _ = stream.send(Err(error()));
+        }
+        match &self.link {
+            Some(link) if !self.late => {
+                link.cut();
+                self.late = true;
+                self.deadline = now + NOTICE_WITHIN;
+                false
+            }
+            _ => true,
+        }
+    }
+
+    pub(super) fn cancel(&mut self) {
         self.cancelled = true;
         self.answer = None;
         self.stream = None;

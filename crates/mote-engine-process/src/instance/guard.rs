@@ -19,8 +19,8 @@ use crate::running::Counted;
 /// What ends with the instance.
 pub(super) struct Parts {
     pub(super) jail: Jail,
-    pub(super) reader: JoinHandle<()>,
-    pub(super) writer: JoinHandle<()>,
+    /// Reader and writer, for a runner.
+    pub(super) wire: Option<(JoinHandle<()>, JoinHandle<()>)>,
     pub(super) printed: Vec<JoinHandle<()>>,
     pub(super) _gateway: Serving,
     pub(super) _used: Use,
@@ -55,12 +55,18 @@ pub(super) async fn guard(instance: Arc<Instance>, mut parts: Parts, pool: Weak<
     }
     // While the group is still there to be asked.
     let events = parts.jail.events();
-    parts.writer.abort();
+    let reader = parts.wire.map(|(reader, writer)| {
+        writer.abort();
+        reader
+    });
     let drained = async {
         parts.jail.end().await;
         // What it said last still counts: a reply that was sent is a reply.
-        for task in parts.printed.into_iter().chain([parts.reader]) {
+        for task in parts.printed.into_iter().chain(reader) {
             let _ = task.await;
+        }
+        if let Some(server) = &instance.server {
+            server.connections.none().await;
         }
     };
     tokio::select! { () = drained => {}, () = clock.sleep(DRAIN) => {} }
@@ -75,7 +81,7 @@ impl Instance {
             return Err(ending.clone());
         }
         let idle = Duration::from_millis(self.function.limits.idle_ms);
-        let due = state.calls.values().map(|call| call.deadline).min().unwrap_or(state.idle_since + idle);
+        let due = state.calls.values().filter(|call| call.is_running()).map(|call| call.deadline).min().unwrap_or(state.idle_since + idle);
         // Under the lock, so that a call which comes now sees it.
         self.armed_ms.store(due.as_millis() as u64, Ordering::Relaxed);
         Ok(due.saturating_sub(self.host.clock.monotonic()))
@@ -97,13 +103,8 @@ impl Instance {
             return;
         }
         let mut late = false;
-        for call in state.calls.values_mut().filter(|call| call.deadline <= now) {
-            if let Some(answer) = call.answer.take() {
-                let _ = answer.send(Err(overdue(&self.function)));
-            } else if let Some(stream) = call.stream.take() {
-                let _ = stream.send(Err(overdue(&self.function)));
-            }
-            late = true;
+        for call in state.calls.values_mut().filter(|call| call.deadline <= now && call.is_running()) {
+            late |= call.overran(now, || overdue(&self.function));
         }
         if late {
             state.ending.get_or_insert(Ending::Overdue);
@@ -123,6 +124,7 @@ impl Instance {
             Some(Ending::Overdue) => "instance was replaced because another call overran its deadline".to_owned(),
             Some(Ending::Broken(broken)) => format!("the function's runner broke its protocol: {broken}"),
             Some(Ending::Unneeded) => "the instance was not needed any more".to_owned(),
+            Some(Ending::Deaf(port)) => format!("the server does not listen on port {port} any more"),
             Some(Ending::Exited) | None => match limit {
                 Some(limit) => format!("the function {}: its process ended: {how}", limit.text(&self.function)),
                 None => format!("the function's process ended: {how}"),

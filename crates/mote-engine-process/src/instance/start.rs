@@ -28,15 +28,15 @@ use crate::wire::{Broken, FromRunner, Start, ToRunner};
 
 /// An instance that is ready and in no pool yet. Dropped, it ends.
 pub(crate) struct Started {
-    instance: Arc<Instance>,
+    pub(super) instance: Arc<Instance>,
     pub(crate) signature: Signature,
     pub(crate) took: Duration,
-    jail: Jail,
-    socket: UnixStream,
-    buffer: BytesMut,
-    printed: Vec<JoinHandle<()>>,
-    gateway: Serving,
-    used: Use,
+    pub(super) jail: Jail,
+    /// To the runner, and what it said already.
+    pub(super) wire: Option<(UnixStream, BytesMut)>,
+    pub(super) printed: Vec<JoinHandle<()>>,
+    pub(super) gateway: Serving,
+    pub(super) used: Use,
 }
 
 /// Added to the function's timeout: loading code may take as long as a call, and an interpreter needs its time too.
@@ -46,13 +46,18 @@ const START_EXTRA: Duration = Duration::from_secs(10);
 const HANDED_BYTES_MAX: usize = 128 << 10;
 
 pub(crate) async fn start(host: &Arc<Host>, function: &Arc<Function>, launch: Launch) -> Result<Started> {
-    let limit = START_EXTRA + Duration::from_millis(function.limits.timeout_ms);
+    let limit = patience(function);
     tokio::select! {
         started = try_start(host, function, launch) => started,
         () = host.clock.sleep(limit) => {
             Err(failed(format!("it was not ready within {} s", limit.as_secs())).hint("Do less when the module is loaded, or raise `timeout` in the manifest."))
         }
     }
+}
+
+/// How long a start may take.
+pub(super) fn patience(function: &Function) -> Duration {
+    START_EXTRA + Duration::from_millis(function.limits.timeout_ms)
 }
 
 async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launch) -> Result<Started> {
@@ -66,7 +71,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
         launch.command = Some(standby.command);
     }
     let mut empty = host.stock.take(function.runtime.family, &launch.shell)?;
-    let instance = Instance::new(host.clone(), function.clone(), given.mask);
+    let instance = Instance::new(host.clone(), function.clone(), given.mask, None);
     let _ = instance.group.set(empty.jail.group());
     let printed = print(&instance, &mut empty.jail);
     let (wire, program, env) = match (empty.wire.take(), launch.command) {
@@ -97,7 +102,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
         Answer::Ready(signature) => {
             let took = host.clock.monotonic() - begun;
             let jail = empty.into_jail();
-            return Ok(Started { instance, signature: *signature, took, jail, socket, buffer, printed, gateway, used });
+            return Ok(Started { instance, signature: *signature, took, jail, wire: Some((socket, buffer)), printed, gateway, used });
         }
         Answer::Failed(mut report) => {
             instance.mask.report(&mut report);
@@ -111,14 +116,20 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
         }
         Answer::Exited(exit) => (format!("its process ended: {exit}"), Some(exit)),
     };
-    let ((ended, exit), events) = (ended, jail.events());
-    empty.into_jail().end().await;
+    let (ended, exit) = ended;
+    Err(refused(&instance, empty.into_jail(), printed, ended, exit).await)
+}
+
+/// Ends what did not become ready; the error says how it ended, and its last words.
+pub(super) async fn refused(instance: &Instance, jail: Jail, printed: Vec<JoinHandle<()>>, ended: String, exit: Option<Exit>) -> Error {
+    let events = jail.events();
+    jail.end().await;
     for task in printed {
         let _ = task.await;
     }
     let report = Report { kind: "start".into(), message: ended.clone(), trace: instance.last_words() };
     let limit = exit.and_then(|exit| Limit::behind_exit(exit, events, &report.trace));
-    Err(named(failed(ended), limit, function).with_report(report))
+    named(failed(ended), limit, &instance.function).with_report(report)
 }
 
 enum Answer {
@@ -167,7 +178,7 @@ fn hello(function: &Function, env: Option<BTreeMap<String, String>>) -> Result<B
 }
 
 /// Sends what the process prints to the log, line by line.
-fn print(instance: &Arc<Instance>, jail: &mut Jail) -> Vec<JoinHandle<()>> {
+pub(super) fn print(instance: &Arc<Instance>, jail: &mut Jail) -> Vec<JoinHandle<()>> {
     let mut tasks = Vec::new();
     if let Some(stdout) = jail.stdout.take() {
         let instance = instance.clone();
@@ -195,14 +206,15 @@ fn failed(detail: String) -> Error {
 impl Started {
     /// Sets its tasks going; from now on it belongs to `pool`.
     pub(crate) fn run(self, pool: Weak<Pool>) -> Arc<Instance> {
-        let Started { instance, jail, socket, buffer, printed, gateway, used, .. } = self;
+        let Started { instance, jail, wire, printed, gateway, used, .. } = self;
         // It has been idle since now, not since it was created.
         instance.state().idle_since = instance.host.clock.monotonic();
-        let (reader, writer) = socket.into_split();
-        let reader = tokio::spawn(instance.clone().read(reader, buffer));
-        let writer = tokio::spawn(instance.clone().write(writer));
+        let wire = wire.map(|(socket, buffer)| {
+            let (reader, writer) = socket.into_split();
+            (tokio::spawn(instance.clone().read(reader, buffer)), tokio::spawn(instance.clone().write(writer)))
+        });
         let counted = instance.host.running.enter();
-        let parts = Parts { jail, reader, writer, printed, _gateway: gateway, _used: used, _counted: counted };
+        let parts = Parts { jail, wire, printed, _gateway: gateway, _used: used, _counted: counted };
         tokio::spawn(guard(instance.clone(), parts, pool));
         instance
     }

@@ -11,4 +11,5 @@ mod jail;
 mod leaks;
 mod limits;
 mod pool;
+mod servers;
 mod spares;
