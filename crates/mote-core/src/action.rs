@@ -18,11 +18,13 @@ use crate::access::{Credential, Patch};
 use crate::body::Body;
 use crate::clock::{Id, Timestamp};
 use crate::error::{Error, Result};
-use crate::event::Event;
+use crate::event::{Event, StoredEvent};
 use crate::function::{Function, FunctionRef, Name};
+use crate::invoke::deliver::outcome::CallStatus;
+use crate::invoke::deliver::parcel::Wish;
 use crate::reply::Reply;
 use crate::secret::SecretInfo;
-use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta};
+use crate::store::{BucketInfo, Failed, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta};
 
 /// One thing that the platform can do.
 #[derive(Debug)]
@@ -36,6 +38,29 @@ pub enum Action {
     Send {
         to: Target,
         event: Event,
+        wish: Wish,
+    },
+    /// What became of a call that was sent; waits so long for its end.
+    ShowCall {
+        namespace: Name,
+        id: Id,
+        wait: Duration,
+    },
+    /// Take back a call that was sent, while it waits.
+    CancelCall {
+        namespace: Name,
+        id: Id,
+    },
+    /// Calls that were given up, oldest first, after an id.
+    ListDead {
+        letters: Letters,
+        after: Option<Id>,
+        limit: usize,
+    },
+    /// Send them again, or forget them.
+    SettleDead {
+        letters: Letters,
+        fate: Fate,
     },
     /// Build and warm a version from an archive, then make it live.
     Deploy(Box<Deploy>),
@@ -169,6 +194,38 @@ impl Target {
     }
 }
 
+/// Which dead letters are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letters {
+    pub namespace: Name,
+    /// `None`: every function's.
+    pub function: Option<Name>,
+    /// `None`: all of them.
+    pub ids: Option<Vec<Id>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Back to the queue, from attempt 1; all at once or at a rate.
+    Redrive {
+        per_second: Option<u32>,
+    },
+    Forget,
+}
+
+/// A dead letter, with all that is known of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeadCall {
+    pub id: Id,
+    pub function: String,
+    pub accepted: Option<Timestamp>,
+    pub buried: Timestamp,
+    pub attempts: u32,
+    pub reason: String,
+    pub failed: Vec<Failed>,
+    pub event: Option<StoredEvent>,
+}
+
 #[derive(Debug)]
 pub struct Deploy {
     pub wish: DeployWish,
@@ -201,6 +258,9 @@ pub struct SignWish {
 pub enum Done {
     Reply(Reply),
     Accepted(Id),
+    Call(Box<CallStatus>),
+    Dead(Vec<DeadCall>),
+    Count(u64),
     Deploying(Steps),
     Function(Box<Description>),
     Functions(Vec<Arc<Function>>),

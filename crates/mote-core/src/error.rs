@@ -106,6 +106,8 @@ codes! {
     RangeInvalid = "range-invalid", Caller, Never;
     /// The bytes that arrived are not those that the caller's digest names.
     ChecksumMismatch = "checksum-mismatch", Caller, Safe;
+    /// No such call on the durable path, or its result has expired.
+    CallNotFound = "call-not-found", Caller, Never;
     /// No such token.
     TokenNotFound = "token-not-found", Caller, Never;
     /// No such secret.

@@ -1,5 +1,6 @@
 //! Carries out the verbs that are not a call: deploy, remove, point, list, objects, logs, access.
 
+mod calls;
 mod deploy;
 mod secrets;
 mod spaces;
@@ -16,7 +17,6 @@ use crate::error::{Code, Error, Result};
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::Invoker;
 use crate::invoke::deliver::QUEUES;
-use crate::invoke::deliver::parcel::Wish;
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
 use crate::store::{Catalog, LogQuery, Objects, Precondition, Write};
@@ -53,7 +53,14 @@ impl House {
     async fn carry_out(&self, caller: &Caller, what: Action) -> Result<Done> {
         Ok(match what {
             Action::Call { to, event } => Done::Reply(self.invoker.call_as(caller, to, event).await?),
-            Action::Send { to, event } => Done::Accepted(self.invoker.send_as(caller, to, event, Wish::default()).await?),
+            Action::Send { to, event, wish } => Done::Accepted(self.invoker.send_as(caller, to, event, wish).await?),
+            Action::ShowCall { namespace, id, wait } => Done::Call(Box::new(self.call_status(&namespace, id, wait).await?)),
+            Action::CancelCall { namespace, id } => Done::Call(Box::new(self.cancel(&namespace, id).await?)),
+            Action::ListDead { letters, after, limit } => Done::Dead(self.dead(&letters, after, limit).await?),
+            Action::SettleDead { letters, fate } => {
+                let house = self.clone();
+                to_the_end(async move { house.settle_dead(&letters, fate).await }).await?
+            }
             Action::Deploy(_) => return Err(Error::internal("a deploy is begun before")),
             Action::Remove { function } => {
                 let house = self.clone();

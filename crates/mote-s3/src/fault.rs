@@ -46,6 +46,7 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::BuildFailed
         | Code::LoopDetected
         | Code::LeaseLost
+        | Code::CallNotFound
         | Code::TokenNotFound
         | Code::SecretNotFound
         | Code::SecretInUse

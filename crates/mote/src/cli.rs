@@ -6,9 +6,11 @@
 
 mod audit;
 mod bucket;
+mod calls;
 mod completion;
 mod deploy;
 mod dev;
+mod dlq;
 mod doctor;
 mod event;
 mod invoke;
@@ -67,6 +69,10 @@ enum Command {
     Deploy(deploy::Deploy),
     /// Call a function
     Invoke(invoke::Invoke),
+    /// What became of calls that nobody waited for
+    Calls(calls::Calls),
+    /// Events that were given up: look at them, send them again
+    Dlq(dlq::Dlq),
     /// Read what functions and the platform said
     Logs(logs::Logs),
     /// List the functions
@@ -172,6 +178,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Completion(it) => it.run(CommandLine::command()),
         Command::Deploy(it) => ask(it.run()),
         Command::Invoke(it) => ask(it.run()),
+        Command::Calls(it) => ask(it.run()),
+        Command::Dlq(it) => ask(it.run()),
         Command::Logs(it) => ask(it.run()),
         Command::List(it) => ask(it.run()),
         Command::Show(it) => ask(it.run()),
@@ -205,6 +213,8 @@ impl Command {
             Command::New(it) => it.output.json,
             Command::Deploy(it) => it.common.output.json,
             Command::Invoke(it) => it.output.json,
+            Command::Calls(it) => it.json(),
+            Command::Dlq(it) => it.json(),
             Command::Logs(it) => it.common.output.json,
             Command::List(it) => it.common.output.json,
             Command::Show(it) => it.common.output.json,

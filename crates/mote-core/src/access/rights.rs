@@ -52,6 +52,12 @@ pub fn rule(action: &Action) -> Rule<'_> {
             Target::Route { .. } => tells(Route, "send", ""),
             Target::Function { function, .. } => tells(Use(Invoke, &function.namespace), "send", function.name.as_str()),
         },
+        Action::ShowCall { namespace, .. } => tells(Of(Read, namespace), "show-call", ""),
+        Action::CancelCall { namespace, .. } => changes(Of(Invoke, namespace), "cancel-call", ""),
+        Action::ListDead { letters, .. } => tells(Of(Read, &letters.namespace), "list-dead", ""),
+        Action::SettleDead { letters, .. } => {
+            changes(Of(Invoke, &letters.namespace), "settle-dead", letters.function.as_ref().map_or("", Name::as_str))
+        }
         Action::Deploy(deploy) => {
             let name = deploy.wish.name.as_ref().or(deploy.wish.default_name.as_ref()).map_or("", Name::as_str);
             changes(Of(Deploy, &deploy.wish.namespace), "deploy", name)

@@ -7,7 +7,7 @@ mod confinement;
 mod delivery;
 mod keys;
 mod section;
-mod units;
+pub(super) mod units;
 
 use mote_core::bundle::{Bundle, File};
 use mote_core::dialect::Deployment;

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, utf8_percent_encode};
 use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Namespace, Output};
+use crate::cli::{Namespace, Output, age};
 use crate::client::{Address, Authority, Client};
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -19,6 +19,7 @@ Examples:
   mote invoke thumbnail --data @photo.jpg --type image/jpeg
   mote event show object-created | mote invoke thumbnail --event -
   mote invoke report --async
+  mote invoke remind --async --in 10m --key order-7
 
 The reply's body is printed as it came. With --json: {\"status\",\"headers\",\"body\",\"timing\"};
 with --async: {\"id\"}.";
@@ -40,6 +41,18 @@ pub(super) struct Invoke {
     /// Accept the event and do not wait: it is on disk when this returns, and runs at least once
     #[arg(long = "async")]
     send: bool,
+    /// With --async: not before so much time has passed, such as `10m`
+    #[arg(long = "in", value_name = "TIME", requires = "send", conflicts_with = "at", value_parser = age)]
+    delay: Option<u64>,
+    /// With --async: not before this time, in milliseconds since 1970
+    #[arg(long, value_name = "MS", requires = "send")]
+    at: Option<u64>,
+    /// With --async: the same key for the same function within a day is the same call
+    #[arg(long, value_name = "KEY", requires = "send")]
+    key: Option<String>,
+    /// With --async: before or after others that wait: low, normal or high
+    #[arg(long, value_name = "RANK", requires = "send", value_parser = ["low", "normal", "high"])]
+    priority: Option<String>,
     /// A version, instead of the live one
     #[arg(long, value_name = "N", conflicts_with = "send")]
     version: Option<u64>,
@@ -72,6 +85,18 @@ impl Invoke {
         let what = if self.send { "send" } else { "invoke" };
         let mut request = client.request(Method::POST, &["functions", &self.name, what]);
         request = request.query(&[("namespace", &self.namespace.namespace)]);
+        if let Some(ms) = self.delay {
+            request = request.query(&[("delay", format!("{ms}ms"))]);
+        }
+        if let Some(ms) = self.at {
+            request = request.query(&[("at", ms)]);
+        }
+        if let Some(priority) = &self.priority {
+            request = request.query(&[("priority", priority)]);
+        }
+        if let Some(key) = &self.key {
+            request = request.header("idempotency-key", key);
+        }
         if let Some(version) = self.version {
             request = request.query(&[("version", version)]);
         }

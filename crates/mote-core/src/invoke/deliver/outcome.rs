@@ -40,6 +40,19 @@ pub enum State {
     Cancelled,
 }
 
+impl State {
+    /// Behind `it`.
+    pub fn told(self) -> &'static str {
+        match self {
+            State::Queued => "waits",
+            State::Running => "runs",
+            State::Succeeded => "has succeeded",
+            State::Failed => "was given up",
+            State::Cancelled => "was cancelled",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeptReply {
     pub status: u16,

@@ -3,6 +3,7 @@
 //! Who may is not judged here: the credential goes on as it came.
 
 mod access;
+mod calls;
 
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
     if let Some(action) = access::action(path, parts, &query, &body, stamp)? {
         return Ok(action);
     }
+    if let Some(action) = calls::action(path, parts, &query, &body)? {
+        return Ok(action);
+    }
     // A HEAD asks what GET would; the door leaves the body out.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let of = |name: &str| Ok::<_, Error>(FunctionRef { namespace: query.namespace()?, name: Name::new(name)? });
@@ -66,10 +70,14 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
             let version = version.map_or(Qualifier::Live, Qualifier::Version);
             let to = Target::Function { function: of(name)?, version };
             let event = event(&parts.headers, body, stamp)?;
-            Ok(if wants_no_answer(&parts.headers) { Action::Send { to, event } } else { Action::Call { to, event } })
+            if wants_no_answer(&parts.headers) {
+                return Ok(Action::Send { to, event, wish: calls::wish(&query, &parts.headers, stamp)? });
+            }
+            Ok(Action::Call { to, event })
         }
         (["functions", name, "send"], "POST") => {
-            Ok(Action::Send { to: Target::live(of(name)?), event: event(&parts.headers, body, stamp)? })
+            let wish = calls::wish(&query, &parts.headers, stamp)?;
+            Ok(Action::Send { to: Target::live(of(name)?), event: event(&parts.headers, body, stamp)?, wish })
         }
         (["functions", name, "point"], "POST") => Ok(Action::Point { function: of(name)?, version: json::<Point>(&body)?.version }),
         (["logs"], "GET") => logs(&query, stamp.time),
@@ -203,6 +211,7 @@ fn unknown(path: &[&str], method: &str) -> Error {
         ["functions", _] => "GET, HEAD, DELETE",
         ["buckets" | "secrets", _] => "PUT, DELETE",
         path if let Some(allow) = access::allows(path) => allow,
+        path if let Some(allow) = calls::allows(path) => allow,
         _ => {
             let shown: String = path.join("/").chars().take(100).collect();
             return Error::new(Code::FunctionNotFound, format!("the control API has nothing at {PREFIX}{shown}"))

@@ -71,6 +71,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::BucketNotFound
         | Code::ObjectNotFound
         | Code::UploadNotFound
+        | Code::CallNotFound
         | Code::TokenNotFound
         | Code::SecretNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,

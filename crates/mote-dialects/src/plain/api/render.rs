@@ -39,6 +39,9 @@ fn answer(done: Done) -> Result<Response> {
     match done {
         Done::Reply(reply) => Ok(respond(reply)),
         Done::Accepted(id) => json_of(StatusCode::ACCEPTED, &json!({ "id": id })),
+        Done::Call(status) => json_of(StatusCode::OK, &status),
+        Done::Dead(letters) => json_of(StatusCode::OK, &json!({ "dead": letters })),
+        Done::Count(count) => json_of(StatusCode::OK, &json!({ "count": count })),
         Done::Deploying(steps) => Ok(lines(steps_body(steps))),
         Done::Function(description) => json_of(StatusCode::OK, &description),
         Done::Functions(functions) => json_of(StatusCode::OK, &json!({ "functions": functions })),

@@ -4,7 +4,7 @@
 //! `KiB`, `MiB`, `GiB` of 1024, as their standards have it.
 
 /// In milliseconds.
-pub(super) fn duration_ms(text: &str) -> Option<u64> {
+pub(in crate::plain) fn duration_ms(text: &str) -> Option<u64> {
     with_unit(text, &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)])
 }
 
@@ -23,7 +23,7 @@ pub(super) fn size_bytes(text: &str) -> Option<u64> {
     with_unit(text, UNITS)
 }
 
-pub(super) const DURATION: &str = "a duration such as \"500ms\", \"30s\", \"5m\" or \"1h\"";
+pub(in crate::plain) const DURATION: &str = "a duration such as \"500ms\", \"30s\", \"5m\" or \"1h\"";
 pub(super) const SIZE: &str = "a size such as \"256MB\", \"10MiB\" or \"1GB\"";
 
 /// The largest unit that says it exactly.

@@ -1,0 +1,132 @@
+//! The requests about calls that nobody waits for: what is asked for on the way in, their state,
+//! and dead letters.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method, request};
+use mote_core::action::{Action, Fate, Letters};
+use mote_core::clock::{Id, Timestamp};
+use mote_core::dialect::Stamp;
+use mote_core::function::Name;
+use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::store::Priority;
+use mote_core::{Body, Error, Result};
+use serde::Deserialize;
+
+use super::super::invalid;
+use super::super::query::{Query, wrong};
+use super::json;
+use crate::plain::manifest::units::{DURATION, duration_ms};
+
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+const IDS_MAX: usize = 1000;
+/// A client that waits for longer asks again.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+const DELAY_MAX_MS: u64 = 366 * 86_400_000;
+const KEY_BYTES_MAX: usize = 256;
+
+/// `None`: the path is none of these.
+pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body: &Body) -> Result<Option<Action>> {
+    let method = if parts.method == Method::HEAD { "GET" } else { parts.method.as_str() };
+    let namespace = || query.namespace();
+    Ok(Some(match (path, method) {
+        (["calls", id], "GET") => Action::ShowCall { namespace: namespace()?, id: call(id)?, wait: wait(query)? },
+        (["calls", id], "DELETE") => Action::CancelCall { namespace: namespace()?, id: call(id)? },
+        (["dead"], "GET") => {
+            let letters = Letters { namespace: namespace()?, function: query.name("function")?, ids: None };
+            let after = query.parse::<Id>("after", "a call's id")?;
+            Action::ListDead { letters, after, limit: query.count("limit", PAGE, PAGE_MAX)? }
+        }
+        (["dead", id], "GET") => {
+            let letters = Letters { namespace: namespace()?, function: None, ids: Some(vec![call(id)?]) };
+            Action::ListDead { letters, after: None, limit: 1 }
+        }
+        (["dead", "redrive"], "POST") => {
+            let asked: Chosen = json(body)?;
+            let fate = Fate::Redrive { per_second: asked.per_second };
+            Action::SettleDead { letters: asked.letters(namespace()?)?, fate }
+        }
+        (["dead", "purge"], "POST") => {
+            let asked: Chosen = json(body)?;
+            Action::SettleDead { letters: asked.letters(namespace()?)?, fate: Fate::Forget }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// The methods of a path that is one of these.
+pub(super) fn allows(path: &[&str]) -> Option<&'static str> {
+    match path {
+        ["calls", _] => Some("GET, HEAD, DELETE"),
+        ["dead", "redrive" | "purge"] => Some("POST"),
+        ["dead"] | ["dead", _] => Some("GET, HEAD"),
+        _ => None,
+    }
+}
+
+fn call(id: &str) -> Result<Id> {
+    id.parse().map_err(|_| wrong("the call's id", id, "an id as `mote invoke --async` prints it"))
+}
+
+fn wait(query: &Query) -> Result<Duration> {
+    let Some(text) = query.get("wait") else { return Ok(Duration::ZERO) };
+    let ms = duration_ms(text).ok_or_else(|| wrong("wait", text, DURATION))?;
+    Ok(Duration::from_millis(ms).min(WAIT_MAX))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chosen {
+    function: Option<Name>,
+    ids: Option<Vec<Id>>,
+    /// So that nobody deals with all of them by leaving something out.
+    #[serde(default)]
+    all: bool,
+    per_second: Option<u32>,
+}
+
+impl Chosen {
+    fn letters(self, namespace: Name) -> Result<Letters> {
+        if self.ids.as_ref().is_some_and(|ids| ids.len() > IDS_MAX) {
+            return Err(invalid(format!("`ids` holds more than {IDS_MAX} ids")));
+        }
+        if self.per_second == Some(0) {
+            return Err(wrong("per_second", "0", "1 or more"));
+        }
+        if self.ids.is_none() && self.function.is_none() && !self.all {
+            return Err(invalid("the body names no dead letters").hint("Give `ids`, a `function`, or `all`: true."));
+        }
+        Ok(Letters { namespace, function: self.function, ids: self.ids })
+    }
+}
+
+/// What the sender asks for beside the call: `delay` or `at`, `priority`, and the header `Idempotency-Key`.
+pub(super) fn wish(query: &Query, headers: &HeaderMap, stamp: &Stamp) -> Result<Wish> {
+    let due = match (query.get("delay"), query.parse::<u64>("at", "a time in ms since 1970")?) {
+        (Some(_), Some(_)) => return Err(invalid("`delay` and `at` are both there, and one of them is wanted")),
+        (Some(text), None) => {
+            let ms = duration_ms(text).filter(|ms| *ms <= DELAY_MAX_MS).ok_or_else(|| wrong("delay", text, DURATION))?;
+            Some(stamp.time.plus(Duration::from_millis(ms)))
+        }
+        (None, Some(at)) if at > stamp.time.0.saturating_add(DELAY_MAX_MS) => {
+            return Err(wrong("at", &at.to_string(), "a time within a year"));
+        }
+        (None, Some(at)) => Some(Timestamp(at).max(stamp.time)),
+        (None, None) => None,
+    };
+    let priority = match query.get("priority") {
+        None | Some("normal") => Priority::Normal,
+        Some("low") => Priority::Low,
+        Some("high") => Priority::High,
+        Some(text) => return Err(wrong("priority", text, "low, normal or high")),
+    };
+    Ok(Wish { due, priority, idempotency_key: idempotency_key(headers)? })
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = value.to_str().ok().map(str::trim).filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
+    let wrong = || -> Error { invalid(format!("the Idempotency-Key is not text of 1 to {KEY_BYTES_MAX} bytes")) };
+    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
+}
