@@ -7,13 +7,14 @@ use mote_core::Code;
 use mote_core::access::Credential;
 use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::{NewToken, TokenWish};
-use mote_core::action::{Action, Deploy, DeployWish, Done, Platform, SignWish, Target};
+use mote_core::action::{Action, Deploy, DeployWish, Done, Fate, Letters, Platform, SignWish, Target};
 use mote_core::body::Body;
 use mote_core::clock::Clock;
 use mote_core::engine::{Answer, Payload};
 use mote_core::error::Result;
 use mote_core::event::HttpRequest;
 use mote_core::function::{Cors, FunctionRef, Name, UrlAccess};
+use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::store::{ObjectListQuery, ObjectMeta};
 use mote_testkit::ScriptedEngine;
 
@@ -29,13 +30,18 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
     let wish = DeployWish { namespace: namespace.clone(), name: None, default_name: None, dev: false };
     let (bucket, key) = (|| "photos".to_owned(), || "k".to_owned());
     let ns = || namespace.clone();
+    let letters = || Letters { namespace: namespace.clone(), function: None, ids: None };
     let token =
         TokenWish { name: name("t"), scope: Scope::One(ns()), rights: [Right::Read].into_iter().collect(), expires: None, s3: false };
     let sign = SignWish { function: function(), method: http::Method::GET, path: None, life: Duration::from_secs(1) };
     vec![
         Action::Call { to: Target::live(function()), event: scene.event("") },
         Action::Call { to: Target::Route { namespace: ns() }, event: scene.event("") },
-        Action::Send { to: Target::live(function()), event: scene.event("") },
+        Action::Send { to: Target::live(function()), event: scene.event(""), wish: Wish::default() },
+        Action::ShowCall { namespace: ns(), id: scene.clock.id(), wait: Duration::ZERO },
+        Action::CancelCall { namespace: ns(), id: scene.clock.id() },
+        Action::ListDead { letters: letters(), after: None, limit: 1 },
+        Action::SettleDead { letters: letters(), fate: Fate::Forget },
         Action::Deploy(Box::new(Deploy { wish, archive: Body::empty() })),
         Action::Remove { function: function() },
         Action::Describe { function: function() },
@@ -82,6 +88,8 @@ fn may(action: &Action) -> May {
     match action {
         Action::Call { to: Target::Route { .. }, .. } | Action::Send { to: Target::Route { .. }, .. } => May::Anybody,
         Action::Call { to: Target::Function { .. }, .. } | Action::Send { to: Target::Function { .. }, .. } => May::Inside(Invoke),
+        Action::ShowCall { .. } | Action::ListDead { .. } => May::Token(Read),
+        Action::CancelCall { .. } | Action::SettleDead { .. } => May::Token(Invoke),
         Action::Deploy(_) | Action::Remove { .. } | Action::Point { .. } => May::Token(Deploy),
         Action::Describe { .. } | Action::List { .. } | Action::Logs { .. } => May::Token(Read),
         Action::CreateBucket { .. } | Action::DeleteBucket { .. } => May::Token(Deploy),
@@ -144,7 +152,7 @@ async fn every_action_by_every_right_in_every_namespace() {
             }
         }
     }
-    assert_eq!(judged, 29 * (5 + 4 * 3 * 2));
+    assert_eq!(judged, 33 * (5 + 4 * 3 * 2));
 }
 
 #[tokio::test]
@@ -356,7 +364,7 @@ async fn quotas_hold_at_the_door_they_name() {
     set(serde_json::json!({ "tokens": null, "queued": 1 })).await;
     scene.install("f", |_| {});
     let send = async || {
-        let sent = scene.admin(Action::Send { to: crate::house::live("f"), event: scene.event("") }).await;
+        let sent = scene.admin(Action::Send { to: crate::house::live("f"), event: scene.event(""), wish: Wish::default() }).await;
         sent.map(drop).map_err(|error| error.code())
     };
     assert_eq!(send().await, Ok(()));
