@@ -4,6 +4,7 @@
 //! peer measured in the same round, its median over the rounds and its spread. When another
 //! program used the machine meanwhile, figures are printed and no verdict is.
 
+mod burst;
 mod cold;
 mod figures;
 mod idle;
@@ -11,6 +12,7 @@ mod peers;
 mod pin;
 mod plain;
 mod quiet;
+mod spawn;
 mod upload;
 
 use std::path::Path;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::figures::Figure;
 use super::pin::{SERVER, on_core};
-use super::{Options, at_least, peers};
+use super::{Options, at_least, burst, peers, spawn};
 use crate::Result;
 use crate::places::{example, fresh};
 use crate::server::{Server, get};
@@ -31,7 +31,15 @@ pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
         let samples = (0..options.rounds).map(|_| cold_call(&server, &format!("/cold-{runtime}"))).collect::<Result<Vec<_>>>()?;
         rows.push((format!("mote, {runtime}"), Figure::of_ms(&samples)));
     }
+    let bursts = burst::run(options, &server)?;
     server.stop()?;
+    for (name, samples) in spawn::rows(options.rounds)? {
+        if samples.is_empty() {
+            options.say(&format!("{name}: this host does not have it, so there is no row"));
+        } else {
+            rows.push((name, Figure::of_ms(&samples)));
+        }
+    }
     for peer in peers::all()? {
         let samples = (0..options.rounds).map(|_| Ok(peer.start()?.first_answer)).collect::<Result<Vec<_>>>()?;
         rows.push((peer.name.to_owned(), Figure::of_ms(&samples)));
@@ -45,7 +53,7 @@ pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
         at_least("functions-framework (Python) takes so many times as long", of(peers::FRAMEWORK_PYTHON) / of("mote, python"), 20.0),
         at_least("functions-framework (Node) takes so many times as long", of(peers::FRAMEWORK_NODE) / of("mote, node"), 2.0),
     ];
-    Ok(json!({ "rows": rows, "goals": goals }))
+    Ok(json!({ "rows": rows, "bursts": bursts, "goals": goals }))
 }
 
 fn deploy_impatient(server: &Server, folder: &str, file: &str, runtime: &str) -> Result<()> {
