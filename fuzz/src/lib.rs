@@ -3,10 +3,12 @@
 //!
 //! Deliberately through public interfaces only: what no caller can reach needs no fuzzing.
 
+mod access;
 mod s3;
 mod schedules;
 pub mod seeds;
 
+pub use access::credentials;
 pub use s3::s3_request;
 pub use schedules::schedules;
 
@@ -46,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads, cost: 1 },
     Target { name: "frames", run: frames, seeds: seeds::frames, cost: 1 },
     Target { name: "dns", run: dns, seeds: seeds::questions, cost: 1 },
+    Target { name: "credentials", run: credentials, seeds: seeds::credentials, cost: 1 },
     Target { name: "s3_request", run: s3_request, seeds: seeds::s3_requests, cost: 20 },
 ];
 

@@ -66,11 +66,21 @@ pub fn schedules() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn credentials() -> Vec<Vec<u8>> {
+    let token = format!("mote_{}_{}", "0a".repeat(8), "5f".repeat(32));
+    let query = format!("a=1&mote-expires=1795389945&mote-signature={}", "71".repeat(32));
+    texts(&[&token, &format!("Bearer {token}"), &query, "100/s", "mote_", "mote-expires=1&mote-signature="])
+}
+
 pub fn control_requests() -> Vec<Vec<u8>> {
     texts(&[
         "POST\n/v1/deploy?name=a&default_name=b&dev=1&namespace=n\nauthorization:Bearer secret\n\nPK",
         "GET\n/v1/functions?after=a&limit=10\nauthorization:Bearer secret",
         "POST\n/v1/functions/a/invoke?version=3\nce-type:x.y\nce-subject:%C3%A4\nprefer:respond-async\ncontent-type:application/json\n\n{\"a\":1}",
+        "POST\n/v1/tokens?namespace=n\n\n{\"name\":\"ci\",\"rights\":[\"read\",\"invoke\"],\"expires_s\":60,\"s3\":true}",
+        "PATCH\n/v1/quota?namespace=n\n\n{\"rate\":\"100/s\",\"calls\":null}",
+        "POST\n/v1/functions/a/sign\n\n{\"method\":\"PUT\",\"path\":\"/a?b=1\",\"expires_s\":60}",
+        "GET\n/v1/audit?all=1&tail=5",
         "POST\n/v1/functions/a/point\n\n{\"version\":2}",
         "GET\n/v1/logs?function=a&invocation=019b0000-0000-7000-8000-000000000001&tail=5&since=10m&follow=1",
         "GET\n/v1/buckets/b/objects?prefix=a/&delimiter=/&after=a&limit=2",
