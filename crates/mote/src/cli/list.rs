@@ -60,7 +60,16 @@ impl List {
 fn row(function: &Value) -> Vec<String> {
     let text = |key: &str| function.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let version = function.get("version").and_then(Value::as_u64).unwrap_or_default().to_string();
-    vec![text("name"), version, text("runtime"), fired_by(function).join(", ")]
+    vec![text("name"), version, runtime(function), fired_by(function).join(", ")]
+}
+
+/// What runs it, and for a server where it listens.
+pub(super) fn runtime(function: &Value) -> String {
+    let runtime = function.get("runtime").and_then(Value::as_str).unwrap_or_default();
+    match function.get("port").and_then(Value::as_u64) {
+        Some(port) => format!("{runtime}, server on port {port}"),
+        None => runtime.to_owned(),
+    }
 }
 
 /// What calls it: its URL, its routes, its buckets.

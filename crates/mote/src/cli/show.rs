@@ -61,7 +61,7 @@ fn print(described: &Value, url: Option<String>) {
         ("url", url.unwrap_or_default()),
         ("fired by", fired_by(function).join(", ")),
         ("versions", versions.collect::<Vec<_>>().join(", ")),
-        ("runtime", text("runtime")),
+        ("runtime", super::list::runtime(function)),
         ("entry", text("entry")),
         ("parameters", parameters(function)),
         ("about", function.get("signature").and_then(|it| it.get("doc")?.as_str()).unwrap_or_default().replace('\n', " ")),
