@@ -104,16 +104,24 @@ impl Drop for Groups {
 /// How soon a group is tried again in which a process was still dying.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// Until every sender is gone, and nothing more can be removed.
+/// How often, once the server is gone; what stays then is the next start's.
+const LAST_TRIES: u32 = 40;
+
+/// Until every sender is gone.
 fn remove_all(thrown: &mpsc::Receiver<Vec<PathBuf>>) {
     let mut left: Vec<PathBuf> = Vec::new();
+    let mut tries = 0;
     loop {
         let more = if left.is_empty() { thrown.recv().map_err(|_| RecvTimeoutError::Disconnected) } else { thrown.recv_timeout(AGAIN) };
         let last = matches!(more, Err(RecvTimeoutError::Disconnected));
         left.extend(more.into_iter().flatten());
         left.retain(|path| !is_removed(path));
         if last {
-            return;
+            tries += 1;
+            if left.is_empty() || tries == LAST_TRIES {
+                return;
+            }
+            std::thread::park_timeout(AGAIN);
         }
     }
 }

@@ -68,6 +68,13 @@ pub(super) fn find(name: &str) -> Found {
     found
 }
 
+#[cfg(test)]
+pub(super) fn own_of_version_2() -> Option<PathBuf> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let places = places(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    places.into_iter().find(|place| place.version == Version::V2).map(|place| place.own)
+}
+
 /// A hierarchy, and this process's own group in it.
 #[derive(Debug, PartialEq)]
 struct Place {

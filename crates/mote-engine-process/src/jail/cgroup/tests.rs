@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::jail::syscalls;
 
 /// A group of this host, if it has any; a host without says why for each controller.
 fn groups(name: &str) -> Groups {
@@ -37,11 +38,9 @@ fn a_group_limits_what_is_in_it_and_goes_with_its_last_process() {
     rustix::process::kill_process_group(ours, rustix::process::Signal::KILL).unwrap();
     shell.wait().unwrap();
     let servers: Vec<_> = groups.servers.iter().map(|server| server.directory.clone()).collect();
-    // Ends the thread, once it has tried everything again.
+    // Ends the thread, once it has removed everything.
     drop(groups);
     await_gone(&directories);
-    // A process that was still dying may keep the server's own a moment longer: the next start sweeps it.
-    drop(self::groups("sweeps"));
     await_gone(&servers);
 }
 
@@ -60,4 +59,27 @@ fn two_servers_share_a_place_and_no_name() {
     if let (Some(_first), Some(_second)) = (one.make().unwrap(), other.make().unwrap()) {
         assert!(one.servers.iter().zip(&other.servers).all(|(one, other)| one.directory != other.directory));
     }
+}
+
+/// On a host of version 1 the hierarchy of version 2 is there too, without controllers: enough for this.
+#[test]
+fn a_child_is_born_into_a_group_of_version_2() {
+    let own = place::own_of_version_2();
+    let Some(group) = own.map(|own| own.join(format!("mote-test-born-{}", std::process::id()))) else { return };
+    if fs::create_dir(&group).is_err() {
+        return;
+    }
+    let directory = fs::File::open(&group).unwrap().into();
+    let (wait, go) = rustix::pipe::pipe().unwrap();
+    let Some(child) = syscalls::fork_into(&directory).unwrap() else {
+        // Nothing but system calls: other threads of the test may have held any lock.
+        drop(go);
+        let _ = rustix::io::read(&wait, &mut [0; 1]);
+        syscalls::exit(0)
+    };
+    let within = fs::read_to_string(group.join("cgroup.procs")).unwrap();
+    drop(go);
+    rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty()).unwrap();
+    fs::remove_dir(&group).unwrap();
+    assert_eq!(within.trim(), child.as_raw_nonzero().to_string());
 }
