@@ -45,6 +45,7 @@ Exit codes:
 Environment:
   MOTE_URL, MOTE_TOKEN  the server's control address and token
   MOTE_NAMESPACE        the namespace, instead of `--namespace`
+  MOTE_CA               a PEM file of certificates to trust, for MOTE_URL with https://
   MOTE_DATA             the data directory, instead of `--data`
   MOTE_LOG              what the server logs (`info`, `mote_core=debug`, …)
   NO_COLOR              no colours";

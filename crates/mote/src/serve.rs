@@ -6,6 +6,7 @@
 mod inside;
 mod listen;
 mod logs;
+mod memory;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -80,6 +81,7 @@ impl Server {
         config.addresses.check()?;
         mote_engine_process::no_core_dumps()
             .map_err(|error| mote_core::Error::internal("core dumps can't be switched off").caused_by(error))?;
+        memory::keep();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;

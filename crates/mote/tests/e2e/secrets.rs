@@ -177,6 +177,18 @@ fn another_function_finds_nothing() {
 }
 
 #[test]
+fn the_servers_memory_is_nobody_elses() {
+    use std::os::unix::fs::MetadataExt;
+    let server = Server::start();
+    let own = Path::new("/proc").join(server.id().to_string());
+    let limits = std::fs::read_to_string(own.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+    // What can be attached to belongs to its user there; what can't, to root.
+    assert_eq!(std::fs::metadata(own.join("mem")).unwrap().uid(), 0);
+}
+
+#[test]
 fn what_a_value_is_made_of() {
     let server = Server::start();
     let sizes = "import os\n\ndef sizes():\n    return [len(os.environ['TOKEN']), os.stat('/secrets/key.pem').st_size]\n";
