@@ -74,7 +74,7 @@ fn refused() -> Result<Rules, seccompiler::BackendError> {
     let raw = |kind: i32| all([if_low(0, Ne, libc::AF_NETLINK as u64), if_low(1, MaskedEq(0xf), kind as u64)]);
     Ok(BTreeMap::from([
         (libc::SYS_clone, clone.collect::<Result<_, _>>()?),
-        (libc::SYS_ioctl, [libc::TIOCSTI as u64, TIOCLINUX].into_iter().map(|what| all([if_low(1, Eq, what)])).collect::<Result<_, _>>()?),
+        (libc::SYS_ioctl, [TIOCSTI, TIOCLINUX].into_iter().map(|what| all([if_low(1, Eq, what)])).collect::<Result<_, _>>()?),
         (libc::SYS_personality, vec![all([if_low(0, Ne, query)])?]),
         (libc::SYS_socket, vec![raw(libc::SOCK_RAW)?, raw(SOCK_PACKET)?]),
     ]))
@@ -96,6 +96,7 @@ fn unsupported(isolation: Isolation) -> Result<Rules, seccompiler::BackendError>
     Ok(BTreeMap::from([(libc::SYS_socket, socket), (libc::SYS_socketpair, vec![all([if_low(0, Ne, libc::AF_UNIX as u64)])?])]))
 }
 
+const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
 const SOCK_PACKET: i32 = 10;
 
