@@ -16,6 +16,8 @@ mod lifetime;
 mod neighbours;
 #[path = "cases/network.rs"]
 mod network;
+#[path = "cases/platform.rs"]
+mod platform;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -45,7 +47,7 @@ pub(crate) use attacks;
 
 /// One topic each.
 const TOPICS: &[&[Attack]] =
-    &[exhaustion::ATTACKS, kernel::ATTACKS, neighbours::ATTACKS, network::ATTACKS, files::ATTACKS, lifetime::ATTACKS];
+    &[exhaustion::ATTACKS, kernel::ATTACKS, neighbours::ATTACKS, network::ATTACKS, files::ATTACKS, lifetime::ATTACKS, platform::ATTACKS];
 /// These take so much that their neighbours in this suite would be judged by it.
 const ALONE: &[&[Attack]] = &[exhaustion::HEAVY];
 

@@ -77,10 +77,14 @@ impl Ground {
     }
 
     pub(crate) fn deploy_path(&self, path: &Path) -> Run {
-        // Readable for mote's user, whoever it is.
-        let opened = Command::new("chmod").args(["-R", "a+rX"]).arg(path).status().expect("chmod runs");
-        assert!(opened.success());
+        self.open_to_all(path);
         self.run(&["deploy", path.to_str().expect("a path in UTF-8"), "--json"])
+    }
+
+    /// Readable for mote's user, whoever it is.
+    pub(crate) fn open_to_all(&self, path: &Path) {
+        let opened = Command::new("chmod").args(["-R", "a+rX"]).arg(path).status().expect("chmod runs");
+        assert!(opened.success(), "{} could not be opened to all", path.display());
     }
 
     /// `127.0.0.1:8080` of a door.
