@@ -32,6 +32,7 @@ pub(super) fn start(program: &Program, channel: OwnedFd, shell: &Shell, limits: 
 
 /// Every barrier that a process carries itself, in the one order in which they can be set up.
 fn confine(limits: &JailLimits, as_root: bool) -> Result<(), Failed> {
+    privileges::go_first().at(Barrier::Limits)?;
     if as_root {
         syscalls::become_user(FUNCTION_ID).at(Barrier::User)?;
         // A process that changed its user may not write its own maps until it says this again.

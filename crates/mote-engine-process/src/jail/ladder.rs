@@ -71,7 +71,9 @@ fn limited_together(groups: &Groups, controller: Controller) -> Check {
     let name = limit_name(controller);
     let Some(why) = groups.missing(controller) else { return Check::stands(name, "by control group").only_strict() };
     let instead = match controller {
-        Controller::Memory => "each process may have `memory` for itself; all together `processes` times as much",
+        Controller::Memory => {
+            "each process may have `memory` for itself; all together `processes` times as much; memory that they share is bounded by the timeout alone"
+        }
         Controller::Cpu => "no more cores than `cpu` comes to, and for a program of one call so much CPU time",
         Controller::Pids => "the number of processes in the user namespace of the jail",
     };

@@ -141,6 +141,12 @@ pub(super) fn limit_always() -> io::Result<()> {
     set(None, Resource::Sigpending, 4096)
 }
 
+/// When the host runs out of memory, a function is to end, and not mote or somebody else: shared
+/// memory is in no limit of a process, and not every host counts it by group. Said by root it is final.
+pub(super) fn go_first() -> io::Result<()> {
+    fs::write("/proc/self/oom_score_adj", "1000")
+}
+
 /// `process` had no more than this one has when it was forked, and nothing raised it since.
 fn set(process: Option<Pid>, resource: Resource, wanted: u64) -> io::Result<()> {
     let most = getrlimit(resource).maximum.map_or(wanted, |most| wanted.min(most));

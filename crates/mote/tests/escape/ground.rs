@@ -102,6 +102,14 @@ impl Ground {
         http(self.door("public"), &head, body.as_bytes())
     }
 
+    /// Whether the doctor finds this barrier on this host, as mote's user.
+    pub(crate) fn has(&self, barrier: &str) -> bool {
+        let doctor = self.run(&["doctor", "--json"]).json();
+        let barriers = doctor["barriers"].as_array().expect("a list of barriers");
+        let found = barriers.iter().find(|found| found["name"] == barrier).unwrap_or_else(|| panic!("no barrier is called {barrier:?}"));
+        found["enforced"] == true
+    }
+
     /// What the function and the platform said about it.
     pub(crate) fn log(&self, function: &str) -> String {
         self.run(&["logs", function, "--tail", "1000"]).ok().stdout

@@ -30,6 +30,10 @@ def logger():
         log.warning("logger %s %s", number, "x" * 500)
 
 
+def short_reply():
+    return "x" * (200 << 10)
+
+
 def whole_reply():
     return "x" * (8 << 20)
 
