@@ -55,20 +55,29 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
     line.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|link| !link.contains(' '))
 }
 
-/// Each row of a table in SPEC.md ends with the names of what holds it, in backticks.
+/// Documents whose tables are promises.
+const PROMISES: &[&str] = &["SPEC.md", "docs/guide/threat-model.md"];
+
+/// Each row of a table of promises ends with the names of what holds it, in backticks.
 pub(super) fn promises_name_their_tests(tree: &Tree, findings: &mut Findings) -> Result<()> {
-    let spec = tree.files.iter().find(|file| file.path == "SPEC.md").ok_or("there is no SPEC.md")?;
-    for (number, line) in spec.lines().filter(|(_, line)| line.starts_with("| ") && !line.contains("| held by |")) {
+    for path in PROMISES {
+        let file = tree.files.iter().find(|file| file.path == *path).ok_or_else(|| format!("there is no {path}"))?;
+        promises_of(file, tree, findings);
+    }
+    Ok(())
+}
+
+fn promises_of(file: &File, tree: &Tree, findings: &mut Findings) {
+    for (number, line) in file.lines().filter(|(_, line)| line.starts_with("| ") && !line.contains("| held by |")) {
         let held_by = line.trim_end_matches([' ', '|']).rsplit('|').next().unwrap_or_default();
         let names: Vec<&str> = held_by.split('`').skip(1).step_by(2).collect();
         if names.is_empty() {
-            findings.add(format!("SPEC.md:{number}"), "the promise names no test");
+            findings.add(format!("{}:{number}", file.path), "the promise names no test");
         }
         for name in names.iter().filter(|name| !exists(tree, name)) {
-            findings.add(format!("SPEC.md:{number}"), format!("there is no test, file or task {name}"));
+            findings.add(format!("{}:{number}", file.path), format!("there is no test, file or task {name}"));
         }
     }
-    Ok(())
 }
 
 /// A function of a test, a file, or a task with its step.

@@ -27,7 +27,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use crate::ground::{Case, Ground};
+use crate::ground::{Case, Ground, Server};
 use crate::traces;
 use crate::world::{Outside, Pass};
 
@@ -70,19 +70,23 @@ pub(crate) fn main(pass: Pass) -> io::Result<bool> {
     ground.neighbour.move_out();
 
     let astray = judge("nothing_went_astray", || network::nothing_went_astray(&ground));
-    let traces = judge("nothing_is_left_over", || {
-        for name in ["neighbour", "neighbour-cold"] {
-            ground.run(&["remove", name]).ok();
-        }
-        ground.traces.are_gone();
-        server.stop().expect("mote ends when it is asked to");
-        traces::nobody_is_left();
-    });
+    let traces = judge("nothing_is_left_over", || nothing_is_left_over(&ground, server));
     let failed = failed + usize::from(!traces) + usize::from(!astray);
     if failed > 0 {
+        // Every line but those of the audit, which tell each deploy and removal.
         eprintln!(
             "the server said:\n{}",
-            ground.server_log().lines().rev().take(60).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n")
+            ground
+                .server_log()
+                .lines()
+                .filter(|line| !line.contains(" verb="))
+                .rev()
+                .take(30)
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .collect::<Vec<_>>()
+                .join("\n")
         );
     }
     let cases = together.len() + alone.len() + 2;
@@ -94,6 +98,16 @@ pub(crate) fn main(pass: Pass) -> io::Result<bool> {
         slowest.as_secs_f64()
     );
     if words.is_empty() || cases > 2 { Ok(failed == 0) } else { Err(io::Error::other(format!("no case is called {words:?}"))) }
+}
+
+/// After all cases of a pass: no mount, jail or descriptor, and with the server's end no process.
+fn nothing_is_left_over(ground: &Ground, server: Server) {
+    for name in ["neighbour", "neighbour-cold"] {
+        ground.run(&["remove", name]).ok();
+    }
+    ground.traces.are_gone();
+    server.stop().expect("mote ends when it is asked to");
+    traces::nobody_is_left();
 }
 
 /// How many failed.

@@ -1,28 +1,32 @@
-//! What an attack may leave behind: processes, mounts, cgroups and the server's descriptors.
+//! What an attack may leave behind: processes, mounts, jails and the server's descriptors.
+//!
+//! Not here: control groups, which are the server's own and removed once they are empty, at the
+//! latest when mote is started again (`jail/cgroup.rs`).
 //!
 //! The suite is alone in its pid namespace, so whatever is in `/proc` is its own or mote's.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// For the kernel to end what was killed, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Connections and files of calls that happen to run.
 const DESCRIPTORS_MORE_MAX: usize = 40;
+/// What is ready for the next cold start: jails, and descriptors of the server for each.
+const READY_MAX: usize = 40;
+const DESCRIPTORS_EACH_MAX: usize = 10;
 
 #[derive(Default)]
 pub(crate) struct Traces {
     server: u32,
     mounts: usize,
     descriptors: usize,
-    cgroups: usize,
 }
 
 impl Traces {
     pub(crate) fn of(server: u32) -> Traces {
-        Traces { server, mounts: mounts(server), descriptors: descriptors(server), cgroups: cgroups(server).len() }
+        Traces { server, mounts: mounts(server), descriptors: descriptors(server) }
     }
 
     /// No process of that name is left.
@@ -38,21 +42,20 @@ impl Traces {
         }
     }
 
-    /// The server has no more mounts, cgroups and descriptors than when the ground was prepared.
+    /// The server has no more mounts than when the ground was prepared, and no more jails and
+    /// descriptors than what it keeps ready.
     pub(crate) fn are_gone(&self) {
         let begun = Instant::now();
         loop {
-            let (mounts, descriptors, cgroups) = (mounts(self.server), descriptors(self.server), cgroups(self.server));
-            let left = mounts > self.mounts || descriptors > self.descriptors + DESCRIPTORS_MORE_MAX || cgroups.len() > self.cgroups;
-            if !left {
+            let (mounts, descriptors, jails) = (mounts(self.server), descriptors(self.server), children(self.server));
+            let most = self.descriptors + DESCRIPTORS_MORE_MAX + jails * DESCRIPTORS_EACH_MAX;
+            if mounts <= self.mounts && descriptors <= most && jails <= READY_MAX {
                 return;
             }
             assert!(
                 begun.elapsed() < PATIENCE,
-                "left over: {mounts} mounts of {}, {descriptors} descriptors of {}, cgroups beyond {}: {cgroups:#?}",
-                self.mounts,
-                self.descriptors,
-                self.cgroups
+                "left over: {mounts} mounts of {}, {descriptors} descriptors of {most}, {jails} jails of {READY_MAX}",
+                self.mounts
             );
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -97,23 +100,10 @@ fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-/// Below the server's own, in each hierarchy that is there.
-fn cgroups(pid: u32) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for line in fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default().lines() {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next().unwrap_or_default(), parts.next().unwrap_or("/"));
-        let root = Path::new("/sys/fs/cgroup").join(controllers.trim_start_matches("name="));
-        below(&root.join(path.trim_start_matches('/')), &mut found);
-    }
-    found
-}
-
-fn below(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            below(&entry.path(), found);
-            found.push(entry.path());
-        }
-    }
+fn children(parent: u32) -> usize {
+    let is_child = |pid: &u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|pid| pid.trim() == parent.to_string()))
+    };
+    processes().into_keys().filter(is_child).count()
 }

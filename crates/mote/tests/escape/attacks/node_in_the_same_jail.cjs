@@ -25,7 +25,7 @@ module.exports = async function attack(server, control) {
     etc: () => fs.writeFileSync('/etc/hosts', 'x'),
     shadow: () => fs.readFileSync('/etc/shadow'),
     environ: () => fs.readFileSync('/proc/1/environ').length || (() => { throw new Error('empty'); })(),
-    root: () => fs.readdirSync('/proc/1/root/'),
+    root: () => fs.readdirSync('/proc/1/root'),
     server: () => process.kill(server, 'SIGKILL'),
     init: () => { process.kill(1, 'SIGKILL'); process.kill(1, 0); throw new Error('it lives'); },
     setuid: () => process.setuid(0),

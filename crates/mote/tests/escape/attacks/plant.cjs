@@ -2,7 +2,7 @@
 const fs = require('fs');
 const plant = (work) => { try { work(); } catch (error) { console.log(String(error)); } };
 plant(() => fs.symlinkSync('/etc/shadow', 'shadow'));
-plant(() => fs.symlinkSync('/', 'root'));
+plant(() => fs.symlinkSync('/', 'top'));
 plant(() => fs.symlinkSync('../../../../../..', 'up'));
 plant(() => fs.symlinkSync('/proc/1/root', 'init'));
 plant(() => fs.linkSync('/etc/passwd', 'passwd'));

@@ -7,7 +7,7 @@ module.exports = function follow() {
     try { found[name] = `done: ${String(work()).slice(0, 100)}`; } catch (error) { found[name] = error.code || String(error); }
   };
   tried('shadow', () => fs.readFileSync('/code/shadow'));
-  tried('data', () => fs.readdirSync('/code/root/root'));
+  tried('data', () => fs.readdirSync('/code/top/root'));
   tried('home', () => fs.readdirSync('/code/up/home'));
   tried('init', () => fs.readdirSync('/code/init/etc'));
   tried('passwd of the host', () => { const text = fs.readFileSync('/code/passwd', 'utf8'); if (!text.includes('daemon')) throw new Error('the jail\'s own'); return text; });
