@@ -5,11 +5,19 @@
 use super::{Attack, attacks};
 use crate::ground::Case;
 
-pub(super) const ATTACKS: &[Attack] =
-    attacks![disk_filler, shared_memory_filler, inode_filler, descriptor_exhaustion, output_flood, reply_flood, large_arguments,];
-const MEMORY: &str = include_str!("../attacks/memory.py");
-
+pub(super) const ATTACKS: &[Attack] = attacks![
+    disk_filler,
+    shared_memory_filler,
+    inode_filler,
+    descriptor_exhaustion,
+    output_flood,
+    reply_flood,
+    large_arguments,
+    first_when_memory_ends
+];
 pub(super) const HEAVY: &[Attack] = attacks![fork_bomb, thread_bomb, heap_bomb, mapping_bomb, anonymous_file_bomb, busy_loop];
+
+const MEMORY: &str = include_str!("../attacks/memory.py");
 
 /// Processes that make processes, and never end.
 fn fork_bomb(case: &Case<'_>) {
