@@ -186,7 +186,9 @@ fn hostile_first_lines(case: &Case<'_>) {
         let function = format!("first_line_{name}");
         let manifest = format!("name = \"{function}\"\nruntime = \"executable\"\nentry = \"{name}\"\ntimeout = \"5s\"\n");
         let run = case.program(&function, &[(name, line), ("mote.toml", &manifest)]);
-        if run.code == 0 && name != "zeros" {
+        // These two lead to the jail's own shell, if anywhere, with nothing to do.
+        let harmless = ["zeros", "away"].contains(&name);
+        if run.code == 0 && !harmless {
             let reply = case.ground.post(&format!("/{function}"), &Value::Null);
             assert!((400..600).contains(&reply.status), "{name}: {reply:?}");
         }
