@@ -20,9 +20,9 @@ pub(super) fn bury(transaction: &Transaction<'_>, lease: LeaseToken, reason: Str
         "INSERT OR REPLACE INTO dead_letters ({QUEUED}, buried, reason)
          SELECT {QUEUED}, ?3, ?4 FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1"
     );
-    match transaction.prepare_cached(&sql)?.execute(params![key(lease.id), lease.epoch, ms(now), row::cut(reason)])? {
-        0 => return Err(lost(lease).into()),
-        _ => {}
+    let buried = transaction.prepare_cached(&sql)?.execute(params![key(lease.id), lease.epoch, ms(now), row::cut(reason)])?;
+    if buried == 0 {
+        return Err(lost(lease).into());
     }
     let oldest = "DELETE FROM dead_letters WHERE seq <= (SELECT max(seq) FROM dead_letters) - ?1";
     transaction.prepare_cached(oldest)?.execute([DEAD_LETTERS_MAX])?;
