@@ -266,7 +266,8 @@ fn a_server_that_is_not_there_is_exit_code_three() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let gone = Run::of(mote().args(["list", "--json"]).env("MOTE_URL", format!("http://127.0.0.1:{port}"))).exits(3);
     assert_eq!(gone.json()["error"]["code"], "unreachable");
-    Run::of(mote().args(["list"]).env("MOTE_URL", "https://example.com")).exits(2);
+    Run::of(mote().args(["list"]).env("MOTE_URL", format!("https://127.0.0.1:{port}"))).exits(3);
+    Run::of(mote().args(["list"]).env("MOTE_URL", "ftp://127.0.0.1")).exits(2);
     Run::of(mote().args(["frobnicate"])).exits(2);
     Run::of(mote().args(["serve", "--mqtt", "127.0.0.1:0"])).exits(2);
 }

@@ -166,7 +166,7 @@ fn a_door_to_the_world_is_opened_with_a_warning() {
     child.stderr.take().unwrap().read_to_string(&mut warning).unwrap();
     child.wait().unwrap();
     assert!(ready.contains("\"public\":\"http://127.0.0.1:"), "{ready}");
-    assert!(warning.contains("anybody who reaches it may call every function that has a URL"), "{warning}");
+    assert!(warning.contains("anybody who reaches it may call every public function"), "{warning}");
     assert!(!warning.contains("--control"), "{warning}");
 }
 
