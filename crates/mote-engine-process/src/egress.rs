@@ -14,6 +14,7 @@ mod found;
 mod here;
 mod judge;
 mod names;
+mod places;
 mod resolver;
 mod serve_dns;
 
@@ -22,7 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mote_core::clock::Clock;
 use mote_core::engine::Gateway;
-use mote_core::function::{Function, Name};
+use mote_core::function::{Function, FunctionRef, Name};
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 
 pub(crate) use serve_dns::{serve_datagrams, serve_stream};
@@ -30,22 +32,32 @@ pub(crate) use serve_dns::{serve_datagrams, serve_stream};
 use denials::Denials;
 use found::Found;
 use names::Names;
+use places::Places;
 
 /// Look-ups that are under way, of one instance and of all. Each holds a thread.
 const ASKING_MAX: usize = 4;
 const LOOKUPS_MAX: usize = 256;
 /// Connections to the outside, of all instances.
 const CONNECTIONS_MAX: usize = 4096;
+/// Connections that come out of jails, to whomever.
+const ACCEPTED_MAX: usize = 16_384;
 
-/// What all instances share.
+/// What all instances share, so that no function has all of it.
 pub(crate) struct Shared {
-    lookups: Arc<Semaphore>,
-    connections: Arc<Semaphore>,
+    lookups: Arc<Places>,
+    connections: Arc<Places>,
+    accepted: Arc<Places>,
 }
 
 impl Default for Shared {
     fn default() -> Shared {
-        Shared { lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)), connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) }
+        // Each is a file descriptor of mote's, and half of these are for its doors and its disk.
+        let open_files = getrlimit(Resource::Nofile).current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        Shared {
+            lookups: Places::new(LOOKUPS_MAX),
+            connections: Places::new(CONNECTIONS_MAX.min(open_files / 8)),
+            accepted: Places::new(ACCEPTED_MAX.min(open_files / 4)),
+        }
     }
 }
 
@@ -55,6 +67,8 @@ pub(crate) type Tell = Box<dyn Fn(String) + Send + Sync>;
 /// See the module's text. Of one instance.
 pub(crate) struct Outward {
     function: Arc<Function>,
+    /// Whose share of the places it takes.
+    reference: FunctionRef,
     gateway: Arc<dyn Gateway>,
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
@@ -88,6 +102,7 @@ impl Outward {
         tell: Tell,
     ) -> Outward {
         Outward {
+            reference: function.reference(),
             function,
             gateway,
             clock,
@@ -113,6 +128,11 @@ impl Outward {
         let lines = lock(&self.denials).note(self.clock.monotonic(), place, why);
         lines.into_iter().for_each(&self.tell);
         Broken
+    }
+
+    /// For one more connection out of the jail, when the function's share has room for it.
+    pub(crate) async fn place(&self) -> places::Place {
+        self.shared.accepted.take(&self.reference).await
     }
 
     fn named(&self, address: Ipv4Addr) -> Option<String> {

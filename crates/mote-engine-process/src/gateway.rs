@@ -82,9 +82,15 @@ impl Server {
             while open.len() >= CONNECTIONS_MAX {
                 open.join_next().await;
             }
+            // Before it is accepted: what waits in the queue costs mote nothing.
+            let place = self.outward.place().await;
             match listener.accept().await {
                 Ok((connection, _)) => {
-                    open.spawn(self.clone().attend(connection));
+                    let serving = self.clone();
+                    open.spawn(async move {
+                        serving.attend(connection).await;
+                        drop(place);
+                    });
                 }
                 // The connection waits in the queue still, so to accept at once would be to spin.
                 Err(_) => self.clock.sleep(RESPITE).await,

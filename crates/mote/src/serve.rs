@@ -3,6 +3,7 @@
 //! Every crate is named here and nowhere else; they meet in the core's seams. Start: addresses,
 //! store, directory, engine, doors. Stop: doors close, calls finish, instances end.
 
+mod descriptors;
 mod inside;
 mod listen;
 mod logs;
@@ -82,6 +83,7 @@ impl Server {
         mote_engine_process::no_core_dumps()
             .map_err(|error| mote_core::Error::internal("core dumps can't be switched off").caused_by(error))?;
         memory::keep();
+        descriptors::take_all();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;

@@ -1,7 +1,8 @@
 //! Who may call a function by its URL or a route of its own: what the manifest's `access` says.
 //!
 //! Asked when the route has been found, since only then it is known whose it is. The credential is
-//! taken off the request: the function has no use for it, and could pass it on.
+//! taken off the request, also where none is asked for: the function has no use for it, and could
+//! pass it on.
 
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderMap, ORIGIN};
 
@@ -31,6 +32,7 @@ impl Access {
         let Some(request) = event.request.as_deref_mut() else {
             return Err(Error::internal("a route was asked for an event without a request"));
         };
+        let presented = take_token(&mut request.headers);
         if function.http.access == UrlAccess::Public {
             self.count(caller, function, request)?;
             return Ok(Entry::Function);
@@ -39,7 +41,7 @@ impl Access {
             self.count(caller, function, request)?;
             return Ok(Entry::Preflight);
         }
-        let presented = take_token(&mut request.headers).map(|token| self.caller(&Credential::Token(token))).transpose()?;
+        let presented = presented.map(|token| self.caller(&Credential::Token(token))).transpose()?;
         let caller = presented.as_ref().unwrap_or(caller);
         let signed =
             function.http.access == UrlAccess::Signed && self.signing.verify(&function.reference(), request, self.clock.now())?.is_some();

@@ -34,7 +34,7 @@ impl House {
                 found.entry(name.clone()).or_insert_with(|| empty(&name)).tokens += 1;
             }
         }
-        for name in self.access.limits.namespaces() {
+        for name in self.access.limits.namespaces().into_iter().chain(self.vault.namespaces().await?) {
             found.entry(name.clone()).or_insert_with(|| empty(&name));
         }
         Ok(found.into_iter().filter(|(name, _)| bound.is_none_or(|bound| bound == name)).map(|(_, info)| info).collect())

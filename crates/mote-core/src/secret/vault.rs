@@ -99,6 +99,19 @@ impl Vault {
         records.iter().map(info).collect()
     }
 
+    /// Those that have a secret.
+    pub async fn namespaces(&self) -> Result<Vec<Name>> {
+        let (mut found, mut after) = (Vec::new(), None::<String>);
+        // One look for each: past all that the last one has.
+        while let Some(record) = self.catalog.scan(PREFIX, after.as_deref(), 1).await?.pop() {
+            let namespace = record.key.strip_prefix(PREFIX).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+            let namespace = Name::new(namespace)?;
+            after = Some(format!("{PREFIX}{namespace}/{}", char::MAX));
+            found.push(namespace);
+        }
+        Ok(found)
+    }
+
     pub async fn info(&self, namespace: &Name, name: &Name) -> Result<SecretInfo> {
         let (_, Sealed { generation, changed, .. }) = self.get(namespace, name).await?;
         Ok(SecretInfo { name: name.clone(), generation, changed })

@@ -136,8 +136,12 @@ impl<G: Guard> Objects for Within<G> {
         })
     }
 
+    /// For a bucket that is named later; who may write none does not fill the disk meanwhile.
     fn stage(&self, body: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>> {
-        self.inner.stage(body)
+        Box::pin(async move {
+            self.guard.permit(Touch::Write, "")?;
+            self.inner.stage(body).await
+        })
     }
 
     fn put<'a>(

@@ -307,6 +307,10 @@ async fn a_url_lets_in_whom_its_access_names() {
     assert_eq!(shown("", &[("authorization", &bearer), ("accept", "*")]).await, " accept");
     assert_eq!(shown("", &[("authorization", "Basic abc"), ("x-mote-token", &invoke)]).await, " authorization");
 
+    scene.install("f", |f| f.http.access = UrlAccess::Public);
+    assert_eq!(shown("", &[("authorization", &bearer), ("x-mote-token", "any"), ("accept", "*")]).await, " accept", "not for its code");
+    assert_eq!(shown("", &[("authorization", "Basic abc")]).await, " authorization");
+
     scene.install("f", |f| f.http.access = UrlAccess::Signed);
     let Done::Signed(signed) = scene.admin(Action::SignUrl(Box::new(wish()))).await.unwrap() else { panic!("no URL") };
     let query = signed.url.split_once('?').unwrap().1.to_owned();

@@ -105,3 +105,13 @@ async fn size_and_number_are_bounded() {
     assert!(vault.set(&ns, &name("s1"), &secret("new")).await.is_ok(), "one that is there may change");
     assert!(vault.set(&name("other"), &name("more"), &secret("v")).await.is_ok(), "another namespace has its own");
 }
+
+#[tokio::test]
+async fn a_namespace_that_holds_secrets_is_known_once() {
+    let vault = Shelf::new().open(1).await.unwrap();
+    assert!(vault.namespaces().await.unwrap().is_empty());
+    for (namespace, of) in [("shop", "a"), ("shop", "b"), ("shop-2", "a"), ("default", "z")] {
+        vault.set(&name(namespace), &name(of), &secret("v")).await.unwrap();
+    }
+    assert_eq!(vault.namespaces().await.unwrap(), ["default", "shop-2", "shop"].map(name));
+}

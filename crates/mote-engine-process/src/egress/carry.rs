@@ -55,8 +55,8 @@ impl Outward {
         addresses: &[IpAddr],
         inner: &mut (impl AsyncRead + AsyncWrite + Unpin),
     ) -> Result<(), Broken> {
-        let Ok(_place) = self.shared.connections.clone().try_acquire_owned() else {
-            return Err(self.deny(place, "mote carries as many connections as it can"));
+        let Some(_place) = self.shared.connections.try_take(&self.reference) else {
+            return Err(self.deny(place, "mote carries as many connections as it can, or as are this function's share"));
         };
         let mut outer = self.connect(place, aim, addresses).await?;
         let carried = tokio::io::copy_bidirectional(inner, &mut outer).await;

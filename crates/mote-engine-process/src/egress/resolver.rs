@@ -140,9 +140,9 @@ impl Outward {
         Ok(addresses)
     }
 
-    /// A jail asks no more than so much at a time, and neither do all of them.
+    /// A jail asks no more than so much at a time, nor do all of one function, nor all there are.
     async fn places(&self) -> impl Sized + Send + use<> {
-        (self.asking.clone().acquire_owned().await, self.shared.lookups.clone().acquire_owned().await)
+        (self.asking.clone().acquire_owned().await, self.shared.lookups.take(&self.reference).await)
     }
 
     fn may_forward(&self, name: &str) -> bool {

@@ -149,3 +149,15 @@ async fn a_client_that_leaves_ends_the_reply_and_the_call() {
     within(world.served).await.unwrap().unwrap();
     assert_eq!(within(ends.recv()).await, None);
 }
+
+/// What a server of its own says of a body that it does not send.
+#[tokio::test]
+async fn a_reply_to_head_keeps_the_length_that_it_tells() {
+    let world = World::with(|_, _| async {
+        let mut reply = ok(Body::empty())?;
+        reply.headers.insert("content-length", 5000.into());
+        Ok(reply)
+    })
+    .await;
+    assert_eq!(world.ask("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n").await.header("content-length"), Some("5000"));
+}
