@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::gate::Gate;
+use crate::idle::{Pulse, Watched};
 
 const CONNECTIONS_MAX: usize = 4096;
 const HEADERS_MAX: usize = 128;
@@ -74,11 +75,17 @@ impl S3Door {
                         Err(error) => return tracing::debug!(%error, "a client was not let in"),
                     },
                 };
-                let service = service_fn(move |request| door.clone().respond(None, request));
+                let clock = door.gate.clock.clone();
+                let pulse = Arc::new(Pulse::default());
+                let (connection, running) = (Watched::new(connection, pulse.clone()), pulse.clone());
+                let service = service_fn(move |request| running.clone().during(door.clone().respond(None, request)));
                 let builder = http();
                 let serving = builder.serve_connection(TokioIo::new(connection), service).into_owned();
-                if let Err(error) = watcher.watch(serving).await {
-                    tracing::debug!(error, "a connection ended early");
+                tokio::select! {
+                    ended = watcher.watch(serving) => if let Err(error) = ended {
+                        tracing::debug!(error, "a connection ended early");
+                    },
+                    () = pulse.stalled(&*clock) => tracing::debug!("a connection made no progress and is closed"),
                 }
                 drop(place);
             });

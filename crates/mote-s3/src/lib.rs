@@ -13,6 +13,7 @@ mod door;
 mod fault;
 mod gate;
 mod host;
+mod idle;
 mod meta;
 mod offered;
 mod ops;

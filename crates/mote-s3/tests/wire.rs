@@ -272,3 +272,37 @@ async fn requests_have_ids_of_the_clock() {
     assert_eq!(header(&reply, "x-amz-request-id").len(), next.len());
     assert!(header(&reply, "x-amz-request-id") < next);
 }
+
+/// Else whoever reaches the door could take all its places, without any credential.
+#[tokio::test]
+async fn a_client_that_says_nothing_is_sent_away() {
+    let door = Door::open().await;
+    for first in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+        let mut silent = door.connect().await;
+        silent.write_all(first).await.unwrap();
+        let mut answer = Vec::new();
+        let closed = async { drop(silent.read_to_end(&mut answer).await) };
+        let looks = async {
+            loop {
+                door.clock.sleepers(1).await;
+                door.clock.advance(Duration::from_secs(75));
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! { () = closed => {}, () = looks => unreachable!("the loop has no end") }
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_stages_nothing() {
+    let door = Door::open().await;
+    let name = |text: &str| Name::new(text).unwrap();
+    let rights = [Right::Read].into_iter().collect();
+    let wish = TokenWish { name: name("reader"), scope: Scope::One(Name::default_namespace()), rights, expires: None, s3: true };
+    let token = door.access.create_token(door.store.catalog().as_ref(), wish).await.unwrap();
+    let reader = Credential::Token(token.token);
+    // Announces more than it sends: the refusal comes before the body is read.
+    let head = "PUT /photos/k HTTP/1.1\r\nhost: h\r\ncontent-length: 1000000\r\nconnection: close\r\n\r\n";
+    let put = door.send_as(reader, head, b"").await;
+    assert_eq!((put.status, door.staged()), (403, 0), "{put:?}");
+}

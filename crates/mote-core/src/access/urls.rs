@@ -64,12 +64,14 @@ fn is_preflight(function: &Function, request: &HttpRequest) -> bool {
     function.http.cors.is_some() && request.method == http::Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// The token of `x-mote-token`, or of an `Authorization` that holds one of mote's.
+/// The token of `x-mote-token`, or of an `Authorization` that holds one of mote's. Both are taken off.
 fn take_token(headers: &mut HeaderMap) -> Option<String> {
-    if let Some(value) = headers.remove(OWN_HEADER) {
-        // What is no text is no token either.
-        return Some(value.to_str().unwrap_or_default().trim().to_owned());
-    }
+    // What is no text is no token either.
+    let own = headers.remove(OWN_HEADER).map(|value| value.to_str().unwrap_or_default().trim().to_owned());
+    own.or(take_bearer(headers))
+}
+
+fn take_bearer(headers: &mut HeaderMap) -> Option<String> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
     if !scheme.eq_ignore_ascii_case("bearer") || !is_marked(token) {
