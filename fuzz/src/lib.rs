@@ -21,6 +21,7 @@ use mote_core::action::Done;
 use mote_core::bundle::{Bundle, FILES_MAX};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::dialect::{Dialect, Encoded, Parsed, Request, Stamp};
+use mote_core::engine::exchange::{RequestHead, ResponseHead};
 use mote_core::engine::{Answer, Failure, Invocation, Output, Payload};
 use mote_core::error::Report;
 use mote_core::event::Event;
@@ -46,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "control_api", run: control_api, seeds: seeds::control_requests, cost: 1 },
     Target { name: "public_call", run: public_call, seeds: seeds::public_requests, cost: 1 },
     Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads, cost: 1 },
+    Target { name: "server_heads", run: server_heads, seeds: seeds::server_heads, cost: 1 },
     Target { name: "frames", run: frames, seeds: seeds::frames, cost: 1 },
     Target { name: "dns", run: dns, seeds: seeds::questions, cost: 1 },
     Target { name: "credentials", run: credentials, seeds: seeds::credentials, cost: 1 },
@@ -103,6 +105,16 @@ pub fn control_api(data: &[u8]) {
             let response = Plain::control().render(Err::<Done, _>(error));
             assert!(response.status().is_client_error(), "{}", response.status());
         }
+    }
+}
+
+/// The heads of a call to a server: whatever is read survives being written and read again.
+pub fn server_heads(data: &[u8]) {
+    if let Ok(head) = RequestHead::read(data) {
+        assert_eq!(RequestHead::read(&head.write().expect("a head is JSON")).expect("it was written just now"), head);
+    }
+    if let Ok(head) = ResponseHead::read(data) {
+        assert_eq!(ResponseHead::read(&head.write().expect("a head is JSON")).expect("it was written just now"), head);
     }
 }
 

@@ -40,6 +40,13 @@ pub fn manifests() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn server_heads() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"{"method":"PATCH","target":"//a%20b?c=d&e","headers":[["host","h"],["x-a","1, \"2\"\t"],["x-a","caf\u00c3\u00a9 \u00ff"]]}"#,
+        r#"{"status":418,"headers":[["content-length","5000"],["set-cookie","a=b"],["set-cookie","c=d"]]}"#,
+    ])
+}
+
 pub fn names() -> Vec<Vec<u8>> {
     texts(&[
         "formula",

@@ -114,10 +114,11 @@ impl Invoker {
         if self.admit(caller, &to, &entry.function, &mut event)? == access::Entry::Preflight {
             return Err(Error::new(Code::CredentialMissing, "a preflight is no event"));
         }
-        self.check_queued(&entry.function).await?;
         let id = event.id;
         let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
         let event = event.into_stored(limit).await?;
+        // After the body is here: a slow sender keeps no room from others.
+        let _room = self.room(&entry.function).await?;
         let version = match to {
             Target::Function { version: Qualifier::Version(version), .. } => Some(version),
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
@@ -135,12 +136,14 @@ impl Invoker {
         }
     }
 
-    async fn check_queued(&self, function: &Function) -> Result<()> {
-        let Some(max) = self.access.limits.quota(&function.namespace).queued else { return Ok(()) };
-        if self.queue.depth(&format!("{QUEUES}{}/", function.namespace)).await? < max {
-            return Ok(());
+    /// Room for one more event, until what it gives is dropped.
+    async fn room(&self, function: &Function) -> Result<Option<access::limits::Running>> {
+        let Some(sending) = self.access.limits.send(&function.namespace) else { return Ok(None) };
+        let queued = self.queue.depth(&format!("{QUEUES}{}/", function.namespace)).await?;
+        if queued.saturating_add(sending.ahead) <= sending.max {
+            return Ok(Some(sending.counted));
         }
-        Err(access::limits::throttled("queued", &max.to_string(), &function.namespace, Duration::from_secs(1)))
+        Err(access::limits::throttled("queued", &sending.max.to_string(), &function.namespace, Duration::from_secs(1)))
     }
 
     async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {

@@ -80,14 +80,23 @@ struct Limited {
     quota: Quota,
     all: Bucket,
     callers: Mutex<Callers>,
-    /// Outlives a change of the quota.
+    /// These outlive a change of the quota.
     running: Arc<AtomicU32>,
+    sending: Arc<AtomicU32>,
 }
 
 #[derive(Default)]
 struct Callers {
     known: HashMap<String, u64>,
     others: u64,
+}
+
+/// An event on its way into the queue, where these are limited.
+pub(crate) struct Sending {
+    pub(crate) max: u64,
+    /// Events that may join those in the queue before this one does, and this one.
+    pub(crate) ahead: u64,
+    pub(crate) counted: Running,
 }
 
 /// A call that is counted, until it is dropped.
@@ -127,6 +136,15 @@ impl Limits {
             return Err(throttled("calls", &max.to_string(), namespace, Duration::from_secs(1)));
         }
         Ok(Some(running))
+    }
+
+    /// Counts an event that is about to be queued. To be held until it is: who looks at the queue
+    /// after this sees it there, or counts it here, or is counted by it.
+    pub(crate) fn send(&self, namespace: &Name) -> Option<Sending> {
+        let limited = self.of(namespace)?;
+        let max = limited.quota.queued?;
+        let ahead = u64::from(limited.sending.fetch_add(1, Ordering::SeqCst)) + 1;
+        Some(Sending { max, ahead, counted: Running(limited.sending.clone()) })
     }
 
     pub fn quota(&self, namespace: &Name) -> Quota {
@@ -177,11 +195,12 @@ impl Limits {
 
     fn put(&self, namespace: Name, quota: Quota) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let running = table.get(&namespace).map(|limited| limited.running.clone()).unwrap_or_default();
+        let counts = table.get(&namespace).map(|limited| (limited.running.clone(), limited.sending.clone()));
+        let (running, sending) = counts.unwrap_or_default();
         if quota == Quota::default() {
             table.remove(&namespace);
         } else {
-            let limited = Limited { quota, all: Bucket::default(), callers: Mutex::default(), running };
+            let limited = Limited { quota, all: Bucket::default(), callers: Mutex::default(), running, sending };
             table.insert(namespace, Arc::new(limited));
         }
         self.limited.store(table.len(), Ordering::Release);

@@ -75,3 +75,17 @@ fn a_patch_changes_what_it_names() {
         assert_eq!(check(&quota, bad.clone()).unwrap_err().code(), Code::RequestInvalid, "{bad}");
     }
 }
+
+#[test]
+fn events_on_their_way_count_each_other() {
+    let (limits, namespace) = limits(serde_json::json!({ "queued": 3 }));
+    let first = limits.send(&namespace).unwrap();
+    let second = limits.send(&namespace).unwrap();
+    assert_eq!((first.max, first.ahead, second.ahead), (3, 1, 2));
+    // A change of the quota forgets none of them.
+    limits.put(namespace.clone(), Quota { queued: Some(5), ..Quota::default() });
+    drop(first);
+    let third = limits.send(&namespace).unwrap();
+    assert_eq!((third.max, third.ahead), (5, 2));
+    assert!(limits.send(&Name::new("other").unwrap()).is_none());
+}
