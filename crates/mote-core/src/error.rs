@@ -117,7 +117,7 @@ codes! {
     /// The namespace has used up what it was given.
     QuotaExceeded = "quota-exceeded", Caller, Never;
     /// Functions called one another too many times in a row.
-    LoopDetected = "loop-detected", Caller, Never;
+    LoopDetected = "loop-detected", Function, Never;
     /// A lease that was lost settles nothing.
     LeaseLost = "lease-lost", Caller, Never;
     /// Too many calls wait for this function already.

@@ -87,10 +87,12 @@ pub(crate) enum Ending {
 
 impl State {
     /// The call is over; what is given back is dropped outside of the lock, as that frees its place.
-    fn end_call(&mut self, id: u32, clock: &dyn Clock) -> Option<Call> {
+    fn end_call(&mut self, id: u32, instance: &Instance) -> Option<Call> {
         let ended = self.calls.remove(&id);
         if ended.is_some() && self.calls.is_empty() {
-            self.idle_since = clock.monotonic();
+            self.idle_since = instance.host.clock.monotonic();
+            // The guard may sleep until the deadline of this call, which is later.
+            instance.wake_at(self.idle_since + Duration::from_millis(instance.function.limits.idle_ms));
         }
         ended
     }

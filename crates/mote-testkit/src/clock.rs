@@ -1,5 +1,6 @@
 //! A clock that stands still until a test moves it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -73,7 +74,12 @@ impl Clock for FakeClock {
         {
             let mut state = self.state();
             let due = state.passed + wait;
-            state.sleepers.push((due, wake));
+            if wait.is_zero() {
+                // Nobody would move the time for a sleep that is over.
+                let _ = wake.send(());
+            } else {
+                state.sleepers.push((due, wake));
+            }
         }
         self.slept.notify_waiters();
         Box::pin(async move {
@@ -91,8 +97,14 @@ impl Clock for FakeClock {
     }
 
     fn random(&self) -> Result<[u8; 32]> {
+        // What is named by these bytes may be seen by every process of the machine.
+        static DRAWN: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (u64::from(std::process::id()), u64::from(DRAWN.fetch_add(1, Ordering::Relaxed)));
         let mut bytes = [0; 32];
-        bytes[16..].copy_from_slice(&self.id().0.to_be_bytes());
+        // Whoever takes a part of them gets a part that is his alone.
+        for part in bytes.chunks_exact_mut(8) {
+            part.copy_from_slice(&(process << 32 | number).to_be_bytes());
+        }
         Ok(bytes)
     }
 }

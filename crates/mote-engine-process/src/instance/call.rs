@@ -244,7 +244,7 @@ impl Instance {
             }
             _ => {}
         }
-        let Some(mut ended) = state.end_call(id, &*self.host.clock) else { return Ok(()) };
+        let Some(mut ended) = state.end_call(id, self) else { return Ok(()) };
         drop(state);
         let mut word = word;
         if let FromRunner::Failed(failure) = &mut word {

@@ -321,7 +321,7 @@ impl Instance {
         match &call.link {
             Some(link) if !link.is_closed() => link.cut(),
             _ => {
-                let ended = state.end_call(id, &*self.host.clock);
+                let ended = state.end_call(id, self);
                 drop(state);
                 self.ended(ended);
             }
@@ -332,7 +332,7 @@ impl Instance {
     fn let_go(&self, id: u32) {
         let mut state = self.state();
         if state.calls.get(&id).is_some_and(|call| call.cancelled) {
-            let ended = state.end_call(id, &*self.host.clock);
+            let ended = state.end_call(id, self);
             drop(state);
             self.ended(ended);
         }

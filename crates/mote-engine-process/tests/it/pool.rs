@@ -123,6 +123,25 @@ async fn an_idle_instance_ends_and_the_minimum_stays() {
 }
 
 #[tokio::test]
+async fn an_instance_that_a_call_has_started_ends_after_its_idle_time_too() {
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |f| {
+        f.limits.idle_ms = 1000;
+        f.limits.timeout_ms = 900_000;
+    })
+    .await;
+    for _ in 0..3 {
+        clock.advance(Duration::from_millis(1001));
+        // Long before the deadline of the call that was its first.
+        while house.engine.instances() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(house.run(&f, "", "").await.unwrap().timing.cold);
+    }
+}
+
+#[tokio::test]
 async fn the_minimum_is_there_before_the_first_call_and_after_a_crash() {
     let clock = Arc::new(FakeClock::default());
     let house = House::with_clock(clock.clone());
