@@ -22,17 +22,16 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use rustls::sign::CertifiedKey;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::failure::Failure;
 use files::Files;
 pub(crate) use trust::Trust;
 
-/// From the connection's first byte to the end of the handshake, the wait for a place included.
+/// From the connection's first byte to the end of the handshake. How many are under way is bounded
+/// by the doors' connections alone: with places of their own, a few silent clients would hold all
+/// of them, and the signatures that they cost wait for a core in any case.
 const HANDSHAKE_WAIT: Duration = Duration::from_secs(10);
-/// Handshakes at once: each costs a signature, and nobody has shown yet who he is.
-const HANDSHAKES_MAX: usize = 256;
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -52,7 +51,6 @@ pub(crate) struct Tls {
     files: Files,
     shown: Arc<Shown>,
     acceptor: TlsAcceptor,
-    handshakes: Semaphore,
     clock: Arc<dyn Clock>,
 }
 
@@ -70,13 +68,7 @@ impl TlsFiles {
         let config = config.map_err(|error| Failure::platform(format!("TLS can't be set up: {error}")))?;
         let mut config = config.with_no_client_auth().with_cert_resolver(shown.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Some(Arc::new(Tls {
-            files,
-            shown,
-            acceptor: TlsAcceptor::from(Arc::new(config)),
-            handshakes: Semaphore::new(HANDSHAKES_MAX),
-            clock: clock.clone(),
-        })))
+        Ok(Some(Arc::new(Tls { files, shown, acceptor: TlsAcceptor::from(Arc::new(config)), clock: clock.clone() })))
     }
 }
 
@@ -122,13 +114,9 @@ impl Tls {
 impl Handshake for Tls {
     fn shake(&self, connection: Box<dyn Connection>) -> BoxFuture<'_, Result<Box<dyn Connection>>> {
         Box::pin(async move {
-            let shaken = async {
-                let _place = self.handshakes.acquire().await;
-                self.acceptor.accept(connection).await
-            };
             let failed = |why| Error::new(Code::RequestInvalid, format!("the TLS handshake failed: {why}"));
             tokio::select! {
-                shaken = shaken => match shaken {
+                shaken = self.acceptor.accept(connection) => match shaken {
                     Ok(stream) => Ok(Box::new(stream) as Box<dyn Connection>),
                     Err(error) => Err(failed(error.to_string())),
                 },

@@ -21,6 +21,7 @@ use crate::store::{Catalog, Write};
 
 /// Callers of one namespace whose rate is told apart; those beyond share one.
 const CALLERS_MAX: usize = 10_000;
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const PREFIX: &str = "quotas/";
 
 /// The limits of a namespace; what is not there is not limited.
@@ -89,6 +90,8 @@ struct Limited {
 struct Callers {
     known: HashMap<String, u64>,
     others: u64,
+    /// When a full table is next worth a look: else each stranger would cost one.
+    sweep: u64,
 }
 
 /// An event on its way into the queue, where these are limited.
@@ -219,7 +222,10 @@ impl Callers {
     fn slot(&mut self, key: String, now: Duration) -> &mut u64 {
         if self.known.len() >= CALLERS_MAX && !self.known.contains_key(&key) {
             let now = rate::nanos(now);
-            self.known.retain(|_, until| *until > now);
+            if now >= self.sweep {
+                self.sweep = now.saturating_add(rate::nanos(SWEEP_EVERY));
+                self.known.retain(|_, until| *until > now);
+            }
             if self.known.len() >= CALLERS_MAX {
                 return &mut self.others;
             }

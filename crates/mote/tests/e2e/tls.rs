@@ -260,3 +260,16 @@ fn files_that_can_not_be_used_are_told_at_once() {
     child.wait().unwrap();
     assert!(line.contains("expired at 2020-01-01T00:00:00"), "{line}");
 }
+
+#[test]
+fn silent_clients_keep_nobody_from_a_handshake() {
+    let authority = Authority::new();
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::of(authority.serve(data.path()), data.path());
+    let silent: Vec<TcpStream> = (0..300).map(|_| connect(address(&server, "public"))).collect();
+    let begun = std::time::Instant::now();
+    let mut stream = authority.connect(address(&server, "public"));
+    stream.conn.complete_io(&mut stream.sock).unwrap();
+    // A silent one is sent away after ten seconds.
+    assert!(begun.elapsed() < Duration::from_secs(8), "it waited for {} others", silent.len());
+}
