@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mote_core::clock::{Clock, Id};
+use mote_core::clock::Id;
 use mote_core::engine::Depth;
 use mote_core::function::Function;
 use mote_core::store::LogSource;

@@ -116,7 +116,11 @@ impl Outward {
         if let Some(known) = lock(&self.found).get(name, now) {
             return Ok(known);
         }
-        let places = self.places().await;
+        let places = tokio::select! {
+            places = self.places() => places,
+            // Others hold them all, by names that nobody answers for.
+            () = self.clock.sleep(LOOKUP_TIME_MAX) => return Err(Unfound::Failed),
+        };
         let asked = name.to_owned();
         // A task of its own: the host's resolver can't be stopped, and holds its places till it ends.
         let looking = tokio::spawn(async move {
