@@ -2,8 +2,8 @@
 //!
 //! One certificate for all doors, from two files, read again when they change. A connection that is
 //! open keeps what it began with. rustls does the work, with `ring` beneath: the other choice,
-//! aws-lc-rs, takes four times as long to build and makes a larger binary, for algorithms that no
-//! client of a function asks for. Not here: sockets ([`crate::serve`]), and who may do what.
+//! aws-lc-rs, has more algorithms, which no client of a function needs. Not here:
+//! sockets ([`crate::serve`]), and who may do what.
 
 mod files;
 mod trust;

@@ -226,3 +226,24 @@ fn payload(head: &Value, body: &[u8]) -> Vec<u8> {
 fn head(query: &str, content_type: &str) -> Value {
     json!({"id": "call-1", "deadline": 4_102_444_800_000_u64, "attempt": 1, "params": [], "query": query, "type": content_type})
 }
+
+#[test]
+fn what_an_interpreter_reads_when_it_starts_is_told_from_the_rest() {
+    for variable in [
+        "PYTHONPATH",
+        "NODE_OPTIONS",
+        "LD_PRELOAD",
+        "MALLOC_ARENA_MAX",
+        "LC_ALL",
+        "UV_THREADPOOL_SIZE",
+        "SSL_CERT_FILE",
+        "TZ",
+        "LANG",
+        STANDBY,
+    ] {
+        assert!(is_read_at_start(variable), "{variable}");
+    }
+    for variable in ["NODE_ENV", "PATH", "HOME", "OWN", "LANGUAGES", "python", "MY_PYTHON", ""] {
+        assert!(!is_read_at_start(variable), "{variable}");
+    }
+}
