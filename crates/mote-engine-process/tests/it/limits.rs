@@ -154,6 +154,9 @@ async fn processes_share_the_memory_of_their_instance() {
         let error = error.unwrap_err();
         assert_eq!(error.code(), Code::LimitExceeded, "{error:?}");
         assert!(error.detail().contains("128 MiB"), "{error}");
+    } else {
+        // Each keeps within its own limit, and together they may have more: the script ends as it wants to.
+        assert!(error.unwrap().starts_with("failed: "));
     }
 }
 

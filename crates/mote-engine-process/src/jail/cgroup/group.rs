@@ -47,12 +47,6 @@ pub struct Events {
 }
 
 impl Events {
-    /// Whether its own limit is why the kernel killed: it also counts whom it kills because the
-    /// host has no memory left, or a group above, whoever took that.
-    pub(crate) fn ran_out_of_memory(self) -> bool {
-        self.killed > 0 && self.full > 0
-    }
-
     pub fn since(self, earlier: Events) -> Events {
         Events {
             killed: self.killed.saturating_sub(earlier.killed),
@@ -156,8 +150,7 @@ impl Part {
             match (controller, self.version) {
                 (Controller::Memory, Version::V1) => {
                     events.killed += of("memory.oom_control", "oom_kill");
-                    // With swap counted, both limits are the same and the joint one is asked first.
-                    events.full += number(&self.directory.join("memory.failcnt")) + number(&self.directory.join("memory.memsw.failcnt"));
+                    events.full += number(&self.directory.join("memory.failcnt"));
                 }
                 (Controller::Memory, Version::V2) => {
                     events.killed += of("memory.events", "oom_kill");
