@@ -264,7 +264,7 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.0.code.slug(), self.0.detail)?;
         if let Some(report) = &self.0.report {
-            let between = if report.kind.is_empty() { "" } else { ": " };
+            let between = if report.kind.is_empty() || report.message.is_empty() { "" } else { ": " };
             write!(f, ": {}{between}{}", report.kind, report.message)?;
         }
         let mut cause: Option<&(dyn std::error::Error + 'static)> =

@@ -213,8 +213,10 @@ impl House {
             .or(head.previous)
             .ok_or_else(|| Error::new(Code::VersionNotFound, format!("{function} has no earlier version to go back to")))?;
         let record = self.catalog().get(&Head::version_key(function, version)).await?.ok_or_else(|| {
-            Error::new(Code::VersionNotFound, format!("{function} has no version {version}"))
-                .hint(format!("Versions that can be made live: {:?}.", head.versions))
+            Error::new(Code::VersionNotFound, format!("{function} has no version {version}")).hint(format!(
+                "Versions that can be made live: {}.",
+                head.versions.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+            ))
         })?;
         let mut live: Function = serde_json::from_slice(&record.value)
             .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;

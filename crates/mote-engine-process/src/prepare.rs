@@ -69,7 +69,7 @@ async fn finish(workshop: &Workshop, building: &Building, interpreter: &Interpre
         let translate = tokio::task::spawn_blocking(move || transpile::build(&directory)).await;
         let files = translate.map_err(|error| Error::internal("the translation was lost").caused_by(error))??;
         if files > 0 {
-            progress.tell(format!("translated {files} TypeScript files"));
+            progress.tell(format!("translated {files} TypeScript file{}", if files == 1 { "" } else { "s" }));
         }
     }
     workshop.installer.install(building, interpreter, progress).await

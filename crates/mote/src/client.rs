@@ -131,9 +131,20 @@ impl Client {
     pub(crate) async fn send_raw(&self, request: RequestBuilder) -> Result<Response, Failure> {
         request.send().await.map_err(|error| {
             let cause = innermost(&error);
+            let hint = match cause.as_str() {
+                // An authority's own certificate, as `openssl req -x509` makes it, in a server's place.
+                cause if cause.contains("CaUsedAsEndEntity") => {
+                    "Its certificate is one of an authority: make it without `CA:TRUE`, and trust it with `--ca FILE` or MOTE_CA."
+                }
+                cause if cause.contains("certificate") => {
+                    "Trust its authority with `--ca FILE` or MOTE_CA; MOTE_URL has the name that the certificate has."
+                }
+                cause if cause.contains("invalid HTTP version") => "Perhaps it speaks TLS: then MOTE_URL begins with https://.",
+                _ => "Start it with `mote serve`, or name another with `--data DIR` or MOTE_URL.",
+            };
             Failure::new(Exit::Unreachable, format!("the server at {} did not answer", self.base()))
                 .wanted(format!("cause: {cause}"))
-                .hint("Start it with `mote serve`, or name another with `--data DIR` or MOTE_URL.")
+                .hint(hint)
         })
     }
 

@@ -119,7 +119,9 @@ impl Failure {
 
     pub(crate) fn print(&self) {
         eprintln!("{} {}", output::red(&format!("error[{}]:", self.0.code)), self.0.found);
-        if let Some(wanted) = self.0.wanted.as_ref().filter(|wanted| !self.0.found.contains(*wanted)) {
+        // What stands behind the kind of an error is often all of what was found.
+        let told = |wanted: &str| self.0.found.contains(wanted.split_once(": ").map_or(wanted, |(_, said)| said));
+        if let Some(wanted) = self.0.wanted.as_deref().filter(|wanted| !told(wanted)) {
             eprintln!("  {wanted}");
         }
         self.new_in_trace().iter().for_each(|line| eprintln!("  | {line}"));

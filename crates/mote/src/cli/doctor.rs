@@ -75,16 +75,20 @@ impl Doctor {
     }
 }
 
-/// A barrier that is missing shows what stands in for it, and below the table what to do.
+/// Below the table stand why a barrier is missing, what stands in for it and what to do: they are
+/// too long for a column.
 fn ladder(barriers: &[Barrier]) {
     let row = |it: &Barrier| {
-        let found = match &it.instead {
-            Some(instead) => format!("{}; instead: {instead}", it.why),
-            None => it.why.clone(),
-        };
-        vec![it.name.to_owned(), if it.enforced { "yes" } else { "NO" }.to_owned(), it.required.as_str().to_owned(), found]
+        let (enforced, found) = if it.enforced { ("yes", it.why.as_str()) } else { ("NO", "missing, see below") };
+        vec![it.name.to_owned(), enforced.to_owned(), it.required.as_str().to_owned(), found.to_owned()]
     };
     output::table(&["BARRIERS", "ENFORCED", "NEEDED BY", "FOUND"], &barriers.iter().map(row).collect::<Vec<_>>());
+    for it in barriers.iter().filter(|it| !it.enforced) {
+        output::line_out(&format!("{} {}", output::bold(&format!("{}:", it.name)), it.why));
+        if let Some(instead) = &it.instead {
+            output::line_out(&format!("  instead: {instead}"));
+        }
+    }
     let mut hints: Vec<_> = barriers.iter().filter_map(|it| it.hint.as_deref()).collect();
     // Controllers share theirs.
     hints.dedup();

@@ -66,7 +66,7 @@ pub(super) fn allows(path: &[&str]) -> Option<&'static str> {
 }
 
 fn call(id: &str) -> Result<Id> {
-    id.parse().map_err(|_| wrong("the call's id", id, "an id as `mote invoke --async` prints it"))
+    id.parse().map_err(|_| wrong("id", id, "a call's id as `mote invoke --async` prints it"))
 }
 
 fn wait(query: &Query) -> Result<Duration> {
