@@ -60,6 +60,9 @@ pub(super) fn patience(function: &Function) -> Duration {
     START_EXTRA + Duration::from_millis(function.limits.timeout_ms)
 }
 
+/// How long the wire of a process that has ended is read on.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
 async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launch) -> Result<Started> {
     let begun = host.clock.monotonic();
     let used = host.artifacts.hold(function.artifact);
@@ -96,7 +99,18 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
     let answer = tokio::select! {
         biased;
         answer = first_word(&instance, &mut socket, &mut buffer) => answer,
-        exit = jail.exited() => Answer::Exited(exit?),
+        exit = jail.exited() => {
+            let exit = exit?;
+            // Its last word may lie in the wire yet: whichever is seen first, the wire counts.
+            tokio::select! {
+                biased;
+                answer = first_word(&instance, &mut socket, &mut buffer) => match answer {
+                    Answer::Failed(report) => Answer::Failed(report),
+                    _ => Answer::Exited(exit),
+                },
+                () = host.clock.sleep(LAST_WORD) => Answer::Exited(exit),
+            }
+        }
     };
     let ended = match answer {
         Answer::Ready(signature) => {
