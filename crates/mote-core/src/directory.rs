@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::action::{Qualifier, Target};
 use crate::error::{Code, Error, Result};
@@ -20,6 +21,8 @@ use crate::store::{Catalog, Record};
 #[derive(Default)]
 pub struct Directory {
     inner: RwLock<Inner>,
+    /// Counts the changes of bindings.
+    changes: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -121,6 +124,7 @@ impl Directory {
         }
         if bound || gone.iter().any(|old| !old.bindings.is_empty()) {
             inner.index();
+            self.changes.send_modify(|count| *count += 1);
         }
         gone
     }
@@ -130,8 +134,22 @@ impl Directory {
         let entry = inner.namespaces.get_mut(&function.namespace)?.remove(&function.name)?;
         if !entry.function.bindings.is_empty() {
             inner.index();
+            self.changes.send_modify(|count| *count += 1);
         }
         Some(entry.function)
+    }
+
+    /// Tells when a binding has come or gone; a door that keeps an index of its own builds it anew.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What `pick` takes of all bindings of live functions, in the order of their names.
+    pub fn bindings<T>(&self, mut pick: impl FnMut(&Arc<Function>, &Binding) -> Option<T>) -> Vec<T> {
+        let inner = self.read();
+        let functions = inner.namespaces.values().flat_map(BTreeMap::values).map(|entry| &entry.function);
+        let bindings = functions.flat_map(|function| function.bindings.iter().map(move |binding| (function, binding)));
+        bindings.filter_map(|(function, binding)| pick(function, binding)).collect()
     }
 
     pub fn entry(&self, function: &FunctionRef) -> Result<Entry> {

@@ -3,6 +3,7 @@
 //! Every call goes through [`Invoker::run`], whatever door it came in by; the durable path
 //! ([`deliver`]) ends here too. Before it: a door and the caller's dialect. After it: an engine.
 
+pub mod address;
 pub mod admit;
 pub mod deliver;
 pub mod retry;
@@ -19,12 +20,13 @@ use crate::dialect::{Dialect, Encoded};
 use crate::directory::{Directory, Entry, Head};
 use crate::engine::{Engine, Invocation};
 use crate::error::{Code, Error, Fault, Result};
-use crate::event::Event;
-use crate::function::{Family, Function, FunctionRef};
+use crate::event::{Event, StoredEvent};
+use crate::function::delivery::Destination;
+use crate::function::{Family, Function, FunctionRef, Name};
 use crate::invoke::deliver::parcel::{Parcel, Wish};
 use crate::invoke::deliver::{EVENT_BYTES_MAX, QUEUES};
 use crate::reply::{Reply, Timing};
-use crate::store::{Catalog, LogLine, LogSource, Logs, Queue};
+use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue};
 
 /// The two ways to run a function.
 pub trait Invoke: Send + Sync {
@@ -33,6 +35,10 @@ pub trait Invoke: Send + Sync {
 
     /// Accepts the event; it is on disk once this returns, and will run at least once.
     fn send(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Id>>;
+
+    /// The items that carry an event from a namespace to a destination, for whoever commits them
+    /// with something else. `hops`: calls that led here, each the destination of the one before.
+    fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>>;
 
     /// The version that is live now.
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>>;
@@ -124,7 +130,7 @@ impl Invoker {
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
         let function = entry.function;
-        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops: 0, event };
+        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops: 0, retry: None, event };
         let ids = self.queue.enqueue(vec![parcel.into_item(id, &function.delivery, wish)]).await?;
         Ok(ids.first().copied().unwrap_or(id))
     }
@@ -193,6 +199,10 @@ impl Invoke for Invoker {
 
     fn send(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Id>> {
         Box::pin(self.send_as(&Caller::Anonymous, to, event, Wish::default()))
+    }
+
+    fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
+        address::items(&self.directory, self.clock.now(), namespace, to, event, hops, wish)
     }
 
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>> {

@@ -19,7 +19,7 @@ use crate::clock::{Id, Timestamp};
 use crate::error::Result;
 
 pub use self::queue::{
-    DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Once, Priority, Queue, Settlement, Whereabouts,
+    DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Once, Priority, Queue, Room, Settlement, Whereabouts,
 };
 
 // ---- records ----

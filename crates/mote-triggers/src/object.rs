@@ -12,7 +12,9 @@ use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
 use mote_core::function::FunctionRef;
 use mote_core::function::ObjectChange;
-use mote_core::invoke::deliver::parcel::{Parcel, Wish};
+use mote_core::function::delivery::Destination;
+use mote_core::invoke::address;
+use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::store::within;
 use mote_core::store::{
     BucketInfo, ByteRange, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
@@ -61,12 +63,10 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
     }
     let body = bytes::Bytes::from(data.to_string());
     let now = clock.now();
-    let item = |to: FunctionRef| {
-        let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
-        // An id each: it becomes the invocation's.
-        let id = clock.id();
+    let items = |to: FunctionRef| {
         let event = StoredEvent {
-            id,
+            // An id each: it becomes the invocation's.
+            id: clock.id(),
             source: format!("/buckets/{bucket}"),
             kind: change.kind().to_owned(),
             subject: Some(object.key.clone()),
@@ -75,9 +75,9 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
             extensions: Default::default(),
             body: body.clone(),
         };
-        Parcel { to, version: None, accepted: now, hops: 0, event }.into_item(id, &delivery, Wish::default())
+        address::items(directory, now, &to.namespace, &Destination::Function(to.name), event, 0, Wish::default())
     };
-    bound.into_iter().map(item).collect()
+    bound.into_iter().filter_map(|to| items(to).ok()).flatten().collect()
 }
 
 impl Objects for ObjectTrigger {

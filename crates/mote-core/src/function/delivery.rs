@@ -2,13 +2,15 @@
 //!
 //! Declared by its manifest; carried out by [`crate::invoke::deliver`].
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::Name;
 use crate::error::Code;
 
 /// See the module's text. The defaults are those of SPEC.md.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Delivery {
     pub retry: Retry,
@@ -32,7 +34,7 @@ impl Default for Delivery {
 }
 
 /// When a failed attempt is made again, and when it is given up.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Retry {
     /// Attempts in all that may reach the function's code.
@@ -113,4 +115,12 @@ pub enum KeyPath {
 pub enum Destination {
     /// A function of the same namespace.
     Function(Name),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Function(name) => write!(f, "the function {name}"),
+        }
+    }
 }

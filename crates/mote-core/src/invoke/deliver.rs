@@ -17,7 +17,8 @@ use crate::BoxFuture;
 use crate::action::{Qualifier, Target};
 use crate::clock::{Clock, Id};
 use crate::error::{Code, Error, Result};
-use crate::function::delivery::Delivery as Rule;
+use crate::event::StoredEvent;
+use crate::function::delivery::{Delivery as Rule, Destination};
 use crate::invoke::Invoke;
 use crate::invoke::retry::Next;
 use crate::store::{End, Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue, Settlement};
@@ -50,12 +51,14 @@ impl Deliverer {
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
         let slots = Arc::new(Slots::default());
         while !stop.is_stopped() {
+            // Before the look, so that nothing is missed that comes between it and the pause.
+            let changed = self.queue.changed();
             let next = self.round(&door, &slots).await.unwrap_or_else(|error| {
                 tracing::error!(?error, "the queue can't be read; trying again");
                 Pause { wait: Duration::from_secs(1), for_slot: false }
             });
             tokio::select! {
-                () = self.pause(next, &slots) => {}
+                () = self.pause(next, changed, &slots) => {}
                 () = stop.wait() => {}
             }
         }
@@ -95,12 +98,12 @@ impl Deliverer {
         Ok(pause)
     }
 
-    async fn pause(&self, Pause { wait, for_slot }: Pause, slots: &Slots) {
+    async fn pause(&self, Pause { wait, for_slot }: Pause, changed: BoxFuture<'_, ()>, slots: &Slots) {
         if wait.is_zero() {
             return;
         }
         tokio::select! {
-            () = self.queue.changed() => {}
+            () = changed => {}
             () = slots.freed(), if for_slot => {}
             () = self.clock.sleep(wait) => {}
         }
@@ -146,14 +149,18 @@ impl Delivery {
 
     async fn run(&self, parcel: Parcel, lease: &Lease) -> Result<()> {
         // As it is declared now: a function that is gone has the defaults, and its call fails for good.
-        let rule = self.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
+        let mut rule = self.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
+        if let Some(retry) = &parcel.retry {
+            rule.retry = retry.clone();
+        }
         let (token, from) = (lease.token(), From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops });
         match self.call(parcel, lease).await {
             Ok(reply) => {
-                let follow = rule.on_success.as_ref().map(|to| from.success(lease.item.id, &reply, to, self.clock.now(), self.clock.id()));
+                let event = |id| from.success(lease.item.id, &reply, self.clock.now(), id);
+                let follow = rule.on_success.as_ref().map(|to| self.follow(&from, to, event(self.clock.id()))).unwrap_or_default();
                 let outcome = from.outcome(State::Succeeded, lease.attempt, self.clock.now(), Some(reply), None);
-                let follow = self.within_hops(&from, follow);
-                self.queue.settle(token, Settlement { end: End::Done, follow, result: Some(outcome.kept(rule.result_kept_ms)) }).await
+                let result = Some(outcome.kept(rule.result_kept_ms));
+                self.queue.settle(token, Settlement { follow, result, ..End::Done.into() }).await
             }
             Err(error) => match rule.retry.after(&error, lease.attempt, lease.since, self.clock.now(), lease.item.id) {
                 Next::Again { at, counted } => {
@@ -166,10 +173,10 @@ impl Delivery {
 
     /// Keeps a dead letter, and says so where the function's owner reads.
     async fn give_up(&self, from: &From, rule: &Rule, lease: &Lease, error: &Error) -> Result<()> {
-        let follow = rule.on_failure.as_ref().map(|to| from.failure(lease, error, to, self.clock.now(), self.clock.id()));
-        let follow = self.within_hops(from, follow);
+        let event = |id| from.failure(lease, error, self.clock.now(), id);
+        let follow = rule.on_failure.as_ref().map(|to| self.follow(from, to, event(self.clock.id()))).unwrap_or_default();
         let end = End::Dead { reason: format!("{error:?}") };
-        self.queue.settle(lease.token(), Settlement { end, follow, result: None }).await?;
+        self.queue.settle(lease.token(), Settlement { follow, ..end.into() }).await?;
         self.note(
             from,
             lease.item.id,
@@ -179,15 +186,16 @@ impl Delivery {
     }
 
     /// What follows a call, unless calls have followed one another for too long already.
-    fn within_hops(&self, from: &From, follow: Option<(Id, Parcel)>) -> Vec<Item> {
-        let Some((id, parcel)) = follow else { return Vec::new() };
-        if parcel.hops > HOPS_MAX {
-            let to = &parcel.to;
+    fn follow(&self, from: &From, to: &Destination, event: StoredEvent) -> Vec<Item> {
+        let (id, hops) = (event.id, from.hops + 1);
+        if hops > HOPS_MAX {
             self.note(from, id, format!("{HOPS_MAX} calls have followed one another: nothing is sent to {to} any more"));
             return Vec::new();
         }
-        let rule = self.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
-        vec![parcel.into_item(id, &rule, Wish::default())]
+        self.door.items(&from.to.namespace, to, event, hops, Wish::default()).unwrap_or_else(|error| {
+            self.note(from, id, format!("nothing was sent to {to}: {error}"));
+            Vec::new()
+        })
     }
 
     fn note(&self, from: &From, id: Id, text: String) {

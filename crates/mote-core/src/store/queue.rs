@@ -105,6 +105,8 @@ pub struct Settlement {
     pub end: End,
     pub follow: Vec<Item>,
     pub result: Option<Kept>,
+    /// Items that are due at once. One that is leased just now is, as soon as it [advances](End::Advance).
+    pub wake: Vec<Id>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,14 +115,24 @@ pub enum End {
     Done,
     /// Due again; `counted` false gives the attempt back (nothing ran).
     Again { due: Timestamp, counted: bool, error: String },
+    /// One step of several is done: the same item, with another payload, from attempt 1 and without
+    /// a history; due then, or at once if something woke it since it was leased.
+    Advance { due: Timestamp, payload: Bytes },
     /// Given up: kept as a dead letter with the reason.
     Dead { reason: String },
 }
 
 impl From<End> for Settlement {
     fn from(end: End) -> Settlement {
-        Settlement { end, follow: Vec::new(), result: None }
+        Settlement { end, follow: Vec::new(), result: None, wake: Vec::new() }
     }
+}
+
+/// How much may lie in the queues whose names begin with `prefix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub prefix: String,
+    pub items_max: u64,
 }
 
 /// What is kept of an item that is gone, until it expires; in the enqueuer's own words.
@@ -165,7 +177,12 @@ pub struct DeadQuery {
 pub trait Queue: Send + Sync {
     /// All of them or none. Gives back the id of each: that of the earlier one, where
     /// [`Item::once`] has been seen before. An id that is there already is not queued again.
-    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>>;
+    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>> {
+        self.enqueue_within(items, Vec::new())
+    }
+    /// The same, or [`crate::Code::Throttled`] and nothing, if a room could not hold them all;
+    /// judged in the transaction that adds them.
+    fn enqueue_within(&self, items: Vec<Item>, rooms: Vec<Room>) -> BoxFuture<'_, Result<Vec<Id>>>;
     /// Up to `max` items that are due and not leased.
     fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>>;
     fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>>;
@@ -173,7 +190,7 @@ pub trait Queue: Send + Sync {
     /// Takes away an item that waits, and keeps `result` in its place; false if it does not wait.
     fn cancel(&self, id: Id, result: Option<Kept>) -> BoxFuture<'_, Result<bool>>;
     fn find(&self, id: Id) -> BoxFuture<'_, Result<Option<Whereabouts>>>;
-    /// Resolves after an item was settled for good or cancelled; may do so early.
+    /// Resolves after an item was settled for good or cancelled since this was asked for; may do so early.
     fn settled(&self) -> BoxFuture<'_, ()>;
 
     /// The queues that hold items and whose names begin with `prefix`, each with when its next item
@@ -184,7 +201,8 @@ pub trait Queue: Send + Sync {
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>>;
     /// Takes away all items of a queue that are not leased; says how many.
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>>;
-    /// Resolves after something was enqueued since the last time it resolved; may do so early.
+    /// Resolves after something became due, or will, by an enqueuing or a settlement since this was
+    /// asked for: for any number of waiters, each of whom asks before it looks. May do so early.
     fn changed(&self) -> BoxFuture<'_, ()>;
 
     fn dead(&self, query: DeadQuery) -> BoxFuture<'_, Result<Vec<DeadLetter>>>;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::Code;
-use mote_core::store::{DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, Settlement, Whereabouts};
+use mote_core::store::{DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, Room, Settlement, Whereabouts};
 
 use super::{Subject, is_ready, refused};
 
@@ -143,12 +143,63 @@ pub(super) async fn a_change_wakes_who_waits(subject: Subject) {
     assert!(!is_ready(&mut waiting));
     subject.queue.enqueue(vec![subject.item("work", 0, "p")]).await.unwrap();
     waiting.await;
-    // Who looks only afterwards must not sleep either.
-    subject.queue.enqueue(vec![subject.item("work", 0, "q")]).await.unwrap();
-    subject.queue.changed().await;
+    // Everybody who asked before he looked, however many they are.
+    let waiting = [subject.queue.changed(), subject.queue.changed()];
     let held = lease(&subject, 1).await.remove(0);
     subject.queue.settle(held.token(), again(subject.at(0), true, "e")).await.unwrap();
-    subject.queue.changed().await;
+    for one in waiting {
+        one.await;
+    }
+    // Who comes next in a lane becomes due by another's end.
+    let laned = |payload| Item { lane: Some(Lane { key: "a".into(), width: 1 }), ..subject.item("lanes", 0, payload) };
+    subject.queue.enqueue(vec![laned("a1"), laned("a2")]).await.unwrap();
+    let first = subject.queue.lease("lanes", 9, MINUTE).await.unwrap().remove(0);
+    let waiting = subject.queue.changed();
+    settle(&subject, &first, End::Done).await;
+    waiting.await;
+}
+
+pub(super) async fn a_room_is_never_overfull(subject: Subject) {
+    let room = |prefix: &str, items_max| Room { prefix: prefix.into(), items_max };
+    let put = async |items, rooms| subject.queue.enqueue_within(items, rooms).await;
+    let once = Item { once: Some(Once { key: "k".into(), until: subject.at(60_000) }), ..subject.item("a/x", 0, "1") };
+    put(vec![once.clone(), subject.item("a/y", 0, "2")], vec![room("a/", 2)]).await.unwrap();
+    refused(put(vec![subject.item("a/x", 0, "3")], vec![room("a/x", 9), room("a/", 2)]).await, Code::Throttled);
+    let other_key = Item { once: Some(Once { key: "l".into(), until: subject.at(60_000) }), ..subject.item("a/x", 0, "4") };
+    refused(put(vec![other_key.clone()], vec![room("a/", 2)]).await, Code::Throttled);
+    assert_eq!(subject.queue.depth("a/").await.unwrap(), 2);
+    // What was taken before takes no room again; what was refused left no key.
+    let again = Item { id: subject.clock.id(), ..once.clone() };
+    assert_eq!(put(vec![again], vec![room("a/", 2)]).await.unwrap(), [once.id]);
+    assert_eq!(put(vec![other_key.clone()], vec![room("a/", 3)]).await.unwrap(), [other_key.id]);
+    put(vec![subject.item("b", 0, "5")], vec![room("b", 1)]).await.unwrap();
+}
+
+pub(super) async fn steps_of_one_item_wake_one_another(subject: Subject) {
+    let (parent, child) = (subject.item("work", 0, "step 1"), subject.item("other", 0, "child"));
+    subject.queue.enqueue(vec![parent.clone(), child]).await.unwrap();
+    let advance = |due, payload: &'static str| Settlement::from(End::Advance { due, payload: payload.into() });
+    let wakes = || Settlement { wake: vec![parent.id, Id(7)], ..again(subject.at(0), true, "not yet") };
+    let child = async || subject.queue.lease("other", 1, MINUTE).await.unwrap().remove(0);
+
+    let held = lease(&subject, 1).await.remove(0);
+    settle(&subject, &held, again(subject.at(0), true, "broken")).await;
+    let held = lease(&subject, 1).await.remove(0);
+    settle(&subject, &held, advance(subject.at(5000), "step 2")).await;
+    refused(subject.queue.settle(held.token(), End::Done.into()).await, Code::LeaseLost);
+    assert_eq!(lease(&subject, 1).await, []);
+    // While it waits: at once.
+    settle(&subject, &child().await, wakes()).await;
+    let held = lease(&subject, 1).await.remove(0);
+    assert_eq!((payloads(std::slice::from_ref(&held))[0], held.attempt, held.history.len()), ("step 2", 1, 0));
+    // While it runs: as soon as it waits again. Once only.
+    settle(&subject, &child().await, wakes()).await;
+    settle(&subject, &held, advance(subject.at(5000), "step 3")).await;
+    let held = lease(&subject, 1).await.remove(0);
+    settle(&subject, &held, advance(subject.at(5000), "step 4")).await;
+    assert_eq!(lease(&subject, 1).await, []);
+    assert_eq!(next_due(&subject).await, Some(subject.at(5000)));
+    assert!(matches!(subject.queue.find(parent.id).await.unwrap(), Some(Whereabouts::Queued { attempts: 0, leased: None, .. })));
 }
 
 pub(super) async fn higher_priorities_go_first(subject: Subject) {
@@ -213,8 +264,12 @@ pub(super) async fn an_id_is_queued_once(subject: Subject) {
 pub(super) async fn what_follows_happens_with_the_end(subject: Subject) {
     let item = subject.item("work", 0, "p");
     let kept = Kept { expires: subject.at(60_000), value: "the result".into() };
-    let how =
-        |follow: &'static str| Settlement { end: End::Done, follow: vec![subject.item("next", 0, follow)], result: Some(kept.clone()) };
+    let how = |follow: &'static str| Settlement {
+        end: End::Done,
+        follow: vec![subject.item("next", 0, follow)],
+        result: Some(kept.clone()),
+        wake: vec![],
+    };
     subject.queue.enqueue(vec![item.clone()]).await.unwrap();
     let old = lease(&subject, 1).await.remove(0);
     assert!(matches!(subject.queue.find(item.id).await.unwrap(), Some(Whereabouts::Queued { attempts: 1, leased: Some(_), .. })));

@@ -18,8 +18,8 @@ use std::time::Duration;
 use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{DeadLetter, DeadQuery, End, Item, Kept, Lease, LeaseToken, Queue, Settlement, Whereabouts};
-use rusqlite::{OptionalExtension as _, params};
+use mote_core::store::{DeadLetter, DeadQuery, End, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Whereabouts};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::row::{QUEUED, key, ms};
 use super::Database;
@@ -93,9 +93,13 @@ fn seen(transaction: &Transaction<'_>, item: &Item, now: Timestamp) -> Result<Op
 }
 
 impl Queue for Items {
-    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>> {
+    fn enqueue_within(&self, items: Vec<Item>, rooms: Vec<Room>) -> BoxFuture<'_, Result<Vec<Id>>> {
         let now = self.db.clock.now();
-        Box::pin(self.db.writer.run(move |transaction| add(transaction, items, now)))
+        Box::pin(self.db.writer.run(move |transaction| {
+            let ids = add(transaction, items, now)?;
+            rooms.iter().try_for_each(|room| holds(transaction, room))?;
+            Ok(ids)
+        }))
     }
 
     fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>> {
@@ -172,11 +176,8 @@ impl Queue for Items {
     }
 
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
-        let (from, to) = names(prefix);
-        Box::pin(self.db.readers.run(move |connection| {
-            let mut query = connection.prepare_cached("SELECT coalesce(sum(items), 0) FROM queues WHERE name >= ?1 AND name < ?2")?;
-            Ok(query.query_row([from, to], |row| row.get(0))?)
-        }))
+        let prefix = prefix.to_owned();
+        Box::pin(self.db.readers.run(move |connection| depth(connection, &prefix)))
     }
 
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
@@ -210,6 +211,21 @@ fn names(prefix: &str) -> (String, String) {
     (prefix.to_owned(), format!("{prefix}{}", char::MAX))
 }
 
+fn depth(connection: &Connection, prefix: &str) -> Result<u64, Fault> {
+    let (from, to) = names(prefix);
+    let mut query = connection.prepare_cached("SELECT coalesce(sum(items), 0) FROM queues WHERE name >= ?1 AND name < ?2")?;
+    Ok(query.query_row([from, to], |row| row.get(0))?)
+}
+
+/// Judged when the items are in: what was taken before, by its key or id, takes no room again.
+fn holds(transaction: &Transaction<'_>, room: &Room) -> Result<(), Fault> {
+    let Room { prefix, items_max } = room;
+    match depth(transaction, prefix)? {
+        items if items <= *items_max => Ok(()),
+        items => Err(Error::new(Code::Throttled, format!("{items} items would wait in {prefix}, and {items_max} may")).into()),
+    }
+}
+
 fn lease(
     transaction: &Transaction<'_>,
     queue: &str,
@@ -229,8 +245,9 @@ fn lease(
             found.extend(seqs.collect::<rusqlite::Result<Vec<i64>>>()?);
         }
     }
-    let sql =
-        format!("UPDATE items SET held = 1, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1 RETURNING {QUEUED}, since");
+    let sql = format!(
+        "UPDATE items SET held = 1, woken = 0, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1 RETURNING {QUEUED}, since"
+    );
     let mut hold = transaction.prepare_cached(&sql)?;
     let mut leases = Vec::with_capacity(found.len());
     for seq in found {
@@ -243,10 +260,11 @@ fn lease(
 }
 
 fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement, now: Timestamp) -> Result<(), Fault> {
-    let Settlement { end, follow, result } = how;
+    let Settlement { end, follow, result, wake } = how;
     let held = params![key(lease.id), lease.epoch];
     match end {
         End::Again { due, counted, error } => row::again(transaction, lease, due, counted, error, now)?,
+        End::Advance { due, payload } => row::advance(transaction, lease, due, &payload, now)?,
         End::Done | End::Dead { .. } => {
             if let End::Dead { reason } = end {
                 dead::bury(transaction, lease, reason, now)?;
@@ -259,7 +277,7 @@ fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement,
     }
     keep(transaction, lease.id, result, now)?;
     add(transaction, follow, now)?;
-    Ok(())
+    wake.into_iter().try_for_each(|id| row::wake(transaction, id, now))
 }
 
 fn keep(transaction: &Transaction<'_>, id: Id, result: Option<Kept>, now: Timestamp) -> Result<(), Fault> {

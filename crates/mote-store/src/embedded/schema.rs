@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::layout;
 
 /// What leads from each version to the next; a new database takes every step.
-pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS];
+pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS];
 const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
@@ -156,6 +156,10 @@ CREATE INDEX results_expires ON results (expires);
 
 CREATE TABLE once (queue TEXT NOT NULL, key TEXT NOT NULL, id BLOB NOT NULL, until INTEGER NOT NULL, PRIMARY KEY (queue, key)) WITHOUT ROWID;
 CREATE INDEX once_until ON once (until);
+";
+
+const STEPS_OF_ITEMS: &str = "
+ALTER TABLE items ADD COLUMN woken INTEGER NOT NULL DEFAULT 0;      -- something woke it since its lease
 ";
 
 /// Opens the database for writing and counts the opening.

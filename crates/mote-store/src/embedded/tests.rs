@@ -68,10 +68,12 @@ async fn a_newer_layout_is_refused_and_left_alone() {
     drop(open(dir.path()));
     let clock = Arc::new(FakeClock::default());
     let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
-    database.pragma_update(None, "user_version", 3).unwrap();
+    let known = super::schema::STEPS.len();
+    database.pragma_update(None, "user_version", known + 1).unwrap();
     let error = Embedded::open(dir.path(), clock.clone()).map(drop).unwrap_err();
-    assert!(error.detail().contains("layout 3; this mote knows layouts up to 2"), "{error:?}");
-    database.pragma_update(None, "user_version", 2).unwrap();
+    let told = format!("layout {}; this mote knows layouts up to {known}", known + 1);
+    assert!(error.detail().contains(&told), "{error:?}");
+    database.pragma_update(None, "user_version", known).unwrap();
     drop(database);
 
     for (text, found) in [("2\n", "has layout 2"), ("old\n", "no layout number"), ("", "no layout number")] {

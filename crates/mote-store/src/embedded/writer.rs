@@ -259,9 +259,8 @@ impl State {
             self.leftovers.reap(files);
         }
         if after.queued {
-            // All that wait now, and the next that will: whoever looked before the commit looks again.
+            // Whoever asked before he looked, and looked before the commit, looks again.
             self.told.changed.notify_waiters();
-            self.told.changed.notify_one();
         }
         if after.settled {
             self.told.settled.notify_waiters();

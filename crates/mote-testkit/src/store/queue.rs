@@ -6,7 +6,7 @@ use std::time::Duration;
 use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Queue, Settlement, Whereabouts};
+use mote_core::store::{DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Queue, Room, Settlement, Whereabouts};
 
 use super::MemoryStore;
 
@@ -25,6 +25,7 @@ struct Held {
     epoch: u64,
     attempt: u32,
     leased_until: Option<Timestamp>,
+    woken: bool,
     since: Timestamp,
     history: Vec<Failed>,
 }
@@ -42,7 +43,7 @@ impl QueueState {
         if self.items.iter().all(|held| held.item.id != id) {
             let item = Item { once: None, ..item };
             let since = item.due;
-            self.items.push(Held { item, since, epoch: 0, attempt: 0, leased_until: None, history: Vec::new() });
+            self.items.push(Held { item, since, epoch: 0, attempt: 0, leased_until: None, woken: false, history: Vec::new() });
         }
         id
     }
@@ -70,6 +71,7 @@ impl QueueState {
             let held = &mut self.items[at];
             held.epoch = self.epoch;
             held.attempt += 1;
+            held.woken = false;
             held.leased_until = Some(until);
             let (item, history) = (held.item.clone(), held.history.clone());
             leases.push(Lease { item, epoch: held.epoch, attempt: held.attempt, until, since: held.since, history });
@@ -92,6 +94,13 @@ impl QueueState {
                 held.leased_until = None;
                 held.attempt -= u32::from(!counted);
             }
+            End::Advance { due, payload } => {
+                let held = &mut self.items[at];
+                held.item.due = if held.woken { due.min(now) } else { due };
+                held.item.payload = payload;
+                (held.leased_until, held.attempt, held.since) = (None, 0, now);
+                held.history.clear();
+            }
         }
         if let Some(result) = how.result {
             self.results.insert(token.id, result);
@@ -99,17 +108,31 @@ impl QueueState {
         for item in how.follow {
             self.add(item, now);
         }
+        for held in self.items.iter_mut().filter(|held| how.wake.contains(&held.item.id)) {
+            held.woken = true;
+            if held.leased_until.is_none() {
+                held.item.due = held.item.due.min(now);
+            }
+        }
         Ok(())
     }
 }
 
 impl Queue for MemoryStore {
-    fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>> {
+    fn enqueue_within(&self, items: Vec<Item>, rooms: Vec<Room>) -> BoxFuture<'_, Result<Vec<Id>>> {
         Box::pin(async move {
             self.faults.check()?;
             let now = self.clock.now();
-            let ids = items.into_iter().map(|item| self.state().queue.add(item, now)).collect();
-            self.changed.notify_one();
+            let mut state = self.state();
+            let (items_before, once_before) = (state.queue.items.len(), state.queue.once.clone());
+            let ids = items.into_iter().map(|item| state.queue.add(item, now)).collect();
+            let depth = |prefix: &str| state.queue.items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64;
+            if rooms.iter().any(|room| depth(&room.prefix) > room.items_max) {
+                state.queue.items.truncate(items_before);
+                state.queue.once = once_before;
+                return Err(Error::new(Code::Throttled, "there is no room"));
+            }
+            self.changed.notify_waiters();
             Ok(ids)
         })
     }
@@ -135,7 +158,7 @@ impl Queue for MemoryStore {
             self.faults.check()?;
             let now = self.clock.now();
             self.state().queue.settle(lease, how, now)?;
-            self.changed.notify_one();
+            self.changed.notify_waiters();
             self.settled.notify_waiters();
             Ok(())
         })
@@ -220,11 +243,19 @@ impl Queue for MemoryStore {
             for (id, due) in letters {
                 let Some(at) = state.queue.dead.iter().position(|letter| letter.item.id == id) else { continue };
                 let DeadLetter { item, history, .. } = state.queue.dead.remove(at);
-                state.queue.items.push(Held { item: Item { due, ..item }, since: due, epoch: 0, attempt: 0, leased_until: None, history });
+                state.queue.items.push(Held {
+                    item: Item { due, ..item },
+                    since: due,
+                    epoch: 0,
+                    attempt: 0,
+                    leased_until: None,
+                    woken: false,
+                    history,
+                });
                 found += 1;
             }
             drop(state);
-            self.changed.notify_one();
+            self.changed.notify_waiters();
             Ok(found)
         })
     }

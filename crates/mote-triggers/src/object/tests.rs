@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use mote_core::clock::{Id, Timestamp};
 use mote_core::function::{Binding, Family, Function, Name};
+use mote_core::invoke::deliver::parcel::Parcel;
 use mote_core::store::Item;
 use mote_core::{Code, Error};
 use mote_testkit::FakeClock;

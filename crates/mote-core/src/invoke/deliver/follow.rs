@@ -3,12 +3,10 @@
 use serde_json::json;
 
 use super::outcome::{KeptError, KeptReply, Outcome, State};
-use super::parcel::Parcel;
 use crate::clock::{Id, Timestamp};
 use crate::error::Error;
 use crate::event::StoredEvent;
 use crate::function::FunctionRef;
-use crate::function::delivery::Destination;
 use crate::store::Lease;
 
 /// The call that has ended.
@@ -31,16 +29,16 @@ impl From {
     }
 
     /// The reply becomes the event's data; a body that was too large to keep is missing.
-    pub(super) fn success(&self, call: Id, reply: &KeptReply, to: &Destination, now: Timestamp, id: Id) -> (Id, Parcel) {
+    pub(super) fn success(&self, call: Id, reply: &KeptReply, now: Timestamp, id: Id) -> StoredEvent {
         let mut event = self.event(call, "mote.call.succeeded", now, id);
         event.content_type = reply.content_type.clone();
         event.body = reply.body.clone();
         event.extensions.insert("motestatus".into(), reply.status.into());
-        self.parcel(event, to)
+        event
     }
 
     /// The event as it was, with the reason and every attempt's error.
-    pub(super) fn failure(&self, lease: &Lease, error: &Error, to: &Destination, now: Timestamp, id: Id) -> (Id, Parcel) {
+    pub(super) fn failure(&self, lease: &Lease, error: &Error, now: Timestamp, id: Id) -> StoredEvent {
         let mut event = self.event(lease.item.id, "mote.call.failed", now, id);
         // It was read before, so it reads again.
         let parcel: serde_json::Value = serde_json::from_slice(&lease.item.payload).unwrap_or_default();
@@ -52,7 +50,7 @@ impl From {
         });
         event.content_type = Some("application/json".into());
         event.body = data.to_string().into();
-        self.parcel(event, to)
+        event
     }
 
     fn event(&self, call: Id, kind: &str, now: Timestamp, id: Id) -> StoredEvent {
@@ -66,11 +64,5 @@ impl From {
             extensions: Default::default(),
             body: Default::default(),
         }
-    }
-
-    fn parcel(&self, event: StoredEvent, to: &Destination) -> (Id, Parcel) {
-        let Destination::Function(name) = to;
-        let to = FunctionRef { namespace: self.to.namespace.clone(), name: name.clone() };
-        (event.id, Parcel { to, version: None, accepted: event.time, hops: self.hops + 1, event })
     }
 }

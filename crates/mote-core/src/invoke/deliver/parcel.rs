@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Id, Timestamp};
 use crate::event::StoredEvent;
 use crate::function::FunctionRef;
-use crate::function::delivery::{Delivery, KeyPath};
+use crate::function::delivery::{Delivery, KeyPath, Retry};
 use crate::store::{Item, Lane, Once, Priority};
 
 use super::QUEUES;
@@ -26,6 +26,9 @@ pub struct Parcel {
     /// Calls that led here, each the destination of the one before.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub hops: u32,
+    /// The binding's own rule, where it has one; else the function's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
     pub event: StoredEvent,
 }
 
@@ -41,6 +44,8 @@ pub struct Wish {
     pub priority: Priority,
     /// The same key for the same function within a day is the same call.
     pub idempotency_key: Option<String>,
+    /// In place of the function's own.
+    pub retry: Option<Retry>,
 }
 
 impl Parcel {
@@ -49,7 +54,8 @@ impl Parcel {
         format!("{QUEUES}{}/{}", to.namespace, to.name)
     }
 
-    pub fn into_item(self, id: Id, delivery: &Delivery, wish: Wish) -> Item {
+    pub fn into_item(mut self, id: Id, delivery: &Delivery, wish: Wish) -> Item {
+        self.retry = wish.retry.or(self.retry);
         let payload = serde_json::to_vec(&self).expect("a parcel is plain data");
         let lane = delivery.order.as_ref().and_then(|order| Some(Lane { key: key_of(&self.event, &order.by)?, width: order.width.max(1) }));
         let until = Timestamp(self.accepted.0.saturating_add(ONCE_KEPT_MS));

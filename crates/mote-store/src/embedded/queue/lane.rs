@@ -27,7 +27,7 @@ impl Place {
 }
 
 /// Lets in those who come next, as far as there is room.
-pub(super) fn release(transaction: &Transaction<'_>, place: &Place) -> Result<(), Fault> {
+pub(super) fn release(transaction: &mut Transaction<'_>, place: &Place) -> Result<(), Fault> {
     let Some(Lane { key, width }) = &place.lane else { return Ok(()) };
     let sql = "SELECT count(*) FROM (SELECT 1 FROM items WHERE queue = ?1 AND lane = ?2 AND blocked = 0 LIMIT ?3)";
     let open: u32 = transaction.prepare_cached(sql)?.query_row(params![place.queue, key, width], |row| row.get(0))?;
@@ -36,6 +36,7 @@ pub(super) fn release(transaction: &Transaction<'_>, place: &Place) -> Result<()
         let next: Option<i64> = transaction.prepare_cached(sql)?.query_row(params![place.queue, key], |row| row.get(0)).optional()?;
         let Some(seq) = next else { break };
         transaction.prepare_cached("UPDATE items SET blocked = 0 WHERE seq = ?1")?.execute([seq])?;
+        transaction.queued();
     }
     Ok(())
 }

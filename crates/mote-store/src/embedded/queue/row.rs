@@ -41,7 +41,7 @@ impl Queued {
 }
 
 /// Adds a row; an id that is there already is left as it is.
-pub(super) fn insert(transaction: &Transaction<'_>, item: &Item, history: &[Failed]) -> Result<(), Fault> {
+pub(super) fn insert(transaction: &mut Transaction<'_>, item: &Item, history: &[Failed]) -> Result<(), Fault> {
     let sql = "INSERT INTO items (id, queue, due, ready, since, priority, lane, width, blocked, history, payload)
                VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
     let (lane_key, width) = item.lane.as_ref().map(|lane| (lane.key.as_str(), lane.width.max(1))).unzip();
@@ -83,6 +83,34 @@ pub(super) fn again(
                WHERE id = ?1 AND epoch = ?2 AND held = 1";
     let changes = params![key(lease.id), lease.epoch, ms(due), u32::from(!counted), text(&failed)];
     transaction.prepare_cached(sql)?.execute(changes)?;
+    transaction.queued();
+    Ok(())
+}
+
+/// The item goes on with another payload, as if it were new.
+pub(super) fn advance(
+    transaction: &mut Transaction<'_>,
+    lease: LeaseToken,
+    due: Timestamp,
+    payload: &[u8],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let sql = "UPDATE items SET held = 0, attempts = 0, history = NULL, payload = ?5, since = ?4,
+               due = CASE woken WHEN 1 THEN min(?3, ?4) ELSE ?3 END, ready = CASE woken WHEN 1 THEN min(?3, ?4) ELSE ?3 END
+               WHERE id = ?1 AND epoch = ?2 AND held = 1";
+    let advanced = transaction.prepare_cached(sql)?.execute(params![key(lease.id), lease.epoch, ms(due), ms(now), payload])?;
+    if advanced == 0 {
+        return Err(lost(lease).into());
+    }
+    transaction.queued();
+    Ok(())
+}
+
+/// Due at once if it waits; else it is remembered until its next lease.
+pub(super) fn wake(transaction: &mut Transaction<'_>, id: Id, now: Timestamp) -> Result<(), Fault> {
+    let sql = "UPDATE items SET woken = 1, due = CASE held WHEN 0 THEN min(due, ?2) ELSE due END,
+               ready = CASE held WHEN 0 THEN min(ready, ?2) ELSE ready END WHERE id = ?1";
+    transaction.prepare_cached(sql)?.execute(params![key(id), ms(now)])?;
     transaction.queued();
     Ok(())
 }

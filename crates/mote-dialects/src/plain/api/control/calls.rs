@@ -121,7 +121,7 @@ pub(super) fn wish(query: &Query, headers: &HeaderMap, stamp: &Stamp) -> Result<
         Some("high") => Priority::High,
         Some(text) => return Err(wrong("priority", text, "low, normal or high")),
     };
-    Ok(Wish { due, priority, idempotency_key: idempotency_key(headers)? })
+    Ok(Wish { due, priority, idempotency_key: idempotency_key(headers)?, retry: None })
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {
