@@ -11,7 +11,7 @@ use serde::Deserialize;
 use ureq::http;
 
 use crate::Result;
-use crate::shell::{capture, tail, until, wait};
+use crate::shell::{capture, capture_with, tail, until, wait};
 
 const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(60);
@@ -82,9 +82,18 @@ impl Server {
 
     /// A command of the CLI against this server; gives back its stdout.
     pub(crate) fn cli(&self, words: &[&str]) -> Result<String> {
+        capture(&mut self.command(words), COMMAND)
+    }
+
+    /// The same in a folder, with something to read.
+    pub(crate) fn cli_in(&self, folder: &Path, words: &[&str], stdin: &str) -> Result<String> {
+        capture_with(self.command(words).current_dir(folder), stdin, COMMAND)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(words).env("MOTE_URL", &self.doors.control).env("MOTE_TOKEN", &self.doors.token);
-        capture(&mut command, COMMAND)
+        command
     }
 
     pub(crate) fn deploy(&self, path: &Path) -> Result<()> {

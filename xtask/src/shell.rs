@@ -1,6 +1,6 @@
 //! Runs other programs, each with a limit in time; what they said is part of the error.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,8 +30,17 @@ pub(crate) fn show(command: &mut Command, limit: Duration) -> Result<()> {
 
 /// Runs it and gives back its stdout.
 pub(crate) fn capture(command: &mut Command, limit: Duration) -> Result<String> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    capture_with(command, "", limit)
+}
+
+/// The same with something to read: at most what a pipe holds.
+pub(crate) fn capture_with(command: &mut Command, stdin: &str, limit: Duration) -> Result<String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|e| format!("{} can't be started: {e}", program(command)))?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // An error means that it does not read, which is its own matter.
+        let _ = pipe.write_all(stdin.as_bytes());
+    }
     let (stdout, stderr) = (read(child.stdout.take()), read(child.stderr.take()));
     let status = wait(&mut child, limit);
     let (stdout, stderr) = (stdout.join().unwrap_or_default(), stderr.join().unwrap_or_default());

@@ -24,9 +24,28 @@ struct Script {
     #[serde(default)]
     buckets: Vec<String>,
     #[serde(default)]
+    before: Vec<Run>,
+    #[serde(default)]
     call: Vec<Call>,
     #[serde(default)]
+    run: Vec<Run>,
+    #[serde(default)]
     upload: Vec<Upload>,
+}
+
+/// A command of the CLI against the server.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    args: Vec<String>,
+    #[serde(default)]
+    stdin: String,
+    /// Its output is looked at; until it says so, the command is run again, for `within_s`.
+    contains: Option<String>,
+    /// Instead of success: part of what it says on stderr.
+    fails: Option<String>,
+    #[serde(default)]
+    within_s: u64,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +118,9 @@ fn example(server: &Server, folder: &Path) -> Result<usize> {
             made.ok().map_err(|e| format!("the bucket {bucket}: {e}"))?;
         }
     }
+    for command in &script.before {
+        run_command(server, folder, command).map_err(|e| format!("mote {}: {e}", command.args.join(" ")))?;
+    }
     server.deploy(&folder.join(&script.deploy))?;
     for call in &script.call {
         check(server, call).map_err(|e| format!("{} {}: {e}", call.method, call.path))?;
@@ -106,7 +128,10 @@ fn example(server: &Server, folder: &Path) -> Result<usize> {
     for upload in &script.upload {
         fire(server, upload).map_err(|e| format!("upload to {}: {e}", upload.bucket))?;
     }
-    match script.call.len() + script.upload.len() {
+    for command in &script.run {
+        run_command(server, folder, command).map_err(|e| format!("mote {}: {e}", command.args.join(" ")))?;
+    }
+    match script.call.len() + script.upload.len() + script.run.len() {
         0 => Err("its test.toml checks nothing".into()),
         checks => Ok(checks),
     }
@@ -132,6 +157,23 @@ fn check(server: &Server, call: &Call) -> Result<()> {
         call.r#type.as_deref().unwrap_or("of any type"),
     )
     .into())
+}
+
+fn run_command(server: &Server, folder: &Path, run: &Run) -> Result<()> {
+    let words: Vec<&str> = run.args.iter().map(String::as_str).collect();
+    let wanted = run.fails.as_ref().or(run.contains.as_ref());
+    let mut found = String::new();
+    let told = until(Duration::from_secs(run.within_s), "it", || {
+        let (outcome, fails) = (server.cli_in(folder, &words, &run.stdin), run.fails.is_some());
+        found = match outcome {
+            Ok(said) if !fails => said,
+            Err(error) if fails => error.to_string(),
+            Ok(said) => return Err(format!("it succeeded, and should not have: {said}").into()),
+            Err(error) => return Err(error),
+        };
+        Ok(wanted.is_none_or(|wanted| found.contains(wanted)).then_some(()))
+    });
+    told.map_err(|error| format!("{error}; found {found:?}, wanted {wanted:?} in it").into())
 }
 
 fn fire(server: &Server, upload: &Upload) -> Result<()> {
