@@ -23,6 +23,7 @@ use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::invoke::deliver::parcel::Wish;
 use crate::reply::Reply;
+use crate::schedule::{CatchUp, Options, Schedule};
 use crate::secret::SecretInfo;
 use crate::store::{BucketInfo, Failed, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta};
 
@@ -87,6 +88,11 @@ pub enum Action {
     Logs {
         namespace: Name,
         query: LogQuery,
+    },
+    /// Timers of live functions, each with so many of its next runs.
+    ListTimers {
+        namespace: Name,
+        next: usize,
     },
     CreateBucket {
         namespace: Name,
@@ -265,6 +271,7 @@ pub enum Done {
     Function(Box<Description>),
     Functions(Vec<Arc<Function>>),
     Logs(LogStream),
+    Timers(Vec<TimerInfo>),
     Buckets(Vec<BucketInfo>),
     Object(ObjectInfo, Body),
     Stored(ObjectInfo),
@@ -330,6 +337,23 @@ pub struct SignedUrl {
     pub url: String,
     pub method: String,
     pub expires: Timestamp,
+}
+
+/// A timer, where it stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimerInfo {
+    pub function: Name,
+    pub name: Name,
+    pub schedule: Schedule,
+    #[serde(flatten)]
+    pub options: Options,
+    pub catch_up: CatchUp,
+    pub enabled: bool,
+    /// The time of the last run that was accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Timestamp>,
+    /// Without the jitter; empty when there is none any more.
+    pub next: Vec<Timestamp>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -22,6 +22,14 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(wait.as_millis() as u64))
     }
 
+    /// The reverse of [`Timestamp::rfc3339`], with any offset; nothing before 1970.
+    pub fn from_rfc3339(text: &str) -> Option<Timestamp> {
+        // The library takes more than the standard: a zone's name behind it, for one.
+        let plain = |b: u8| b.is_ascii_digit() || b"-:.+TtZz ".contains(&b);
+        let instant: jiff::Timestamp = text.bytes().all(plain).then(|| text.parse().ok())??;
+        u64::try_from(instant.as_millisecond()).ok().map(Timestamp)
+    }
+
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -145,6 +153,20 @@ mod tests {
         check(0, "1970-01-01T00:00:00.000Z");
         check(951_782_400_000, "2000-02-29T00:00:00.000Z");
         check(1_795_374_986_123, "2026-11-22T19:16:26.123Z");
+        let read = |text: &str, expect: Option<u64>| assert_eq!(Timestamp::from_rfc3339(text).map(|at| at.0), expect, "{text}");
+        read("2026-11-22T19:16:26.123Z", Some(1_795_374_986_123));
+        read("2026-11-22T20:16:26.123+01:00", Some(1_795_374_986_123));
+        read("1970-01-01T00:00:00Z", Some(0));
+        for bad in [
+            "",
+            "2026-11-22",
+            "2026-11-22T19:16:26",
+            "1969-12-31T23:59:59Z",
+            "2026-11-22T20:16:26+01:00[Europe/Berlin]",
+            "2026-02-30T00:00:00Z",
+        ] {
+            read(bad, None);
+        }
     }
 
     #[test]

@@ -334,6 +334,8 @@ impl Inner {
                             function: function.clone(),
                         }));
                     }
+                    // Its door keeps an index of its own.
+                    Binding::Timer(_) => {}
                 }
             }
         }
@@ -351,7 +353,7 @@ impl Inner {
 fn http_routes(function: &Function) -> impl Iterator<Item = (&str, &[String], &Name)> {
     function.bindings.iter().filter_map(|binding| match binding {
         Binding::Http { path, methods } => Some((path.as_str(), methods.as_slice(), &function.name)),
-        Binding::Bucket { .. } => None,
+        Binding::Bucket { .. } | Binding::Timer(_) => None,
     })
 }
 

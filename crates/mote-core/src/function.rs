@@ -4,10 +4,12 @@
 //! ([`crate::directory`]) and how a manifest is written (each dialect's `manifest.rs`).
 
 pub mod delivery;
+pub mod timer;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +57,9 @@ pub struct Function {
     #[serde(default)]
     pub signature: Signature,
     pub created: Timestamp,
+    /// When it last went live: its timers begin there.
+    #[serde(default)]
+    pub live_since: Timestamp,
 }
 
 /// Namespace and name: which function, whatever its version.
@@ -79,7 +84,7 @@ impl Function {
 /// A name of a function or a namespace: 1 to 128 of `A-Z a-z 0-9 . _ -`, the first a letter or digit.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-pub struct Name(std::sync::Arc<str>);
+pub struct Name(Arc<str>);
 
 impl Name {
     pub const DEFAULT: &str = "default";
@@ -393,6 +398,8 @@ pub enum Binding {
     Http { path: String, methods: Vec<String> },
     /// Objects of a bucket that come or go.
     Bucket { bucket: String, events: Vec<ObjectChange>, prefix: String, suffix: String },
+    /// The clock.
+    Timer(Arc<timer::Timer>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

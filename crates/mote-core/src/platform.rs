@@ -4,6 +4,7 @@ mod calls;
 mod deploy;
 mod secrets;
 mod spaces;
+mod timers;
 mod turns;
 
 use std::sync::Arc;
@@ -75,6 +76,7 @@ impl House {
             Action::Logs { namespace, query } => {
                 Done::Logs(self.invoker.logs.read(LogQuery { namespace: Some(namespace.to_string()), ..query }).await?)
             }
+            Action::ListTimers { namespace, next } => Done::Timers(self.list_timers(&namespace, next).await?),
             Action::CreateBucket { namespace, name } => {
                 self.within(&namespace).create_bucket(&name).await?;
                 Done::Nothing
@@ -221,7 +223,12 @@ impl House {
         let mut live: Function = serde_json::from_slice(&record.value)
             .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
         // A new one, or it would go on in the pool that was retired with it, and keep nothing warm.
-        live.id = if version == head.live.version { head.live.id } else { self.invoker.clock.id() };
+        let (id, since) = if version == head.live.version {
+            (head.live.id, head.live.live_since)
+        } else {
+            (self.invoker.clock.id(), self.invoker.clock.now())
+        };
+        (live.id, live.live_since) = (id, since);
         let flip = self.turns.flip().await;
         let given = self.given(&[&live]).await?;
         self.directory().check_routes(&[&live])?;

@@ -144,6 +144,11 @@ impl FromStr for Schedule {
 const FORMS: &str = "Write cron such as `0 9 * * MON-FRI`, `every 90s`, `rate(5 minutes)`, `cron(0 9 ? * MON-FRI *)` \
                      or `at(2026-12-01T10:00:00)`.";
 
+/// A date and time with an offset (`Z`, `+02:00`), or on the zone's clocks without one.
+pub fn moment(text: &str, zone: &Zone) -> Option<Timestamp> {
+    interval::Moment::read(text, &text.to_ascii_uppercase()).ok()?.on(zone)
+}
+
 /// An error about one part of a schedule: what it is, what was found there, what was wanted.
 fn wrong(text: &str, part: &str, found: &str, wanted: &str) -> Error {
     let detail = format!("the {part} of the schedule {} is {}; wanted: {wanted}", shown(text), shown(found));

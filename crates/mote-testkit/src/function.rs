@@ -25,5 +25,6 @@ pub fn function(name: &str) -> Function {
         bindings: Vec::new(),
         signature: Default::default(),
         created: Timestamp(0),
+        live_since: Timestamp(0),
     }
 }

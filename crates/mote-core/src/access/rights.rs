@@ -67,6 +67,7 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::Describe { function } => tells(Of(Read, &function.namespace), "describe", function.name.as_str()),
         Action::List { namespace, .. } => tells(Of(Read, namespace), "list", ""),
         Action::Logs { namespace, query } => tells(Of(Read, namespace), "logs", query.function.as_deref().unwrap_or_default()),
+        Action::ListTimers { namespace, .. } => tells(Of(Read, namespace), "list-timers", ""),
         Action::CreateBucket { namespace, name } => Rule { about: name, ..Touch::Create.rule(namespace) },
         Action::DeleteBucket { namespace, name } => Rule { about: name, ..Touch::Remove.rule(namespace) },
         Action::ListBuckets { namespace } => Touch::List.rule(namespace),

@@ -16,11 +16,12 @@ use crate::access::limits::exceeded;
 use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
 use crate::body::Body;
 use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
+use crate::clock::Timestamp;
 use crate::dialect::Deployment;
 use crate::directory::Head;
 use crate::engine::{Prepared, Progress};
 use crate::error::{Code, Error, Result};
-use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name};
+use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name, timer};
 use crate::invoke::Invoker;
 use crate::store::within::{Judged, within};
 use crate::store::{Catalog, Objects, Write};
@@ -41,7 +42,7 @@ pub(super) fn start(house: House, deploy: Deploy, note: Note) -> Steps {
         let end = match run(&house, deploy, progress.clone()).await {
             Ok(deployed) => {
                 house.access.record(note, None);
-                warn_of_missing_buckets(&house.invoker, &house.objects, &deployed, &progress).await;
+                warn(&house.invoker, &house.objects, &deployed, &progress).await;
                 Step::Done(deployed)
             }
             Err(error) => {
@@ -54,18 +55,34 @@ pub(super) fn start(house: House, deploy: Deploy, note: Note) -> Steps {
     Box::pin(futures_util::stream::poll_fn(move |cx| told.poll_recv(cx)))
 }
 
-/// A binding may come before its bucket, but a mistyped name would never fire and never say why.
-async fn warn_of_missing_buckets(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deployed], progress: &Progress) {
+/// Bindings that may be meant so, but will not fire, and would never say why.
+async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deployed], progress: &Progress) {
     for one in deployed {
         let function = FunctionRef { namespace: one.namespace.clone(), name: one.name.clone() };
         let Ok(live) = invoker.directory.entry(&function) else { continue };
-        let objects = within(objects.clone(), &one.namespace, Judged);
         for binding in &live.function.bindings {
-            if let Binding::Bucket { bucket, .. } = binding
-                && objects.bucket(bucket).await.is_err_and(|error| error.code() == Code::BucketNotFound)
-            {
-                progress.tell(format!("{} waits for a bucket that is not there yet: `mote bucket create {bucket}`", one.name));
+            if let Some(warning) = silent(invoker, objects, &live.function, binding).await {
+                progress.tell(warning);
             }
+        }
+    }
+}
+
+async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Function, binding: &Binding) -> Option<String> {
+    let name = &function.name;
+    match binding {
+        Binding::Http { .. } => None,
+        // A binding may come before its bucket, but it may be mistyped as well.
+        Binding::Bucket { bucket, .. } => {
+            let missing = within(objects.clone(), &function.namespace, Judged).bucket(bucket).await;
+            missing
+                .is_err_and(|error| error.code() == Code::BucketNotFound)
+                .then(|| format!("{name} waits for a bucket that is not there yet: `mote bucket create {bucket}`"))
+        }
+        Binding::Timer(timer) => {
+            let next = timer.schedule.next_after(invoker.clock.now(), &timer.options);
+            (timer.enabled && next.is_none())
+                .then(|| format!("the timer {} of {name} never fires again: {}", timer.name(name), timer.schedule))
         }
     }
 }
@@ -95,6 +112,8 @@ async fn run(house: &House, Deploy { wish, archive }: Deploy, progress: Progress
             function.signature = done.signature.clone();
             prepared.push(done);
         }
+        // Not before: a build may take minutes.
+        drafts.iter_mut().for_each(|draft| draft.function.live_since = invoker.clock.now());
         go_live(house, &drafts, &given).await
     };
     let made = made.await;
@@ -236,7 +255,9 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         bindings: deployment.bindings,
         signature: Default::default(),
         created: invoker.clock.now(),
+        live_since: Timestamp::default(),
     };
+    timer::check_names(&function.name, &function.bindings)?;
     let (mut pruning, mut dropped) = (Vec::new(), Vec::new());
     if let Some((_, head)) = &head {
         let excess = (head.versions.len() + 1).saturating_sub(VERSIONS_KEPT);

@@ -176,6 +176,19 @@ fn a_zone_that_is_not_known_is_refused_with_the_one_meant() {
 }
 
 #[test]
+fn a_zone_shows_and_reads_its_own_clocks() {
+    let berlin: Zone = "Europe/Berlin".parse().unwrap();
+    let check = |text: &str, utc: &str, shown: &str| {
+        let at = moment(text, &berlin).unwrap();
+        assert_eq!((at, berlin.show(at).as_str()), (time(utc), shown), "{text}");
+    };
+    check("2026-12-01T10:00:00", "2026-12-01T09:00:00Z", "2026-12-01 10:00:00 +01:00");
+    check("2026-07-01t10:00:00z", "2026-07-01T10:00:00Z", "2026-07-01 12:00:00 +02:00");
+    assert_eq!(moment("tomorrow", &berlin), None);
+    assert_eq!(berlin.show(Timestamp(u64::MAX)), Timestamp(u64::MAX).rfc3339());
+}
+
+#[test]
 fn start_and_end_bound_the_fires() {
     let (start, end) = (time("2026-01-01T00:10:00Z"), time("2026-01-01T00:30:00Z"));
     let options = Options { start: Some(start), end: Some(end), ..Options::default() };

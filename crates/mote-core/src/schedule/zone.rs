@@ -11,6 +11,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use serde::{Deserialize, Serialize};
 
 use super::shown;
+use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 
 const NAME_BYTES_MAX: usize = 64;
@@ -25,6 +26,12 @@ pub struct Zone(TimeZone);
 impl Zone {
     pub(super) fn rules(&self) -> &TimeZone {
         &self.0
+    }
+
+    /// As its clocks show it, with their offset: `2026-12-01 10:00:00 +01:00`.
+    pub fn show(&self, at: Timestamp) -> String {
+        let instant = i64::try_from(at.0).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        instant.map_or_else(|| at.rfc3339(), |instant| instant.to_zoned(self.0.clone()).strftime("%F %T %:z").to_string())
     }
 }
 

@@ -48,6 +48,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::List { namespace: ns(), after: None, limit: 1 },
         Action::Point { function: function(), version: None },
         Action::Logs { namespace: ns(), query: Default::default() },
+        Action::ListTimers { namespace: ns(), next: 1 },
         Action::CreateBucket { namespace: ns(), name: bucket() },
         Action::DeleteBucket { namespace: ns(), name: bucket() },
         Action::ListBuckets { namespace: ns() },
@@ -91,7 +92,7 @@ fn may(action: &Action) -> May {
         Action::ShowCall { .. } | Action::ListDead { .. } => May::Token(Read),
         Action::CancelCall { .. } | Action::SettleDead { .. } => May::Token(Invoke),
         Action::Deploy(_) | Action::Remove { .. } | Action::Point { .. } => May::Token(Deploy),
-        Action::Describe { .. } | Action::List { .. } | Action::Logs { .. } => May::Token(Read),
+        Action::Describe { .. } | Action::List { .. } | Action::Logs { .. } | Action::ListTimers { .. } => May::Token(Read),
         Action::CreateBucket { .. } | Action::DeleteBucket { .. } => May::Token(Deploy),
         Action::ListBuckets { .. } | Action::GetObject { .. } | Action::ListObjects { .. } => May::Inside(Read),
         Action::PutObject { .. } | Action::DeleteObject { .. } => May::Inside(Invoke),
@@ -152,7 +153,7 @@ async fn every_action_by_every_right_in_every_namespace() {
             }
         }
     }
-    assert_eq!(judged, 33 * (5 + 4 * 3 * 2));
+    assert_eq!(judged, 34 * (5 + 4 * 3 * 2));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod confinement;
 mod delivery;
 mod keys;
 mod section;
+mod timer;
 pub(super) mod units;
 
 use mote_core::bundle::{Bundle, File};

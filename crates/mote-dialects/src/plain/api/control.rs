@@ -26,6 +26,8 @@ use super::{bounded, invalid, text};
 const PREFIX: &str = "/v1/";
 const PAGE: usize = 1000;
 const TAIL: usize = 100;
+/// Next runs of each timer.
+const RUNS_MAX: usize = 100;
 const TAIL_MAX: usize = 10_000;
 const JSON_BYTES_MAX: usize = 64 << 10;
 const KEY_BYTES_MAX: usize = 1024;
@@ -81,6 +83,7 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
         }
         (["functions", name, "point"], "POST") => Ok(Action::Point { function: of(name)?, version: json::<Point>(&body)?.version }),
         (["logs"], "GET") => logs(&query, stamp.time),
+        (["timers"], "GET") => Ok(Action::ListTimers { namespace: query.namespace()?, next: query.count("next", 1, RUNS_MAX)? }),
         (["status"], "GET") => Ok(Action::Status),
         (["buckets"], "GET") => Ok(Action::ListBuckets { namespace: query.namespace()? }),
         (["buckets", name], "PUT") => Ok(Action::CreateBucket { namespace: query.namespace()?, name: (*name).to_owned() }),
@@ -207,7 +210,7 @@ fn decode(segment: &str) -> Result<String> {
 fn unknown(path: &[&str], method: &str) -> Error {
     let allow = match path {
         ["deploy"] | ["functions", _, "invoke" | "send" | "point"] => "POST",
-        ["functions" | "logs" | "status" | "buckets" | "secrets"] | ["buckets", _, "objects"] => "GET, HEAD",
+        ["functions" | "logs" | "status" | "buckets" | "secrets" | "timers"] | ["buckets", _, "objects"] => "GET, HEAD",
         ["functions", _] => "GET, HEAD, DELETE",
         ["buckets" | "secrets", _] => "PUT, DELETE",
         path if let Some(allow) = access::allows(path) => allow,

@@ -13,7 +13,7 @@ use mote_core::{Error, Result};
 use toml::de::DeTable;
 
 use super::section::{Section, Value, line_of, nearest};
-use super::{confinement, delivery, deployment, family, invalid, obvious};
+use super::{confinement, delivery, deployment, family, invalid, obvious, timer};
 
 const SHARED: &[&str] = &[
     "runtime",
@@ -41,7 +41,7 @@ fn shared() -> impl Iterator<Item = &'static str> {
     SHARED.iter().chain(confinement::KEYS).copied()
 }
 
-const OWN: &[&str] = &["name", "entry", "http", "bucket"];
+const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 const FUNCTIONS_MAX: usize = 100;
@@ -112,7 +112,7 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
         return Err(invalid(format!("`entry` names a function, and `port` says that the file is a server on port {port}"))
             .hint(format!("Set `entry` to {file:?}, or leave `port` out.")));
     }
-    for (key, read) in [("http", route as fn(&Section) -> Result<Binding>), ("bucket", bucket)] {
+    for (key, read) in [("http", route as fn(&Section) -> Result<Binding>), ("bucket", bucket), ("timer", timer::read)] {
         let Some(value) = table.get(key) else { continue };
         for table in value.tables(BINDINGS_MAX)? {
             this.bindings.push(read(&table)?);

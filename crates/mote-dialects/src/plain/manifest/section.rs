@@ -89,6 +89,17 @@ impl<'t> Value<'t> {
         Err(self.wanted(&format!("{} to {}", units::show_ms(*bounds.start()), units::show_ms(*bounds.end()))))
     }
 
+    /// Of a text or of TOML's own date and time.
+    pub(super) fn moment_text(&self) -> Option<String> {
+        let value = self.value.get_ref();
+        value.as_str().map(str::to_owned).or_else(|| value.as_datetime().map(ToString::to_string))
+    }
+
+    /// The same as JSON: a date becomes text. TOML's parser has bounded the depth.
+    pub(super) fn json(&self) -> Result<serde_json::Value> {
+        json(self.value.get_ref()).ok_or_else(|| self.wanted("what JSON can say: no inf, nan or larger number than 64 bits"))
+    }
+
     pub(super) fn size_bytes(&self, bounds: RangeInclusive<u64>) -> Result<u64> {
         let bytes = self.value.get_ref().as_str().and_then(units::size_bytes).ok_or_else(|| self.wanted(SIZE))?;
         if bounds.contains(&bytes) {
@@ -132,6 +143,21 @@ impl<'t> Value<'t> {
     pub(super) fn wrong(&self, what: &str) -> Error {
         invalid(format!("mote.toml line {}: `{}` {what}", line_of(self.text, self.value.span().start), self.key))
     }
+}
+
+fn json(value: &DeValue) -> Option<serde_json::Value> {
+    Some(match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix()).ok()?.into(),
+        DeValue::Float(number) => serde_json::Number::from_f64(number.as_str().parse().ok()?)?.into(),
+        DeValue::Boolean(flag) => (*flag).into(),
+        DeValue::Datetime(time) => time.to_string().into(),
+        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect::<Option<Vec<_>>>()?.into(),
+        DeValue::Table(table) => {
+            let entries = table.iter().map(|(key, value)| Some((key.get_ref().to_string(), json(value.get_ref())?)));
+            serde_json::Value::Object(entries.collect::<Option<_>>()?)
+        }
+    })
 }
 
 pub(super) fn line_of(text: &str, offset: usize) -> usize {

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use mote_core::bundle::Bundle;
+use mote_core::clock::Timestamp;
 use mote_core::dialect::Deployment;
 use mote_core::egress::Egress;
 use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order, Retry};
+use mote_core::function::timer::Timer;
 use mote_core::function::{Binding, Cors, Family, HttpAccess, Isolation, Limits, Name, ObjectChange, Runtime, UrlAccess};
+use mote_core::schedule::{CatchUp, Options};
 use mote_core::secret::{GivenAs, SecretUse};
 use mote_core::{Code, Error, Result};
 
@@ -96,6 +99,33 @@ fn every_key_is_read() {
                 suffix: ".jpg".into(),
             },
             Binding::Bucket { bucket: "photos".into(), events: vec![ObjectChange::Created], prefix: "".into(), suffix: "".into() },
+            Binding::Timer(
+                Timer {
+                    name: Some(Name::new("morning").unwrap()),
+                    schedule: "0 9 * * MON-FRI".parse().unwrap(),
+                    options: Options {
+                        zone: "Europe/Berlin".parse().unwrap(),
+                        start: Some(Timestamp(1_796_115_600_000)),
+                        end: Some(Timestamp(1_827_655_200_000)),
+                        jitter_ms: 300_000,
+                    },
+                    catch_up: CatchUp::All,
+                    payload: Some(serde_json::json!({"kind": "daily", "days": [1, 2.5, true], "since": "2026-01-01"})),
+                    enabled: false,
+                }
+                .into(),
+            ),
+            Binding::Timer(
+                Timer {
+                    name: None,
+                    schedule: "every 90s".parse().unwrap(),
+                    options: Options::default(),
+                    catch_up: CatchUp::Last,
+                    payload: None,
+                    enabled: true,
+                }
+                .into(),
+            ),
         ],
     };
     assert_eq!(deploy(manifest).unwrap(), [expect]);
@@ -139,6 +169,22 @@ fn errors_name_the_line_the_key_and_the_way_out() {
         assert!(error.detail().contains(detail), "{manifest}\n{}", error.detail());
         assert!(error.hint_text().unwrap_or_default().contains(hint), "{manifest}\n{:?}", error.hint_text());
     };
+    let timer = |rest: &str| format!("[[timer]]\n{rest}");
+    check(&timer(""), "[[timer]] has no `schedule`", "every 90s");
+    check(&timer("schedule = '0 25 * * *'"), "line 2: `schedule` can't be taken: the hour of the schedule", "`9`");
+    check(
+        &timer("schedule = '@daily'\ntimezone = 'Berlin'"),
+        "line 3: `timezone` can't be taken: the time zone \"Berlin\"",
+        "`Europe/Berlin`",
+    );
+    check(&timer("schedule = '@daily'\nstart = 'soon'"), "line 3: `start` is 'soon', and a date and time", "");
+    check(&timer("schedule = '@daily'\nstart = 2027-01-01\n"), "line 3: `start`", "");
+    check(&timer("schedule = '@daily'\nstart = 2027-01-01T00:00:00\nend = 2026-01-01T00:00:00"), "is not before its end", "later");
+    check(&timer("schedule = '@daily'\njitter = '25h'"), "line 3: `jitter` is '25h', and 0ms to 24h", "");
+    check(&timer("schedule = '@daily'\ncatch_up = 'most'"), "\"none\", \"last\" or \"all\"", "");
+    check(&timer("schedule = '@daily'\npayload = { a = [nan] }"), "what JSON can say", "");
+    check(&timer(&format!("schedule = '@daily'\npayload = '{}'", "x".repeat(65_537))), "has 65537 bytes", "");
+    check(&timer("schedule = '@daily'\nzone = 'UTC'"), "[[timer]] has no key \"zone\"", "");
     check("timeuot = '3s'", "mote.toml line 1: the manifest has no key \"timeuot\"", "Did you mean `timeout`?");
     check("\n[http]\n", "line 2: `http` is", "");
     check("colour = 1", "no key \"colour\"", "Known keys: name, entry");
