@@ -94,6 +94,23 @@ fn run(artifact: &Path) -> Result<usize> {
     Ok(translated)
 }
 
+/// The first place in which a source does not parse: `app.mjs:3:7: what`, and the line. Blocks.
+pub(crate) fn first_error(artifact: &Path) -> Option<String> {
+    let artifact = artifact.to_owned();
+    let worker = thread::Builder::new().name("transpile".into()).stack_size(STACK_BYTES).spawn(move || {
+        let mut sources = Vec::new();
+        find(&artifact, Path::new(""), &mut sources).ok()?;
+        sources.iter().find_map(|file| {
+            let full = artifact.join(file);
+            let is_read = fs::metadata(&full).is_ok_and(|meta| meta.len() <= SOURCE_BYTES_MAX);
+            let text = is_read.then(|| fs::read(&full).ok()).flatten()?;
+            let source = Source { artifact: &artifact, file, text: &String::from_utf8_lossy(&text) };
+            source.parses().err().map(|error| error.detail().to_owned())
+        })
+    });
+    worker.ok()?.join().ok().flatten()
+}
+
 /// One file of the artifact.
 struct Source<'a> {
     artifact: &'a Path,
@@ -128,6 +145,15 @@ impl Source<'_> {
         let code = Codegen::new().build(&program).code;
         let helpers = if code.contains("babelHelpers.") { DECORATOR_HELPERS } else { "" };
         Ok((format!("{helpers}{code}"), functions))
+    }
+
+    fn parses(&self) -> Result<()> {
+        if too_deep(self.text).is_some() {
+            return Ok(());
+        }
+        let allocator = Allocator::default();
+        let Ok(kind) = SourceType::from_path(self.file) else { return Ok(()) };
+        self.check(&Parser::new(&allocator, self.text, kind.with_unambiguous(true)).parse().diagnostics)
     }
 
     /// A JavaScript file that can't be parsed is Node's to refuse, if it is ever loaded.

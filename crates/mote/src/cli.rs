@@ -229,7 +229,7 @@ impl Command {
             Command::Sign(it) => it.common.output.json,
             Command::Audit(it) => it.common.output.json,
             Command::Event(it) => it.json(),
-            Command::Doctor(it) => it.common.output.json,
+            Command::Doctor(it) => it.output.json,
             Command::Status(it) => it.common.output.json,
         }
     }

@@ -1,5 +1,7 @@
 //! From nothing to a runner that is ready: jail, wire, START, READY.
 
+mod advice;
+
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -121,6 +123,8 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
         Answer::Failed(mut report) => {
             instance.mask.report(&mut report);
             let error = failed(format!("{}: {}", report.kind, report.message));
+            let artifact = host.settings.artifacts.join(function.artifact.to_string());
+            let error = advice::advised(error, &report, function.runtime.family, artifact).await;
             return Err(named(error, Limit::behind_failure(&report, jail.events()), function).with_report(report));
         }
         Answer::Broken(broken) => (format!("its runner broke the protocol: {broken}"), None),

@@ -46,6 +46,15 @@ pub(super) enum Word {
     Exited(Exit),
 }
 
+impl Word {
+    /// An error says what it has to say at its start; in JSON a byte takes six at most.
+    fn in_short(&self) -> Word {
+        let Word::Failed { barrier, error } = self else { return self.clone() };
+        let cut = |text: &str, bytes: usize| text[..text.floor_char_boundary(bytes)].to_owned();
+        Word::Failed { barrier: cut(barrier, 100), error: cut(error, 500) }
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
@@ -90,7 +99,10 @@ pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::other("too many file descriptors for one message"));
     }
-    let bytes = bytes.get(..MESSAGE_BYTES_MAX).unwrap_or(bytes);
+    // Cut off, it would be no word at all on the other side.
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(io::Error::other(format!("a message of {} bytes; {MESSAGE_BYTES_MAX} are the most", bytes.len())));
+    }
     sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
@@ -117,7 +129,7 @@ pub(super) fn is_silent(socket: BorrowedFd<'_>) -> bool {
 
 /// Tells mote. If it is gone there is nobody to tell, and the jail is about to end anyway.
 pub(super) fn tell(socket: impl AsFd, word: &Word, fds: &[BorrowedFd<'_>]) {
-    if let Ok(json) = serde_json::to_vec(word) {
+    if let Ok(json) = serde_json::to_vec(&word.in_short()) {
         let _ = send(socket.as_fd(), &json, fds);
     }
 }
@@ -144,4 +156,19 @@ pub(super) fn read<T: DeserializeOwned>(file: OwnedFd) -> io::Result<T> {
     let mut json = zeroize::Zeroizing::new(vec![0; rustix::fs::fstat(&file)?.st_size as usize]);
     File::from(file).read_exact_at(&mut json, 0)?;
     Ok(serde_json::from_slice(&json)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_error_arrives() {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        tell(&here, &Word::Failed { barrier: "network".into(), error: "\u{1}ä".repeat(10_000) }, &[]);
+        let (bytes, _) = receive(there.as_fd()).unwrap();
+        assert!(matches!(serde_json::from_slice(&bytes).unwrap(), Word::Failed { error, .. } if error.starts_with("\u{1}ä")));
+        assert!(send(here.as_fd(), &[0; MESSAGE_BYTES_MAX + 1], &[]).is_err());
+    }
 }

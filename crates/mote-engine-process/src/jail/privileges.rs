@@ -53,9 +53,13 @@ pub fn further_groups() -> Vec<u32> {
     groups.into_iter().filter(|group| *group != own).map(rustix::process::Gid::as_raw).collect()
 }
 
+/// A core file of one byte is none; and where `core_pattern` names a program, this very limit is what
+/// keeps the kernel from starting it: 0 would not.
+const NO_DUMP: u64 = 1;
+
 /// For mote itself while it serves: its memory holds secrets, and a dump would write them to a disk.
 pub fn no_core_dumps() -> io::Result<()> {
-    Ok(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?)
+    Ok(setrlimit(Resource::Core, Rlimit { current: Some(NO_DUMP), maximum: Some(NO_DUMP) })?)
 }
 
 /// A user namespace in which this process's user is [`FUNCTION_ID`], and no other exists.
@@ -135,7 +139,7 @@ fn pin(process: Option<Pid>, cores: Cores) -> io::Result<()> {
 
 /// What no manifest can change.
 pub(super) fn limit_always() -> io::Result<()> {
-    set(None, Resource::Core, 0)?;
+    set(None, Resource::Core, NO_DUMP)?;
     set(None, Resource::Memlock, 64 << 10)?;
     set(None, Resource::Msgqueue, 0)?;
     set(None, Resource::Sigpending, 4096)

@@ -56,6 +56,7 @@ fn program(profile: Profile, isolation: Isolation) -> io::Result<BpfProgram> {
     program.extend([jump_if_at_least(0x4000_0000, 0, 1), give(SeccompAction::KillProcess)]);
     program.extend(passing(refused(), libc::EPERM)?);
     program.extend(passing(unsupported(isolation), libc::EAFNOSUPPORT)?);
+    program.extend(passing(ignored(), 0)?);
     program.push(load_number());
     program.extend(search(&ranges(&calls::verdicts(profile, isolation))));
     Ok(program)
@@ -76,7 +77,20 @@ fn refused() -> Result<Rules, seccompiler::BackendError> {
         (libc::SYS_clone, clone.collect::<Result<_, _>>()?),
         (libc::SYS_ioctl, [TIOCSTI, TIOCLINUX].into_iter().map(|what| all([if_low(1, Eq, what)])).collect::<Result<_, _>>()?),
         (libc::SYS_personality, vec![all([if_low(0, Ne, query)])?]),
+        (libc::SYS_setsockopt, vec![all([if_low(1, Eq, libc::IPPROTO_TCP as u64), if_low(2, Eq, TCP_ULP)])?]),
         (libc::SYS_socket, vec![raw(libc::SOCK_RAW)?, raw(SOCK_PACKET)?]),
+    ]))
+}
+
+/// Calls that do nothing, and say that all is well: whoever asks for no core dumps has none. But the
+/// limit that sees to that must stay ([`super::privileges`]), lower ones being weaker.
+fn ignored() -> Result<Rules, seccompiler::BackendError> {
+    use SeccompCmpOp::{Eq, Ne};
+    let core = u64::from(libc::RLIMIT_CORE);
+    let new = || SeccompCondition::new(2, SeccompCmpArgLen::Qword, Ne, 0);
+    Ok(BTreeMap::from([
+        (libc::SYS_setrlimit, vec![all([if_low(0, Eq, core)])?]),
+        (libc::SYS_prlimit64, vec![all([if_low(1, Eq, core), new()])?]),
     ]))
 }
 
@@ -99,6 +113,8 @@ fn unsupported(isolation: Isolation) -> Result<Rules, seccompiler::BackendError>
 const TIOCSTI: u64 = 0x5412;
 const TIOCLINUX: u64 = 0x541c;
 const SOCK_PACKET: i32 = 10;
+/// Would load whatever module a name stands for.
+const TCP_ULP: u64 = 31;
 
 type Condition = Result<SeccompCondition, seccompiler::BackendError>;
 

@@ -119,3 +119,11 @@ fn no_source_ends_the_process() {
     let valid = format!("export const x = {}1;", "1+".repeat(200_000));
     build(artifact(&[("app.ts", &valid)]).path()).unwrap();
 }
+
+#[test]
+fn the_place_that_does_not_parse_is_found() {
+    let directory = artifact(&[("a.js", "exports.a = 1;\n"), ("lib/b.mjs", "export const b = 1;\nexport const = 2;\n")]);
+    let found = first_error(directory.path()).unwrap();
+    assert!(found.starts_with("lib/b.mjs:2:14: ") && found.ends_with("\nexport const = 2;"), "{found}");
+    assert_eq!(first_error(artifact(&[("a.js", "await 1; export {}")]).path()), None);
+}

@@ -213,3 +213,17 @@ async fn a_start_that_fails_says_why_and_leaves_nothing() {
     assert_eq!(std::fs::read_dir(house.place.path().join("artifacts")).unwrap().count(), 0);
     assert_eq!(house.engine.instances(), 0);
 }
+
+#[tokio::test]
+async fn a_start_that_fails_tells_what_to_do() {
+    let house = House::new();
+    let check = async |runtime: &str, entry: &str, file: &str, code: &'static str, expect: &str| {
+        let error = house.deploy(house.function(runtime, entry, |_| {}), &[(file, code)]).await.unwrap_err();
+        assert_eq!(error.code(), Code::FunctionStartFailed);
+        let told = format!("{} {}", error.detail(), error.hint_text().unwrap_or_default());
+        assert!(told.contains(expect), "{told}");
+    };
+    check("python", "f.py:f", "f.py", "import no_such_package\n", "requirements.txt").await;
+    check("node", "f.mjs:f", "f.mjs", "import 'no-such-package';\n", "package.json").await;
+    check("node", "f.mjs:f", "f.mjs", "export const a = 1;\nexport const = 2;\n", "f.mjs:2:14: ").await;
+}

@@ -49,7 +49,9 @@ impl Objects for ObjectStore {
             let work = move |transaction: &mut Transaction<'_>| {
                 let mut insert = transaction.prepare_cached("INSERT INTO buckets VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
                 match insert.execute(params![name, clock.now().0])? {
-                    0 => Err(Error::new(Code::Conflict, format!("there is a bucket {name} already")).into()),
+                    0 => Err(Error::new(Code::Conflict, format!("there is a bucket {name} already"))
+                        .hint("Use it as it is, or take another name; `mote bucket list` shows them.")
+                        .into()),
                     _ => Ok(()),
                 }
             };

@@ -3,7 +3,7 @@
 //! Barriers are found out by building a jail, not by guessing; the rest by looking.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
@@ -12,7 +12,7 @@ use mote_engine_process::Barrier;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::Common;
+use crate::cli::Output;
 use crate::config::Door;
 use crate::doors::Doors;
 use crate::failure::{Exit, Failure};
@@ -28,8 +28,11 @@ Exit code 0: functions can run here, each behind every barrier that `standard` n
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Doctor {
+    /// The data directory to look at [default: MOTE_DATA, then ~/.local/share/mote]
+    #[arg(long = "data", visible_alias = "data-dir", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) common: Common,
+    pub(super) output: Output,
 }
 
 /// One thing that was looked at.
@@ -47,7 +50,7 @@ impl Doctor {
         let barriers = mote_engine_process::doctor();
         let interpreters =
             [interpreter("python3", "python"), interpreter("node", "node"), installer("pip", "python"), installer("npm", "node")];
-        let dir = self.common.server.data_dir();
+        let dir = self.data_dir.unwrap_or_else(crate::config::default_data_dir);
         let data = data_dir(&dir);
         let doors = Doors::read(&dir);
         let ports = [Door::Public, Door::Control, Door::Aws].map(|door| port(door, doors.as_ref()));
@@ -55,7 +58,7 @@ impl Doctor {
         let (able, strict) = (data.good && holds(Isolation::Standard), data.good && holds(Isolation::Strict));
         let user = further_groups(&mote_engine_process::further_groups());
 
-        if self.common.output.json {
+        if self.output.json {
             output::json(
                 &json!({ "able": able, "strict": strict, "barriers": barriers, "user": user, "interpreters": interpreters, "data": data, "ports": ports }),
             );

@@ -46,7 +46,14 @@ enum Verb {
     Remove(Remove),
 }
 
+const SETTING: &str = "\
+Examples:
+  mote secret set db-password                          # asks for it, without an echo
+  pass show db | mote secret set db-password
+  mote secret set tls-key --file key.pem --exact";
+
 #[derive(Debug, Args)]
+#[command(after_help = SETTING)]
 struct Set {
     /// The secret
     name: String,

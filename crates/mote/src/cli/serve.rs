@@ -100,7 +100,10 @@ pub(super) fn block_on(server: impl Future<Output = Result<Exit, Failure>>) -> R
 /// Sends the server's own log to standard error; `MOTE_LOG` says how much of it.
 pub(super) fn listen_to_tracing(usual: &str) {
     use std::io::IsTerminal;
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MOTE_LOG").unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(usual));
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MOTE_LOG").unwrap_or_else(|_| {
+        // That crate takes a client's every mistake for an error of the server; what is one, our own door tells.
+        tracing_subscriber::EnvFilter::new(format!("{usual},s3s=off"))
+    });
     let coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     // A second listener is refused; the first one is as good.
     let _ =

@@ -104,6 +104,14 @@ fn arguments_decide_where_they_must() {
     for family in [libc::AF_PACKET, libc::AF_VSOCK, libc::AF_ALG, libc::AF_XDP, libc::AF_BLUETOOTH, libc::AF_KEY] {
         socket(family, libc::SOCK_DGRAM, 0, errno(libc::EAFNOSUPPORT));
     }
+    check(libc::SYS_setsockopt, [3, libc::IPPROTO_TCP as u64, libc::TCP_NODELAY as u64], ALLOW);
+    check(libc::SYS_setsockopt, [3, libc::IPPROTO_TCP as u64, TCP_ULP], errno(libc::EPERM));
+    // To read it is one thing, to change it another.
+    check(libc::SYS_prlimit64, [0, u64::from(libc::RLIMIT_CORE), 0], ALLOW);
+    check(libc::SYS_prlimit64, [0, u64::from(libc::RLIMIT_CORE), 1 << 40], errno(0));
+    check(libc::SYS_prlimit64, [0, u64::from(libc::RLIMIT_NOFILE), 1 << 40], ALLOW);
+    check(libc::SYS_setrlimit, [u64::from(libc::RLIMIT_CORE), 0, 0], errno(0));
+    check(libc::SYS_setrlimit, [u64::from(libc::RLIMIT_NOFILE), 0, 0], ALLOW);
     check(libc::SYS_socketpair, [libc::AF_UNIX as u64, 1, 0], ALLOW);
     check(libc::SYS_socketpair, [libc::AF_TIPC as u64, 1, 0], errno(libc::EAFNOSUPPORT));
     let strict = judge(Profile::Any, Isolation::Strict, libc::SYS_socket, [libc::AF_NETLINK as u64, libc::SOCK_RAW as u64, 0]);
