@@ -101,6 +101,15 @@ pub struct Precondition {
     pub if_match: Option<Vec<String>>,
     /// None of these ETags (`*`: any) may stand there.
     pub if_none_match: Option<Vec<String>>,
+    pub room: Option<ByteRoom>,
+}
+
+/// How much may lie in the buckets whose names begin with `prefix` (empty: in those without a `/`),
+/// parts of uploads included. A change that makes them smaller is never too much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByteRoom {
+    pub prefix: String,
+    pub bytes_max: u64,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -182,6 +191,7 @@ pub trait Objects: Send + Sync {
         number: u32,
         staged: Box<dyn Staged>,
         checksums: BTreeMap<String, String>,
+        room: Option<ByteRoom>,
     ) -> BoxFuture<'a, Result<PartInfo>>;
     /// In number order, after a number.
     fn parts<'a>(&'a self, upload: &'a UploadInfo, after: u32, limit: usize) -> BoxFuture<'a, Result<Vec<PartInfo>>>;
@@ -195,6 +205,8 @@ pub trait Objects: Send + Sync {
         effects: Effects,
     ) -> BoxFuture<'a, Result<ObjectInfo>>;
     fn abort_upload<'a>(&'a self, upload: &'a UploadInfo) -> BoxFuture<'a, Result<()>>;
+    /// What lies there, as [`ByteRoom`] counts it.
+    fn bytes<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>>;
     /// In key and id order, after a key and id.
     fn uploads<'a>(
         &'a self,

@@ -8,6 +8,8 @@ mod api;
 mod envelope;
 mod manifest;
 
+pub use self::manifest::units::size_bytes;
+
 use mote_core::Result;
 use mote_core::action::Done;
 use mote_core::bundle::Bundle;

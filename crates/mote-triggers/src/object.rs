@@ -1,12 +1,14 @@
 //! Changes in buckets as events: an [`Objects`] around another that adds what a change fires.
 //!
 //! The events go with the change itself, as its effects, so that the store commits both or
-//! neither. Which functions are bound is asked at the commit, not before. Not here: the bytes,
+//! neither. Which functions are bound is asked at the commit, not before. What a namespace may store is
+//! added here too, since every change comes by. Not here: the bytes,
 //! and running anything — the queue's deliverer does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mote_core::access::Access;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
@@ -17,22 +19,34 @@ use mote_core::invoke::address;
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::store::within;
 use mote_core::store::{
-    BucketInfo, ByteRange, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
-    UploadInfo,
+    BucketInfo, ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition,
+    Staged, UploadInfo,
 };
-use mote_core::{Body, BoxFuture, Result};
+use mote_core::{Body, BoxFuture, Code, Error, Result};
 use serde_json::json;
 
 /// See the module's text.
 pub struct ObjectTrigger {
     inner: Arc<dyn Objects>,
     directory: Arc<Directory>,
+    access: Arc<Access>,
     clock: Arc<dyn Clock>,
 }
 
 impl ObjectTrigger {
-    pub fn new(inner: Arc<dyn Objects>, directory: Arc<Directory>, clock: Arc<dyn Clock>) -> ObjectTrigger {
-        ObjectTrigger { inner, directory, clock }
+    pub fn new(inner: Arc<dyn Objects>, directory: Arc<Directory>, access: Arc<Access>, clock: Arc<dyn Clock>) -> ObjectTrigger {
+        ObjectTrigger { inner, directory, access, clock }
+    }
+
+    /// What the quota of a bucket's namespace leaves to its objects, where it has one.
+    fn room(&self, bucket: &str) -> Result<Option<ByteRoom>> {
+        let (namespace, _) = within::parted(bucket)?;
+        let room = |bytes_max| ByteRoom { prefix: within::prefix(&namespace), bytes_max };
+        Ok(self.access.limits.quota(&namespace).stored.map(room))
+    }
+
+    fn condition(&self, bucket: &str, condition: Precondition) -> Result<Precondition> {
+        Ok(Precondition { room: self.room(bucket)?, ..condition })
     }
 
     /// The caller's effects, and then the events of the change. `operation` where it is known:
@@ -44,6 +58,19 @@ impl ObjectTrigger {
             items.extend(fired(&directory, &*clock, change, operation, object));
             items
         }))
+    }
+}
+
+/// A bucket that is full, in the words of its namespace.
+fn told(error: Error, bucket: &str) -> Error {
+    match (error.code(), within::parted(bucket)) {
+        (Code::QuotaExceeded, Ok((namespace, _))) => {
+            let hint =
+                format!("Delete what nobody needs, or an administrator raises it: `mote quota set --namespace {namespace} --stored 10GB`.");
+            Error::new(Code::QuotaExceeded, format!("the quota `stored` of the namespace {namespace} is used up: {}", error.detail()))
+                .hint(hint)
+        }
+        _ => error,
     }
 }
 
@@ -90,7 +117,11 @@ impl Objects for ObjectTrigger {
         condition: Precondition,
         effects: Effects,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
-        self.inner.put(bucket, key, staged, meta, condition, self.effects(ObjectChange::Created, None, effects))
+        let effects = self.effects(ObjectChange::Created, None, effects);
+        Box::pin(async move {
+            let condition = self.condition(bucket, condition)?;
+            self.inner.put(bucket, key, staged, meta, condition, effects).await.map_err(|error| told(error, bucket))
+        })
     }
 
     fn complete_upload<'a>(
@@ -102,7 +133,11 @@ impl Objects for ObjectTrigger {
         effects: Effects,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
         let effects = self.effects(ObjectChange::Created, Some("complete-multipart-upload"), effects);
-        self.inner.complete_upload(upload, parts, meta, condition, effects)
+        Box::pin(async move {
+            let condition = self.condition(&upload.bucket, condition)?;
+            let completed = self.inner.complete_upload(upload, parts, meta, condition, effects).await;
+            completed.map_err(|error| told(error, &upload.bucket))
+        })
     }
 
     fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>> {
@@ -157,8 +192,16 @@ impl Objects for ObjectTrigger {
         number: u32,
         staged: Box<dyn Staged>,
         checksums: BTreeMap<String, String>,
+        _: Option<ByteRoom>,
     ) -> BoxFuture<'a, Result<PartInfo>> {
-        self.inner.put_part(upload, number, staged, checksums)
+        Box::pin(async move {
+            let room = self.room(&upload.bucket)?;
+            self.inner.put_part(upload, number, staged, checksums, room).await.map_err(|error| told(error, &upload.bucket))
+        })
+    }
+
+    fn bytes<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
+        self.inner.bytes(prefix)
     }
 
     fn parts<'a>(&'a self, upload: &'a UploadInfo, after: u32, limit: usize) -> BoxFuture<'a, Result<Vec<PartInfo>>> {

@@ -176,7 +176,7 @@ async fn assemble(
     let directory = Arc::new(Directory::default());
     directory.load(&*store.catalog()).await?;
     // Whoever changes an object, changes it through here, so that no change goes unnoticed.
-    let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), clock.clone()));
+    let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), access.clone(), clock.clone()));
     let s3 = mote_s3::service(objects.clone(), access.clone(), clock.clone());
     let logs = Arc::new(UntilStop::new(store.logs(), stop));
     let gateway =

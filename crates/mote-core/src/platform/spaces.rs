@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::{Event, HttpRequest};
 use crate::function::{Name, UrlAccess};
 use crate::invoke::deliver::QUEUES;
-use crate::store::within::parted;
+use crate::store::within::{parted, prefix};
 
 impl House {
     /// Those that hold anything, and the default one; one alone where that is all the caller may know.
@@ -46,6 +46,7 @@ impl House {
             functions: self.directory().count(Some(&namespace)) as u64,
             queued: self.invoker.queue.depth(&format!("{QUEUES}{namespace}/")).await?,
             tokens: self.access.tokens.list(Some(&Scope::One(namespace.clone()))).len() as u64,
+            stored: self.objects.bytes(&prefix(&namespace)).await?,
         };
         Ok(QuotaReport { quota: self.access.limits.quota(&namespace), namespace, used })
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{
-    BucketInfo, ByteRange, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
+    BucketInfo, ByteRange, ByteRoom, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
     UploadInfo,
 };
 use crate::BoxFuture;
@@ -47,7 +47,8 @@ pub fn parted(stored: &str) -> Result<(Name, &str)> {
     }
 }
 
-fn prefix(namespace: &Name) -> String {
+/// What the names of a namespace's buckets begin with in the store.
+pub fn prefix(namespace: &Name) -> String {
     if namespace.as_str() == Name::DEFAULT { String::new() } else { format!("{namespace}/") }
 }
 
@@ -203,8 +204,17 @@ impl<G: Guard> Objects for Within<G> {
         number: u32,
         staged: Box<dyn Staged>,
         checksums: BTreeMap<String, String>,
+        room: Option<ByteRoom>,
     ) -> BoxFuture<'a, Result<PartInfo>> {
-        Box::pin(async move { self.inner.put_part(&self.upload_in_store(upload)?, number, staged, checksums).await })
+        Box::pin(async move { self.inner.put_part(&self.upload_in_store(upload)?, number, staged, checksums, room).await })
+    }
+
+    /// Of this namespace, whatever is asked for.
+    fn bytes<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            self.guard.permit(Touch::List, "")?;
+            self.inner.bytes(&self.prefix).await
+        })
     }
 
     fn parts<'a>(&'a self, upload: &'a UploadInfo, after: u32, limit: usize) -> BoxFuture<'a, Result<Vec<PartInfo>>> {

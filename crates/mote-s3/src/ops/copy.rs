@@ -65,7 +65,7 @@ pub(super) async fn part(store: &Store, req: S3Request<UploadPartCopyInput>) -> 
     let (_, body) = open(store, bucket, key, &conditions, range).await?;
     let (body, sum) = tallied(body, multipart::wish(&upload).map(|(algorithm, _)| algorithm));
     let staged = store.objects.stage(body).await.map_err(wire)?;
-    let part = store.objects.put_part(&upload, number, staged, sum.map(|sum| sum.take()).unwrap_or_default()).await.map_err(wire)?;
+    let part = store.objects.put_part(&upload, number, staged, sum.map(|sum| sum.take()).unwrap_or_default(), None).await.map_err(wire)?;
     let sums = checksum::wire(&part.checksums);
     let result = CopyPartResult {
         checksum_crc32: sums.checksum_crc32,

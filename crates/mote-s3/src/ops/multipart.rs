@@ -63,7 +63,7 @@ pub(super) async fn put_part(store: &Store, req: S3Request<UploadPartInput>) -> 
     }
     // A part that came without the upload's checksum gets the one that was taken on the way.
     sums.extend(sum.map(|sum| sum.take()).unwrap_or_default());
-    let part = store.objects.put_part(&upload, number, staged, sums).await.map_err(wire)?;
+    let part = store.objects.put_part(&upload, number, staged, sums, None).await.map_err(wire)?;
     let sums = checksum::wire(&part.checksums);
     Ok(S3Response::new(UploadPartOutput {
         checksum_crc32: sums.checksum_crc32,

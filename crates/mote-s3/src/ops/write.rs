@@ -96,7 +96,7 @@ pub(super) async fn delete_many(store: &Store, req: S3Request<DeleteObjectsInput
 }
 
 async fn delete_one(store: &Store, bucket: &str, one: ObjectIdentifier) -> (ObjectKey, Result<(), S3Error>) {
-    let condition = Precondition { if_match: one.e_tag.map(|tag| vec![tag.into_value()]), if_none_match: None };
+    let condition = Precondition { if_match: one.e_tag.map(|tag| vec![tag.into_value()]), ..Precondition::default() };
     let outcome = match one.version_id.filter(|version| version != "null") {
         Some(_) => Err(s3_error!(NoSuchVersion, "Objects have no versions here")),
         None => match store.objects.delete(bucket, &one.key, condition, None).await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mote_core::Body;
 use mote_core::error::{Code, Error};
-use mote_core::store::{ByteRange, Effects, Item, ObjectInfo, ObjectMeta, Precondition};
+use mote_core::store::{ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectMeta, Precondition};
 
 use super::{Subject, pattern, refused};
 
@@ -113,7 +113,7 @@ pub(super) async fn conditions_are_judged_with_the_write(subject: Subject) {
     subject.objects.create_bucket("photos").await.unwrap();
     let put = async |if_match: Option<&[&str]>, if_none_match: Option<&[&str]>, bytes: &'static str| {
         let list = |etags: Option<&[&str]>| etags.map(|etags| etags.iter().map(|etag| etag.to_string()).collect());
-        let condition = Precondition { if_match: list(if_match), if_none_match: list(if_none_match) };
+        let condition = Precondition { if_match: list(if_match), if_none_match: list(if_none_match), room: None };
         let staged = subject.objects.stage(Body::from(bytes)).await.unwrap();
         subject.objects.put("photos", "k", staged, ObjectMeta::default(), condition, None).await
     };
@@ -127,7 +127,7 @@ pub(super) async fn conditions_are_judged_with_the_write(subject: Subject) {
     put(Some(&["*"]), Some(&[&one.etag]), "three").await.unwrap();
     assert_eq!(subject.get("k").await.unwrap(), "three");
 
-    let wants_two = Precondition { if_match: Some(vec![two.etag]), if_none_match: None };
+    let wants_two = Precondition { if_match: Some(vec![two.etag]), ..Precondition::default() };
     refused(subject.objects.delete("photos", "k", wants_two, None).await, Code::PreconditionFailed);
     assert_eq!(subject.get("k").await.unwrap(), "three");
 }
@@ -153,7 +153,7 @@ pub(super) async fn effects_happen_with_the_change_or_not_at_all(subject: Subjec
     waiting.await;
     assert_eq!(payloads().await, ["photos/k 5 5d41402abc4b2a76b9719d911017c592"]);
 
-    refused(put(Precondition { if_none_match: Some(vec!["*".into()]), if_match: None }).await, Code::PreconditionFailed);
+    refused(put(Precondition { if_none_match: Some(vec!["*".into()]), ..Precondition::default() }).await, Code::PreconditionFailed);
     let absent = subject.objects.delete("photos", "absent", Precondition::default(), effects(subject.clock.id()));
     assert!(!absent.await.unwrap());
     assert_eq!(payloads().await, [""; 0]);
@@ -179,4 +179,50 @@ pub(super) async fn a_broken_body_leaves_nothing(subject: Subject) {
         subject.objects.list("photos", mote_core::store::ObjectListQuery { limit: 9, ..Default::default() }).await.unwrap(),
         Default::default()
     );
+}
+
+pub(super) async fn a_room_of_bytes_is_never_overfull(subject: Subject) {
+    let objects = &subject.objects;
+    for bucket in ["photos", "shop/photos", "shop/other"] {
+        objects.create_bucket(bucket).await.unwrap();
+    }
+    let put = async |bucket: &str, key: &str, body: &'static str, room: Option<&ByteRoom>| {
+        let staged = objects.stage(Body::from(body)).await.unwrap();
+        let condition = Precondition { room: room.cloned(), ..Precondition::default() };
+        objects.put(bucket, key, staged, ObjectMeta::default(), condition, None).await
+    };
+    let room = |prefix: &str, bytes_max| ByteRoom { prefix: prefix.into(), bytes_max };
+    let shop = room("shop/", 10);
+    put("photos", "a", "0123456789", Some(&room("", 10))).await.unwrap();
+    put("shop/photos", "a", "01234", Some(&shop)).await.unwrap();
+    put("shop/other", "b", "01234", Some(&shop)).await.unwrap();
+    refused(put("shop/photos", "c", "0", Some(&shop)).await, Code::QuotaExceeded);
+    refused(put("shop/photos", "a", "012345", Some(&shop)).await, Code::QuotaExceeded);
+    assert_eq!((objects.bytes("").await.unwrap(), objects.bytes("shop/").await.unwrap()), (10, 10));
+    // As large, smaller, or too much before: no change for the worse.
+    put("shop/photos", "a", "56789", Some(&shop)).await.unwrap();
+    put("shop/photos", "a", "5678", Some(&room("shop/", 3))).await.unwrap();
+    assert_eq!(objects.bytes("shop/").await.unwrap(), 9);
+
+    // A part counts as soon as it is there, and once: the object takes its place.
+    let upload = objects.create_upload("shop/photos", "big", ObjectMeta::default()).await.unwrap();
+    let part = async |body: &'static str| {
+        let staged = objects.stage(Body::from(body)).await.unwrap();
+        objects.put_part(&upload, 1, staged, Default::default(), Some(shop.clone())).await
+    };
+    refused(part("01").await, Code::QuotaExceeded);
+    let etag = part("0").await.unwrap().etag;
+    assert_eq!(objects.bytes("shop/").await.unwrap(), 10);
+    let condition = Precondition { room: Some(shop.clone()), ..Precondition::default() };
+    objects.complete_upload(&upload, vec![(1, etag)], ObjectMeta::default(), condition, None).await.unwrap();
+    assert_eq!(objects.bytes("shop/").await.unwrap(), 10);
+    let other = objects.create_upload("shop/photos", "never", ObjectMeta::default()).await.unwrap();
+    let staged = objects.stage(Body::from("0123")).await.unwrap();
+    objects.put_part(&other, 1, staged, Default::default(), None).await.unwrap();
+    objects.abort_upload(&other).await.unwrap();
+    for (bucket, key) in [("shop/photos", "a"), ("shop/photos", "big"), ("shop/other", "b")] {
+        assert!(objects.delete(bucket, key, Precondition::default(), None).await.unwrap());
+    }
+    objects.delete_bucket("shop/other").await.unwrap();
+    assert_eq!(objects.bytes("shop/").await.unwrap(), 0);
 }

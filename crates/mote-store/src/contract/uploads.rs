@@ -17,7 +17,7 @@ async fn begin(subject: &Subject, key: &str) -> UploadInfo {
 
 async fn send(subject: &Subject, upload: &UploadInfo, number: u32, bytes: Vec<u8>) -> PartInfo {
     let staged = subject.objects.stage(Body::from(bytes)).await.expect("the part is staged");
-    subject.objects.put_part(upload, number, staged, BTreeMap::new()).await.expect("the part is put")
+    subject.objects.put_part(upload, number, staged, BTreeMap::new(), None).await.expect("the part is put")
 }
 
 fn named(parts: &[&PartInfo]) -> Vec<(u32, String)> {
@@ -68,7 +68,7 @@ pub(super) async fn wrong_parts_are_refused(subject: Subject) {
     let upload = begin(&subject, "k").await;
     for number in [0, 10_001] {
         let staged = objects.stage(Body::from("x")).await.unwrap();
-        refused(objects.put_part(&upload, number, staged, BTreeMap::new()).await, Code::PartInvalid);
+        refused(objects.put_part(&upload, number, staged, BTreeMap::new(), None).await, Code::PartInvalid);
     }
     let one = send(&subject, &upload, 1, pattern(100, 1)).await;
     let two = send(&subject, &upload, 2, pattern(100, 2)).await;
@@ -79,7 +79,7 @@ pub(super) async fn wrong_parts_are_refused(subject: Subject) {
         refused(complete.await, Code::PartInvalid);
     }
     subject.put("k", "there").await;
-    let never = Precondition { if_none_match: Some(vec!["*".into()]), if_match: None };
+    let never = Precondition { if_none_match: Some(vec!["*".into()]), ..Precondition::default() };
     refused(objects.complete_upload(&upload, named(&[&one]), ObjectMeta::default(), never, None).await, Code::PreconditionFailed);
     // After all these refusals the upload still stands.
     let complete = objects.complete_upload(&upload, named(&[&two]), ObjectMeta::default(), Precondition::default(), None);
@@ -101,7 +101,7 @@ pub(super) async fn an_aborted_upload_is_gone(subject: Subject) {
     refused(objects.abort_upload(&b).await, Code::UploadNotFound);
     refused(objects.parts(&b, 0, 10).await, Code::UploadNotFound);
     let staged = objects.stage(Body::from("x")).await.unwrap();
-    refused(objects.put_part(&b, 1, staged, BTreeMap::new()).await, Code::UploadNotFound);
+    refused(objects.put_part(&b, 1, staged, BTreeMap::new(), None).await, Code::UploadNotFound);
     let complete = objects.complete_upload(&b, named(&[&part]), ObjectMeta::default(), Precondition::default(), None);
     refused(complete.await, Code::UploadNotFound);
 }

@@ -12,6 +12,7 @@ mod names;
 mod read;
 mod reaper;
 mod uploads;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use mote_core::body::Body;
 use mote_core::clock::Timestamp;
 use mote_core::error::{Code, Error, Result};
 use mote_core::store::{
-    BucketInfo, ByteRange, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
+    BucketInfo, ByteRange, ByteRoom, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
     UploadInfo,
 };
 use rusqlite::params;
@@ -98,8 +99,10 @@ impl Objects for ObjectStore {
                 let (size, etag) = (staged.size(), files::hex(&staged.md5()));
                 let info = ObjectInfo { bucket, key, size, etag, modified: clock.now(), meta };
                 let earlier = index::judge(transaction, &info.bucket, &info.key, &condition)?;
-                let file = transaction.claim(staged)?;
-                index::replace(transaction, &info, file, 1, earlier)?;
+                usage::within(transaction, condition.room.as_ref(), |transaction| {
+                    let file = transaction.claim(staged)?;
+                    index::replace(transaction, &info, file, 1, earlier)
+                })?;
                 happen(transaction, effects, &info)?;
                 Ok(info)
             };
@@ -153,13 +156,17 @@ impl Objects for ObjectStore {
         number: u32,
         staged: Box<dyn Staged>,
         checksums: BTreeMap<String, String>,
+        room: Option<ByteRoom>,
     ) -> BoxFuture<'a, Result<PartInfo>> {
         Box::pin(async move {
             uploads::check_number(number)?;
             let staged = files::claim(&*staged)?;
             let (upload, modified) = (upload.clone(), self.db.clock.now());
             let part = PartInfo { number, size: staged.size(), etag: files::hex(&staged.md5()), modified, checksums };
-            self.db.writer.run(move |transaction| uploads::put_part(transaction, &upload, part, staged)).await
+            let work = move |transaction: &mut Transaction<'_>| {
+                usage::within(transaction, room.as_ref(), |transaction| uploads::put_part(transaction, &upload, part, staged))
+            };
+            self.db.writer.run(work).await
         })
     }
 
@@ -181,7 +188,9 @@ impl Objects for ObjectStore {
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
         let (upload, clock) = (upload.clone(), self.db.clock.clone());
         Box::pin(self.db.writer.run(move |transaction| {
-            let info = uploads::complete(transaction, upload, &parts, meta, &condition, clock.now())?;
+            let complete =
+                |transaction: &mut Transaction<'_>| uploads::complete(transaction, upload, &parts, meta, &condition, clock.now());
+            let info = usage::within(transaction, condition.room.as_ref(), complete)?;
             happen(transaction, effects, &info)?;
             Ok(info)
         }))
@@ -190,6 +199,11 @@ impl Objects for ObjectStore {
     fn abort_upload<'a>(&'a self, upload: &'a UploadInfo) -> BoxFuture<'a, Result<()>> {
         let upload = upload.clone();
         Box::pin(self.db.writer.run(move |transaction| uploads::abort(transaction, &upload)))
+    }
+
+    fn bytes<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
+        let prefix = prefix.to_owned();
+        Box::pin(self.db.readers.run(move |connection| usage::bytes(connection, &prefix)))
     }
 
     fn uploads<'a>(

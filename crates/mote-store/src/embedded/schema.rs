@@ -12,7 +12,7 @@ use super::fault::Fault;
 use super::layout;
 
 /// What leads from each version to the next; a new database takes every step.
-pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS];
+pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES];
 const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
@@ -160,6 +160,24 @@ CREATE INDEX once_until ON once (until);
 
 const STEPS_OF_ITEMS: &str = "
 ALTER TABLE items ADD COLUMN woken INTEGER NOT NULL DEFAULT 0;      -- something woke it since its lease
+";
+
+const STORED_BYTES: &str = "
+ALTER TABLE parts ADD COLUMN bucket TEXT NOT NULL DEFAULT '';
+UPDATE parts SET bucket = coalesce((SELECT bucket FROM uploads WHERE id = upload), '');
+
+CREATE TABLE usage (bucket TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;     -- of objects and parts
+INSERT INTO usage SELECT name, (SELECT total(size) FROM objects WHERE bucket = name) + (SELECT total(size) FROM parts WHERE bucket = name)
+    FROM buckets;
+CREATE TRIGGER buckets_in AFTER INSERT ON buckets BEGIN INSERT INTO usage VALUES (new.name, 0); END;
+CREATE TRIGGER buckets_out AFTER DELETE ON buckets BEGIN DELETE FROM usage WHERE bucket = old.name; END;
+CREATE TRIGGER objects_in AFTER INSERT ON objects BEGIN UPDATE usage SET bytes = bytes + new.size WHERE bucket = new.bucket; END;
+CREATE TRIGGER objects_out AFTER DELETE ON objects BEGIN UPDATE usage SET bytes = bytes - old.size WHERE bucket = old.bucket; END;
+CREATE TRIGGER objects_over AFTER UPDATE OF size ON objects BEGIN
+    UPDATE usage SET bytes = bytes - old.size + new.size WHERE bucket = new.bucket;
+END;
+CREATE TRIGGER parts_in AFTER INSERT ON parts BEGIN UPDATE usage SET bytes = bytes + new.size WHERE bucket = new.bucket; END;
+CREATE TRIGGER parts_out AFTER DELETE ON parts BEGIN UPDATE usage SET bytes = bytes - old.size WHERE bucket = old.bucket; END;
 ";
 
 /// Opens the database for writing and counts the opening.

@@ -143,7 +143,7 @@ async fn what_nobody_owns_is_taken_away() {
     put("a").await;
     drop(objects.stage(Body::from("never put")).await.unwrap());
     let refused = objects.stage(Body::from("x")).await.unwrap();
-    let never = Precondition { if_none_match: Some(vec!["*".into()]), if_match: None };
+    let never = Precondition { if_none_match: Some(vec!["*".into()]), ..Precondition::default() };
     objects.put("photos", "a", refused, ObjectMeta::default(), never, None).await.unwrap_err();
     until(|| files(dir.path()) == 2).await;
     objects.delete("photos", "b", Precondition::default(), None).await.unwrap();
@@ -160,7 +160,7 @@ async fn the_sweep_spares_what_is_owned_or_new() {
     objects.put("photos", "k", staged, ObjectMeta::default(), Precondition::default(), None).await.unwrap();
     let upload = objects.create_upload("photos", "u", ObjectMeta::default()).await.unwrap();
     let staged = objects.stage(Body::from("part")).await.unwrap();
-    objects.put_part(&upload, 1, staged, Default::default()).await.unwrap();
+    objects.put_part(&upload, 1, staged, Default::default(), None).await.unwrap();
     drop((objects, store));
     // As a killed server leaves them: staged bytes, and a file that is no one's at all.
     for name in ["ffe", "fff"] {

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use mote_core::access::Root;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::function::{Binding, Family, Function, Name};
 use mote_core::invoke::deliver::parcel::Parcel;
@@ -111,7 +112,12 @@ impl Objects for Recorder {
         _: u32,
         _: Box<dyn Staged>,
         _: BTreeMap<String, String>,
+        _: Option<ByteRoom>,
     ) -> BoxFuture<'a, Result<PartInfo>> {
+        other()
+    }
+
+    fn bytes<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64>> {
         other()
     }
 
@@ -161,7 +167,10 @@ fn world() -> (Arc<Recorder>, ObjectTrigger) {
         function("index", &[ObjectChange::Created, ObjectChange::Removed], "", ""),
     ]);
     let recorder = Arc::new(Recorder::default());
-    let trigger = ObjectTrigger::new(recorder.clone(), directory, Arc::new(FakeClock::default()));
+    let clock = Arc::new(FakeClock::default());
+    let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
+    let access = Arc::new(Access::new(root, clock.clone()));
+    let trigger = ObjectTrigger::new(recorder.clone(), directory, access, clock);
     (recorder, trigger)
 }
 

@@ -1,6 +1,7 @@
 //! `mote quota …`: what a namespace may use.
 
 use clap::{Args, Subcommand};
+use mote_dialects::plain::size_bytes;
 use reqwest::Method;
 use serde_json::{Map, Value};
 
@@ -60,6 +61,9 @@ struct Set {
     /// Tokens
     #[arg(long, value_name = "N")]
     tokens: Option<String>,
+    /// What objects may take, parts of uploads included
+    #[arg(long, value_name = "SIZE")]
+    stored: Option<String>,
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
@@ -97,6 +101,11 @@ impl Set {
             let value = value
                 .ok_or_else(|| Failure::usage(format!("--{} is {text:?}", name.replace('_', "-"))).wanted("wanted: a number, or `none`"))?;
             patch.insert(name.to_owned(), value);
+        }
+        if let Some(text) = &self.stored {
+            let bytes = if text == "none" { Some(Value::Null) } else { size_bytes(text).map(Value::from) };
+            let wrong = || Failure::usage(format!("--stored is {text:?}")).wanted("wanted: a size such as 500MB or 10GiB, or `none`");
+            patch.insert("stored".to_owned(), bytes.ok_or_else(wrong)?);
         }
         if patch.is_empty() {
             return Err(
@@ -140,7 +149,7 @@ impl Quota {
 }
 
 fn rows(report: &Value) -> Vec<Vec<String>> {
-    const NAMES: [&str; 8] = ["rate", "burst", "caller_rate", "caller_burst", "calls", "functions", "queued", "tokens"];
+    const NAMES: [&str; 9] = ["rate", "burst", "caller_rate", "caller_burst", "calls", "functions", "queued", "tokens", "stored"];
     let shown = |of: &str, name: &str, none: &str| match report.get(of).and_then(|of| of.get(name)) {
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),

@@ -257,6 +257,17 @@ fn limits_are_told_and_lifted() {
     let report = server.mote(&["quota", "show", "--json"]).ok().json();
     assert_eq!(report["quota"], json!({ "functions": 1 }));
     assert_eq!(report["used"]["functions"], 1);
+
+    server.mote(&["bucket", "create", "photos"]).ok();
+    server.mote(&["quota", "set", "--stored", "10B"]).ok();
+    let file = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(file("small"), "12345678").unwrap();
+    std::fs::write(file("large"), "12345").unwrap();
+    server.mote(&["bucket", "put", "photos/small", "--file", &file("small")]).ok();
+    let full = server.mote(&["bucket", "put", "photos/large", "--file", &file("large")]);
+    assert!(full.stderr.contains("`stored` of the namespace default"), "{full:#?}");
+    refused(full, "quota-exceeded");
+    assert_eq!(server.mote(&["quota", "show", "--json"]).ok().json()["used"]["stored"], 8);
 }
 
 #[test]

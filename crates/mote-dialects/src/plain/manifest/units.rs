@@ -9,7 +9,7 @@ pub(in crate::plain) fn duration_ms(text: &str) -> Option<u64> {
 }
 
 /// In bytes.
-pub(super) fn size_bytes(text: &str) -> Option<u64> {
+pub fn size_bytes(text: &str) -> Option<u64> {
     const UNITS: &[(&str, u64)] = &[
         ("B", 1),
         ("kB", 1000),

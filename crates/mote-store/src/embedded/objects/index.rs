@@ -111,8 +111,10 @@ pub(super) fn replace(
     segments: u32,
     earlier: Option<Entry>,
 ) -> Result<(), Fault> {
-    let sql = "INSERT OR REPLACE INTO objects (bucket, key, size, etag, modified, file, segments, meta)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    // Not OR REPLACE: that takes the old row away unseen by the trigger that counts its bytes.
+    let sql = "INSERT INTO objects (bucket, key, size, etag, modified, file, segments, meta) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+               ON CONFLICT (bucket, key) DO UPDATE SET size = excluded.size, etag = excluded.etag, modified = excluded.modified,
+               file = excluded.file, segments = excluded.segments, meta = excluded.meta";
     let meta = write_meta(&info.meta)?;
     let row = params![info.bucket, info.key.as_bytes(), info.size, info.etag, info.modified.0, file, segments, meta];
     transaction.prepare_cached(sql)?.execute(row)?;

@@ -74,8 +74,8 @@ pub(super) fn put_part(
     }
     let file = transaction.claim(staged)?;
     let checksums = serde_json::to_string(&part.checksums).map_err(|error| fault::corrupt("a part's checksums", error))?;
-    let row = params![upload.id, part.number, file, part.size, part.etag, part.modified.0, checksums];
-    let sql = "INSERT INTO parts (upload, number, file, size, etag, modified, checksums) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let row = params![upload.id, part.number, file, part.size, part.etag, part.modified.0, checksums, upload.bucket];
+    let sql = "INSERT INTO parts (upload, number, file, size, etag, modified, checksums, bucket) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     transaction.prepare_cached(sql)?.execute(row)?;
     Ok(part)
 }
