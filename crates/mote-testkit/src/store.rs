@@ -1,6 +1,7 @@
 //! Catalog, queue and logs in memory, which fail when a test says so. Nothing here is durable.
 
 mod queue;
+mod watched;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +16,7 @@ use mote_core::store::{Catalog, Item, LogLine, LogQuery, Logs, Record, Write};
 use tokio::sync::Notify;
 
 use self::queue::QueueState;
+pub use self::watched::{Step, WatchedQueue, Watcher};
 
 /// See the module's text.
 pub struct MemoryStore {
