@@ -16,6 +16,8 @@ pub struct FakeClock {
 
 struct State {
     passed: Duration,
+    /// What the wall clock was set forward or back by, in milliseconds.
+    set_by: i64,
     next_id: u128,
     sleepers: Vec<(Duration, oneshot::Sender<()>)>,
 }
@@ -24,7 +26,7 @@ const START: Timestamp = Timestamp(1_767_225_600_000);
 
 impl Default for FakeClock {
     fn default() -> Self {
-        FakeClock { state: Mutex::new(State { passed: Duration::ZERO, next_id: 1, sleepers: Vec::new() }), slept: Notify::new() }
+        FakeClock { state: Mutex::new(State { passed: Duration::ZERO, set_by: 0, next_id: 1, sleepers: Vec::new() }), slept: Notify::new() }
     }
 }
 
@@ -38,6 +40,11 @@ impl FakeClock {
             // A sleeper that was dropped needs no waking.
             let _ = wake.send(());
         }
+    }
+
+    /// Sets the wall clock forward or back, while no time passes.
+    pub fn set_by(&self, ms: i64) {
+        self.state().set_by += ms;
     }
 
     /// Resolves once at least `count` sleepers wait: then the code under test has come to rest.
@@ -62,7 +69,9 @@ impl FakeClock {
 
 impl Clock for FakeClock {
     fn now(&self) -> Timestamp {
-        START.plus(self.state().passed)
+        let state = self.state();
+        let now = START.plus(state.passed);
+        Timestamp(now.0.saturating_add_signed(state.set_by))
     }
 
     fn monotonic(&self) -> Duration {

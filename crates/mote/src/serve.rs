@@ -30,6 +30,7 @@ use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_triggers::http::HttpDoor;
 use mote_triggers::object::ObjectTrigger;
+use mote_triggers::timer::TimerTrigger;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 
@@ -74,6 +75,7 @@ struct Inside {
     house: Arc<House>,
     s3: S3Door,
     queue: Deliverer,
+    timers: TimerTrigger,
     engines: Engines,
 }
 
@@ -196,11 +198,12 @@ async fn assemble(
         dialects: Dialects::new(vec![Arc::new(Plain::public())]),
         engines: engines.clone(),
     });
-    let queue = Deliverer::new(store.queue(), store.logs(), clock);
+    let queue = Deliverer::new(store.queue(), store.logs(), clock.clone());
+    let timers = TimerTrigger::new(invoker.directory.clone(), store.catalog(), store.queue(), clock);
     let house = Arc::new(House::new(access, invoker, objects, vault, doors.public.clone()));
     // Set once, here.
     let _ = gateway.platform.set(Arc::downgrade(&house));
-    Ok(Inside { house, s3, queue, engines })
+    Ok(Inside { house, s3, queue, timers, engines })
 }
 
 /// Where the process engine keeps what it makes.
@@ -224,7 +227,7 @@ const SPARES_MAX: usize = 8;
 /// Opens every door, each on a task of its own.
 fn open(inside: Inside, listeners: Listeners, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
     let mut running = JoinSet::new();
-    let Inside { house, s3, queue, .. } = inside;
+    let Inside { house, s3, queue, timers, .. } = inside;
     let handshake = || tls.clone().map(|tls| tls as Arc<dyn Handshake>);
     let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone()).with_handshake(handshake());
     let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone()).with_handshake(handshake());
@@ -235,6 +238,8 @@ fn open(inside: Inside, listeners: Listeners, tls: Option<Arc<Tls>>, clock: &Arc
     let (socket, stopped) = (listeners.aws.socket, stop.clone());
     run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
     running.spawn(async move { house.forget_orphans().await });
+    let (door, stopped) = (invoker.clone(), stop.clone());
+    run(&mut running, "the timers", async move { timers.serve(door, stopped).await });
     let stopped = stop.clone();
     run(&mut running, "the queue", async move { queue.serve(invoker, stopped).await });
     running

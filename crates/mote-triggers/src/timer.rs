@@ -1,0 +1,191 @@
+//! The clock as a door: fires the timers of live functions.
+//!
+//! One heap holds the next fire of every timer. A fire is first an item in the queue, under a key of
+//! timer and time, and then a cursor in the catalog: what a crash leaves between the two is offered
+//! to the queue again, which knows the key. Not here: when a rule fires ([`mote_core::schedule`]),
+//! and the call, which is the queue's deliverer's.
+
+mod agenda;
+mod cursors;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mote_core::clock::Clock;
+use mote_core::directory::Directory;
+use mote_core::event::StoredEvent;
+use mote_core::function::Binding;
+use mote_core::function::delivery::Destination;
+use mote_core::function::timer::FIRED;
+use mote_core::invoke::Invoke;
+use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::store::{Catalog, Item, Once, Queue};
+use mote_core::trigger::{Stop, Trigger};
+use mote_core::{BoxFuture, Result};
+
+use self::agenda::{Agenda, Entry, Step};
+use self::cursors::Cursors;
+use self::watch::Watch;
+
+/// Fires that go to the queue in one transaction.
+const BATCH: usize = 500;
+/// The longest time without a look at the clock, which somebody may have moved.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+/// Cursors are written together: the queue knows a fire for far longer than they lag.
+const CURSORS_WAIT: Duration = Duration::from_secs(1);
+/// After a failure of the store.
+const RETRY: Duration = Duration::from_secs(1);
+/// The queue knows a fire again for as long as it takes to come to a hundred more, within these.
+const KEY_KEPT_MIN: Duration = Duration::from_secs(24 * 3600);
+const KEY_KEPT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// See the module's text.
+pub struct TimerTrigger {
+    directory: Arc<Directory>,
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    cursors: Cursors,
+}
+
+impl TimerTrigger {
+    pub fn new(directory: Arc<Directory>, catalog: Arc<dyn Catalog>, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> TimerTrigger {
+        TimerTrigger { directory, queue, clock, cursors: Cursors::new(catalog) }
+    }
+
+    async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
+        let mut changes = self.directory.changes();
+        let Some(stored) = self.load(&mut stop).await else { return Ok(()) };
+        let mut agenda = Agenda::new(stored);
+        self.renew(&mut agenda);
+        let mut watch = Watch::begin(&*self.clock);
+        while !stop.is_stopped() {
+            if changes.has_changed().unwrap_or(false) {
+                changes.mark_unchanged();
+                self.renew(&mut agenda);
+            }
+            let now = watch.look(&*self.clock);
+            let steps = agenda.due(now, watch.missed_until(), BATCH);
+            let is_full = steps.len() >= BATCH;
+            if !steps.is_empty() && !self.take(&mut agenda, &door, steps, &mut stop).await {
+                break;
+            }
+            let cursors_wait = self.keep(&mut agenda).await;
+            if is_full {
+                // Everybody else has a turn too.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let wait = agenda.wait(self.clock.now()).unwrap_or(LOOK_MAX).min(cursors_wait).min(LOOK_MAX);
+            tokio::select! {
+                () = self.clock.sleep(wait) => {}
+                _ = changes.changed() => changes.mark_changed(),
+                () = stop.wait() => {}
+            }
+        }
+        self.write(&mut agenda).await;
+        Ok(())
+    }
+
+    async fn load(&self, stop: &mut Stop) -> Option<agenda::Known> {
+        loop {
+            match self.cursors.load().await {
+                Ok(known) => return Some(known),
+                Err(error) => tracing::error!(?error, "the timers' cursors can't be read; trying again"),
+            }
+            if !self.paused(stop).await {
+                return None;
+            }
+        }
+    }
+
+    /// False: told to stop meanwhile.
+    async fn paused(&self, stop: &mut Stop) -> bool {
+        tokio::select! { () = self.clock.sleep(RETRY) => true, () = stop.wait() => false }
+    }
+
+    fn renew(&self, agenda: &mut Agenda) {
+        let timers = self.directory.bindings(|function, binding| match binding {
+            Binding::Timer(timer) if timer.enabled => Some((function.clone(), timer.clone())),
+            Binding::Timer(_) | Binding::Http { .. } | Binding::Bucket { .. } => None,
+        });
+        agenda.renew(timers);
+    }
+
+    /// Hands the fires to the queue, however long it takes: none is dropped. False: told to stop.
+    async fn take(&self, agenda: &mut Agenda, door: &Arc<dyn Invoke>, steps: Vec<Step>, stop: &mut Stop) -> bool {
+        let fires = steps.iter().filter(|step| step.runs);
+        let items: Vec<Item> = fires.filter_map(|step| Some(self.items(door, agenda.entry(step)?, step))).flatten().collect();
+        while !items.is_empty() {
+            match self.queue.enqueue(items.clone()).await {
+                Ok(_) => break,
+                Err(error) => tracing::error!(?error, "timers can't fire; trying again"),
+            }
+            if !self.paused(stop).await {
+                return false;
+            }
+        }
+        agenda.done(&steps);
+        true
+    }
+
+    fn items(&self, door: &Arc<dyn Invoke>, entry: &Entry, step: &Step) -> Vec<Item> {
+        let (function, name) = (&entry.function, entry.timer.name(&entry.function.name));
+        let event = StoredEvent {
+            id: self.clock.id(),
+            source: format!("/timers/{name}"),
+            kind: FIRED.to_owned(),
+            subject: None,
+            time: step.at,
+            content_type: entry.content_type.map(str::to_owned),
+            extensions: Default::default(),
+            body: entry.body.clone(),
+        };
+        let to = Destination::Function(function.name.clone());
+        let items = door.items(&function.namespace, &to, event, 0, Wish::default()).unwrap_or_else(|error| {
+            tracing::error!(?error, timer = %entry.key, "a fire could not be addressed");
+            Vec::new()
+        });
+        let until = self.clock.now().plus(entry.gap(step.at).saturating_mul(100).clamp(KEY_KEPT_MIN, KEY_KEPT_MAX));
+        // No header can hold that first character, so no sender's own key stands in a fire's way.
+        let key = format!("\u{1}timer {name} {}", step.at.0);
+        items.into_iter().map(|item| Item { once: Some(Once { key: key.clone(), until }), ..item }).collect()
+    }
+
+    /// Writes what has waited long enough; says how long the rest may wait.
+    async fn keep(&self, agenda: &mut Agenda) -> Duration {
+        let now = self.clock.monotonic();
+        let Some(since) = agenda.unwritten_since(now) else { return LOOK_MAX };
+        let waited = now.saturating_sub(since);
+        if waited < CURSORS_WAIT {
+            return CURSORS_WAIT - waited;
+        }
+        if self.write(agenda).await {
+            return LOOK_MAX;
+        }
+        agenda.put_off(now);
+        CURSORS_WAIT
+    }
+
+    async fn write(&self, agenda: &mut Agenda) -> bool {
+        let (cursors, gone) = agenda.unwritten();
+        match self.cursors.write(cursors, gone).await {
+            Ok(()) => {
+                agenda.written();
+                true
+            }
+            Err(error) => {
+                tracing::warn!(?error, "the timers' cursors can't be written; trying again");
+                false
+            }
+        }
+    }
+}
+
+impl Trigger for TimerTrigger {
+    fn serve(&self, door: Arc<dyn Invoke>, stop: Stop) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.run(door, stop))
+    }
+}

@@ -1,0 +1,207 @@
+//! All timers with their next fires, in one heap: no clock, no store, only what is next.
+//!
+//! A round costs the fires that are due and the logarithm of the number of timers; a timer that has
+//! many to catch up takes a few at a time, between the others.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mote_core::clock::Timestamp;
+use mote_core::function::Function;
+use mote_core::function::timer::{Cursor, Timer};
+use mote_core::schedule::CatchUp;
+
+/// Cursors by their keys.
+pub(super) type Known = HashMap<String, Cursor>;
+
+/// Fires of one timer before the next timer has its turn.
+const TURN: usize = 100;
+
+pub(super) struct Agenda {
+    entries: Vec<Entry>,
+    /// When each may next fire, and its place; once for each that may.
+    heap: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// As the store had them at the start, until the first [`Agenda::renew`].
+    stored: Known,
+    /// Timers that are no more, whose cursors are still stored.
+    gone: BTreeSet<String>,
+    is_unwritten: bool,
+    unwritten_since: Option<Duration>,
+}
+
+pub(super) struct Entry {
+    pub(super) key: String,
+    pub(super) function: Arc<Function>,
+    pub(super) timer: Arc<Timer>,
+    pub(super) body: Bytes,
+    pub(super) content_type: Option<&'static str>,
+    cursor: Cursor,
+    is_unwritten: bool,
+    /// All fires up to it were given out.
+    taken: Timestamp,
+    next: Option<Timestamp>,
+}
+
+/// How a timer goes on from one fire, or passes over some.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step {
+    entry: usize,
+    pub(super) at: Timestamp,
+    pub(super) runs: bool,
+}
+
+impl Agenda {
+    pub(super) fn new(stored: Known) -> Agenda {
+        let (entries, heap, gone) = (Vec::new(), BinaryHeap::new(), BTreeSet::new());
+        Agenda { entries, heap, stored, gone, is_unwritten: false, unwritten_since: None }
+    }
+
+    /// These are live now. One whose rule is the same goes on where it was.
+    pub(super) fn renew(&mut self, timers: Vec<(Arc<Function>, Arc<Timer>)>) {
+        let mut before: HashMap<String, Entry> = self.entries.drain(..).map(|entry| (entry.key.clone(), entry)).collect();
+        let mut stored = std::mem::take(&mut self.stored);
+        for (function, timer) in timers {
+            let key = Cursor::key(&function.reference(), timer.name(&function.name));
+            let entry = match (before.remove(&key), stored.remove(&key)) {
+                (Some(entry), _) if entry.cursor.rule == timer.rule() => entry.changed(function, timer),
+                (_, Some(cursor)) if cursor.rule == timer.rule() => Entry::new(key, function, timer, Some(cursor)),
+                _ => Entry::new(key, function, timer, None),
+            };
+            self.gone.remove(&entry.key);
+            self.entries.push(entry);
+        }
+        self.gone.extend(before.into_keys().chain(stored.into_keys()));
+        self.is_unwritten = !self.gone.is_empty() || self.entries.iter().any(|entry| entry.is_unwritten);
+        self.heap = self.entries.iter().enumerate().filter_map(|(place, entry)| Some(Reverse((entry.ready()?, place)))).collect();
+    }
+
+    /// Gives out what is due, about `bound` at most. Until [`Agenda::done`] nothing of it counts.
+    pub(super) fn due(&mut self, now: Timestamp, missed_until: Timestamp, bound: usize) -> Vec<Step> {
+        let mut steps = Vec::new();
+        while steps.len() < bound
+            && let Some(&Reverse((ready, place))) = self.heap.peek()
+            && ready <= now
+        {
+            self.heap.pop();
+            let Some(entry) = self.entries.get_mut(place) else { continue };
+            let mut given = entry.take(now, missed_until, TURN);
+            if let Some(ready) = entry.ready() {
+                // One that has more to catch up goes behind those that have waited longer.
+                self.heap.push(Reverse((ready.max(now), place)));
+            }
+            steps.extend(given.drain(..).map(|(at, runs)| Step { entry: place, at, runs }));
+        }
+        steps
+    }
+
+    pub(super) fn entry(&self, step: &Step) -> Option<&Entry> {
+        self.entries.get(step.entry)
+    }
+
+    /// The queue has them.
+    pub(super) fn done(&mut self, steps: &[Step]) {
+        for step in steps {
+            let Some(entry) = self.entries.get_mut(step.entry) else { continue };
+            entry.cursor.at = entry.cursor.at.max(step.at);
+            entry.cursor.fired = if step.runs { Some(step.at) } else { entry.cursor.fired };
+            entry.is_unwritten = true;
+            self.is_unwritten = true;
+        }
+    }
+
+    /// How long nothing is due.
+    pub(super) fn wait(&self, now: Timestamp) -> Option<Duration> {
+        self.heap.peek().map(|Reverse((ready, _))| ready.since(now))
+    }
+
+    /// Since when there is something to write, as far as was asked.
+    pub(super) fn unwritten_since(&mut self, now: Duration) -> Option<Duration> {
+        self.is_unwritten.then(|| *self.unwritten_since.get_or_insert(now))
+    }
+
+    pub(super) fn put_off(&mut self, now: Duration) {
+        self.unwritten_since = Some(now);
+    }
+
+    /// Cursors to write, and keys to forget.
+    pub(super) fn unwritten(&self) -> (Vec<(&str, &Cursor)>, Vec<&str>) {
+        let unwritten = self.entries.iter().filter(|entry| entry.is_unwritten);
+        (unwritten.map(|entry| (entry.key.as_str(), &entry.cursor)).collect(), self.gone.iter().map(String::as_str).collect())
+    }
+
+    /// All of it was.
+    pub(super) fn written(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.is_unwritten = false);
+        self.gone.clear();
+        (self.is_unwritten, self.unwritten_since) = (false, None);
+    }
+}
+
+impl Entry {
+    /// Without a cursor it begins where its function went live.
+    fn new(key: String, function: Arc<Function>, timer: Arc<Timer>, cursor: Option<Cursor>) -> Entry {
+        let is_unwritten = cursor.is_none();
+        let cursor = cursor.unwrap_or_else(|| Cursor { rule: timer.rule(), at: function.live_since, fired: None });
+        let (body, content_type) = payload(&timer);
+        let (taken, next) = (cursor.at, timer.schedule.next_after(cursor.at, &timer.options));
+        Entry { key, function, timer, body, content_type, cursor, is_unwritten, taken, next }
+    }
+
+    fn changed(self, function: Arc<Function>, timer: Arc<Timer>) -> Entry {
+        let (body, content_type) = payload(&timer);
+        Entry { function, timer, body, content_type, ..self }
+    }
+
+    /// When its next fire is due, its jitter included.
+    fn ready(&self) -> Option<Timestamp> {
+        self.next.map(|fire| fire.plus(self.timer.options.delay(&self.key, fire)))
+    }
+
+    /// How long after this fire the next comes.
+    pub(super) fn gap(&self, fire: Timestamp) -> Duration {
+        self.timer.schedule.next_after(fire, &self.timer.options).map_or(Duration::MAX, |next| next.since(fire))
+    }
+
+    /// Fires that are due, `max` at most, or with `false` the moment up to which they are passed over.
+    fn take(&mut self, now: Timestamp, missed_until: Timestamp, max: usize) -> Vec<(Timestamp, bool)> {
+        let timer = self.timer.clone();
+        let mut given = Vec::new();
+        // A fire may come late by its jitter: before that it was not missed.
+        let missed = Timestamp(missed_until.0.saturating_sub(timer.options.jitter_ms));
+        if self.next.is_some_and(|fire| fire <= missed) {
+            match timer.catch_up {
+                CatchUp::None => {
+                    given.push((missed, false));
+                    self.taken = missed;
+                }
+                CatchUp::Last => {
+                    let last = timer.schedule.missed(self.taken, missed, CatchUp::Last, 1, &timer.options).fires;
+                    given.extend(last.iter().map(|fire| (*fire, true)));
+                    self.taken = missed;
+                }
+                CatchUp::All => {}
+            }
+            self.next = timer.schedule.next_after(self.taken, &timer.options);
+        }
+        while given.len() < max
+            && let Some(fire) = self.next
+            && self.ready().is_some_and(|ready| ready <= now)
+        {
+            given.push((fire, true));
+            self.taken = fire;
+            self.next = timer.schedule.next_after(fire, &timer.options);
+        }
+        given
+    }
+}
+
+fn payload(timer: &Timer) -> (Bytes, Option<&'static str>) {
+    match &timer.payload {
+        None => (Bytes::new(), None),
+        Some(serde_json::Value::String(text)) => (text.clone().into(), Some("text/plain; charset=utf-8")),
+        Some(other) => (other.to_string().into(), Some("application/json")),
+    }
+}
