@@ -26,6 +26,7 @@ mod serve;
 mod show;
 mod sign;
 mod status;
+mod timer;
 mod token;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -84,6 +85,8 @@ enum Command {
     Remove(remove::Remove),
     /// Make an earlier version live again
     Rollback(rollback::Rollback),
+    /// Functions that the clock fires: their last and next runs
+    Timer(timer::Timer),
     /// Buckets and their objects
     Bucket(bucket::Bucket),
     /// Values that functions are given and nobody reads back
@@ -186,6 +189,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Show(it) => ask(it.run()),
         Command::Remove(it) => ask(it.run()),
         Command::Rollback(it) => ask(it.run()),
+        Command::Timer(it) => ask(it.run()),
         Command::Bucket(it) => ask(it.run()),
         Command::Secret(it) => ask(it.run()),
         Command::Token(it) => ask(it.run()),
@@ -221,6 +225,7 @@ impl Command {
             Command::Show(it) => it.common.output.json,
             Command::Remove(it) => it.common.output.json,
             Command::Rollback(it) => it.common.output.json,
+            Command::Timer(it) => it.json(),
             Command::Bucket(it) => it.json(),
             Command::Secret(it) => it.json(),
             Command::Token(it) => it.json(),

@@ -22,5 +22,7 @@ mod lifecycle;
 mod network;
 #[path = "e2e/secrets.rs"]
 mod secrets;
+#[path = "e2e/timers.rs"]
+mod timers;
 #[path = "e2e/tls.rs"]
 mod tls;

@@ -72,7 +72,7 @@ pub(super) fn runtime(function: &Value) -> String {
     }
 }
 
-/// What calls it: its URL, its routes, its buckets.
+/// What calls it: its URL, its routes, its buckets, its timers.
 pub(super) fn fired_by(function: &Value) -> Vec<String> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let namespace = Some(text(function, "namespace")).filter(|namespace| !namespace.is_empty() && namespace != "default");
@@ -82,13 +82,14 @@ pub(super) fn fired_by(function: &Value) -> Vec<String> {
     url.into_iter().chain(bound_to(function)).collect()
 }
 
-/// Its routes and its buckets.
+/// Its routes, its buckets and its timers.
 pub(super) fn bound_to(function: &Value) -> Vec<String> {
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let bindings = function.get("bindings").and_then(Value::as_array).into_iter().flatten();
     let bound = bindings.map(|binding| match text(binding, "on").as_str() {
         "http" => text(binding, "path"),
         "bucket" => format!("bucket {}", text(binding, "bucket")),
+        "timer" => text(binding, "schedule"),
         other => other.to_owned(),
     });
     bound.collect()
