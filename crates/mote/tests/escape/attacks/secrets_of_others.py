@@ -2,7 +2,7 @@
 
 import os
 
-WORDS = [b"the-victims-own-" + end for end in (b"words", b"code")]
+WORDS = [b"the-victims-own-" + end for end in (b"words", b"code", b"secret", b"file")]
 SKIPPED = ("/usr/lib", "/usr/share", "/usr/include", "/usr/bin", "/usr/sbin", "/usr/local", "/proc/sys", "/root", "/home", "/opt")
 
 

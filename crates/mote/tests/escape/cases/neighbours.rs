@@ -78,8 +78,15 @@ fn inherited_descriptors(case: &Case<'_>) {
 
 /// The environment, code and secrets of another function, by every path there might be.
 fn secrets_of_others(case: &Case<'_>) {
-    let victim =
-        case.another("victim", "[env]\nPRECIOUS = \"the-victims-own-words\"\n", "def run():\n    return \"mine: the-victims-own-code\"\n");
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    for name in ["secret", "file"] {
+        std::fs::write(file.path(), format!("the-victims-own-{name}")).expect("the value is written");
+        case.ground.open_to_all(file.path());
+        case.ground.run(&["secret", "set", &format!("victims-{name}"), "--file", &file.path().to_string_lossy()]).ok();
+    }
+    let given =
+        "[env]\nPRECIOUS = \"the-victims-own-words\"\n[secrets]\nSECRET = \"victims-secret\"\n[secret_files]\nfile = \"victims-file\"\n";
+    let victim = case.another("victim", given, "def run():\n    return \"mine: the-victims-own-code\"\n");
     victim.call("rest").is(200);
     let attacker = case.attacker("memory = \"1GiB\"\ntimeout = \"60s\"", include_str!("../attacks/secrets_of_others.py"));
     let reply = attacker.attack();

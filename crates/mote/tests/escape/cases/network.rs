@@ -234,6 +234,15 @@ fn one_port_for_two(case: &Case<'_>) {
             assert_eq!(reply, format!("heard {} alone", own.name));
         }
     });
+    // And as the servers that they are: mote connects to the right one of the two.
+    for name in ["server_one", "server_two"] {
+        let server = include_str!("../attacks/one_port_server.py");
+        let manifest = format!("name = \"{name}\"\nentry = \"server.py\"\nport = 3837\nenv = {{ WHO = \"{name}\" }}\n");
+        case.program(name, &[("server.py", server), ("mote.toml", &manifest)]).ok();
+    }
+    for name in ["server_one", "server_two", "server_one"] {
+        assert_eq!(case.ground.post(&format!("/{name}"), &json!({})).is(200).text(), format!("this is {name}"));
+    }
 }
 
 /// A library as everybody installs it: mote's pip fetches it, and it reaches what is allowed.
