@@ -4,6 +4,7 @@
 //! panics. Not here: durability over a kill, which needs a process (`tests/crash.rs`).
 
 mod catalog;
+mod classics;
 mod listing;
 mod logs;
 mod objects;
@@ -30,6 +31,8 @@ pub struct Subject {
     pub clock: Arc<dyn Clock>,
     /// Moves the clock on.
     pub advance: Box<dyn Fn(Duration) + Send + Sync>,
+    /// Sets its wall clock back.
+    pub set_back: Box<dyn Fn(Duration) + Send + Sync>,
 }
 
 /// All of it, each part on a store of its own.
@@ -53,6 +56,11 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     queue::what_follows_happens_with_the_end(fresh().await).await;
     queue::what_waits_can_be_cancelled(fresh().await).await;
     queue::dead_letters_tell_all_and_come_back(fresh().await).await;
+    classics::a_stale_settlement_buries_nothing_that_is_finished(fresh().await).await;
+    classics::a_cursor_never_goes_back(fresh().await).await;
+    classics::a_quota_is_not_overrun_by_many_at_once(fresh().await).await;
+    classics::a_poisoned_message_ends_and_its_lane_goes_on(fresh().await).await;
+    classics::a_clock_that_jumps_loses_nothing(fresh().await).await;
     objects::buckets_come_and_go(fresh().await).await;
     objects::names_are_bounded(fresh().await).await;
     objects::bytes_come_back_whole_and_in_ranges(fresh().await).await;

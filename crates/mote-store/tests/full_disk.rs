@@ -6,15 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mote_core::Body;
-use mote_core::clock::SystemClock;
+use mote_core::clock::{Id, SystemClock, Timestamp};
 use mote_core::error::{Code, Result};
-use mote_core::store::{ObjectMeta, Objects, Precondition, Write};
+use mote_core::store::{End, Item, ObjectMeta, Objects, Precondition, Queue, Whereabouts, Write};
 use mote_store::Embedded;
 
 const OBJECT_BYTES: usize = 1 << 20;
@@ -44,12 +44,14 @@ async fn fill(dir: &Path) {
     objects_up_to_the_brim(&*objects).await;
     drop(objects);
     let stored = records_up_to_the_brim(dir, &store).await;
+    let waiting = items_up_to_the_brim(dir, &*store.queue()).await;
     drop(store);
 
     let store = Embedded::open(dir, Arc::new(SystemClock::new())).unwrap();
     for (key, value) in stored {
         assert_eq!(store.catalog().get(&key).await.unwrap().unwrap().value, value);
     }
+    assert_eq!(store.queue().depth("work").await.unwrap(), waiting);
     println!("full disk: ok");
 }
 
@@ -96,11 +98,7 @@ async fn records_up_to_the_brim(dir: &Path, store: &Embedded) -> BTreeMap<String
         let value = vec![b'r'; 100_000];
         catalog.commit(vec![Write::Put { key: key.into(), expect: 0, value: value.clone().into() }]).await.map(|()| value)
     };
-    let ballast = dir.join("ballast");
-    let mut file = std::fs::File::create(&ballast).unwrap();
-    while file.write_all(&[0; 4096]).is_ok() {}
-    drop(file);
-
+    let ballast = ballast(dir);
     let mut stored = BTreeMap::new();
     let error = loop {
         let key = format!("record{}", stored.len());
@@ -117,4 +115,54 @@ async fn records_up_to_the_brim(dir: &Path, store: &Embedded) -> BTreeMap<String
     let value = commit(&refused).await.unwrap();
     stored.insert(refused, value);
     stored
+}
+
+/// Takes all the room that is left.
+fn ballast(dir: &Path) -> PathBuf {
+    let path = dir.join("ballast");
+    let mut file = std::fs::File::create(&path).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    path
+}
+
+/// What the queue takes it keeps, what it refuses leaves nothing, and a lease outlives the want of
+/// room; gives back how many items wait in the end.
+async fn items_up_to_the_brim(dir: &Path, queue: &dyn Queue) -> u64 {
+    let mut number = 0;
+    let mut enqueue = async || {
+        number += 1;
+        queue.enqueue(vec![Item::new(Id(number), "work", Timestamp(0), vec![b'i'; 20_000])]).await
+    };
+    let mut accepted = enqueue().await.unwrap();
+    let held = queue.lease("work", 1, Duration::from_secs(3600)).await.unwrap().remove(0);
+    let ballast = ballast(dir);
+    let error = loop {
+        match enqueue().await {
+            Ok(ids) => accepted.extend(ids),
+            Err(error) => break error,
+        }
+        assert!(accepted.len() < 1000, "the disk is full, and items are still accepted");
+    };
+    assert_eq!(error.code(), Code::StorageFull, "{error:?}");
+    let again = End::Again { due: Timestamp(0), counted: true, error: "e".repeat(2000) };
+    // Whether a failure finds room for its error or not, the item stays.
+    let settled = queue.settle(held.token(), again.into()).await;
+    assert!(settled.as_ref().err().is_none_or(|error| error.code() == Code::StorageFull), "{settled:?}");
+    assert_eq!(queue.depth("work").await.unwrap(), accepted.len() as u64);
+    std::fs::remove_file(ballast).unwrap();
+
+    if settled.is_err() {
+        queue.settle(held.token(), End::Done.into()).await.unwrap();
+        accepted.retain(|id| *id != held.item.id);
+    }
+    accepted.extend(enqueue().await.unwrap());
+    for id in &accepted {
+        assert!(matches!(queue.find(*id).await.unwrap(), Some(Whereabouts::Queued { .. })), "{id} was accepted, and is lost");
+    }
+    let leases = queue.lease("work", 10_000, Duration::from_secs(3600)).await.unwrap();
+    assert_eq!(leases.len(), accepted.len());
+    for lease in &leases[1..] {
+        queue.settle(lease.token(), End::Done.into()).await.unwrap();
+    }
+    1
 }

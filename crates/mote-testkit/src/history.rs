@@ -84,7 +84,7 @@ pub enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     Queued,
-    Dead(DeadLetter),
+    Dead(Box<DeadLetter>),
     /// Its result is kept.
     Gone(State),
 }
@@ -97,7 +97,7 @@ impl Fate {
     pub fn of(found: Whereabouts) -> Fate {
         match found {
             Whereabouts::Queued { .. } => Fate::Queued,
-            Whereabouts::Dead(letter) => Fate::Dead(letter),
+            Whereabouts::Dead(letter) => Fate::Dead(Box::new(letter)),
             Whereabouts::Gone(kept) => {
                 let outcome: Outcome = serde_json::from_slice(&kept.value).expect("what is kept of a call is its outcome");
                 Fate::Gone(outcome.state)

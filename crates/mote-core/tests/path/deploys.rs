@@ -199,3 +199,26 @@ async fn a_change_ends_though_the_caller_went_away() {
         }
     }
 }
+
+/// The collector must not strand what the live version, or a rollback, still leads to.
+#[tokio::test]
+async fn collection_spares_what_is_live_and_what_a_rollback_leads_to() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    for content in ["a", "b", "c"] {
+        scene.deploy(&[("f.py", content)]).await.unwrap();
+    }
+    scene.admin(Action::Point { function: reference("f"), version: Some(1) }).await.unwrap();
+    // The oldest of all is live; a deploy that is one too many collects another one.
+    for content in ["d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n"] {
+        scene.deploy(&[("f.py", content)]).await.unwrap();
+        scene.admin(Action::Point { function: reference("f"), version: Some(1) }).await.unwrap();
+        scene.house.forget_orphans().await;
+    }
+    assert_eq!(live_version(&scene).await, 1);
+    scene.invoker.call(live("f"), scene.event("")).await.unwrap();
+    scene.deploy(&[("f.py", "o")]).await.unwrap();
+    scene.house.forget_orphans().await;
+    scene.admin(Action::Point { function: reference("f"), version: None }).await.unwrap();
+    assert_eq!(live_version(&scene).await, 1);
+    assert_eq!(scene.engine.diary().iter().filter(|line| *line == "forget").count(), 5, "{:?}", scene.engine.diary());
+}

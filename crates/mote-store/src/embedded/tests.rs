@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mote_core::Body;
 use mote_core::clock::Id;
@@ -40,6 +41,10 @@ async fn it_keeps_the_contract() {
             objects: store.objects(),
             logs: store.logs(),
             clock: clock.clone(),
+            set_back: Box::new({
+                let clock = clock.clone();
+                move |by: Duration| clock.set_by(-(by.as_millis() as i64))
+            }),
             advance: Box::new(move |by| clock.advance(by)),
         }
     })

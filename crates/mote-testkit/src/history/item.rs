@@ -205,6 +205,6 @@ impl Fate {
         use mote_core::clock::{Id, Timestamp};
         let item = mote_core::store::Item::new(Id(1), "q", Timestamp(0), "");
         let history = failed.iter().map(|(attempt, error)| Failed { at: Timestamp(0), attempt: *attempt, error: (*error).into() });
-        Fate::Dead(DeadLetter { item, attempts, buried: Timestamp(0), reason: reason.into(), history: history.collect() })
+        Fate::Dead(Box::new(DeadLetter { item, attempts, buried: Timestamp(0), reason: reason.into(), history: history.collect() }))
     }
 }

@@ -65,14 +65,13 @@ fn refused(history: &[&[Said]], fates: impl IntoIterator<Item = (Id, Fate)>, why
 
 /// Accepted, failed, killed in the middle, done.
 fn life() -> Vec<Said> {
-    let [opened] = [Said::Opened];
     let history: [&[Said]; 7] = [
-        &[opened.clone()],
+        &[Said::Opened],
         &accepted(sent(A, None, None), A),
         &leased(A, 1, 1),
         &again(A, 1, "e"),
         &leased(A, 2, 2),
-        &[opened],
+        &[Said::Opened],
         &leased(A, 9, 3),
     ];
     history.concat()
