@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::action::{Qualifier, Target};
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, HttpRequest};
+use crate::function::delivery::Retry;
 use crate::function::{Binding, Function, FunctionRef, Name, ObjectChange};
 use crate::invoke::admit::Gate;
 use crate::store::{Catalog, Record};
@@ -52,6 +53,7 @@ struct BucketBinding {
     prefix: String,
     suffix: String,
     function: FunctionRef,
+    retry: Option<Retry>,
 }
 
 /// The record of a function: its live version whole, so that a start reads one record each.
@@ -217,13 +219,13 @@ impl Directory {
         }
     }
 
-    /// Functions that a change of this object fires.
-    pub fn bound_to(&self, namespace: &Name, bucket: &str, key: &str, change: ObjectChange) -> Vec<FunctionRef> {
+    /// Functions that a change of this object fires, each once, with their bindings' own rules.
+    pub fn bound_to(&self, namespace: &Name, bucket: &str, key: &str, change: ObjectChange) -> Vec<(FunctionRef, Option<Retry>)> {
         let inner = self.read();
         let bindings = inner.buckets.get(namespace).and_then(|buckets| buckets.get(bucket)).map(Vec::as_slice).unwrap_or_default();
         let fires = |b: &&BucketBinding| b.change == change && key.starts_with(&b.prefix) && key.ends_with(&b.suffix);
-        let mut functions: Vec<_> = bindings.iter().filter(fires).map(|b| b.function.clone()).collect();
-        functions.dedup();
+        let mut functions: Vec<_> = bindings.iter().filter(fires).map(|b| (b.function.clone(), b.retry.clone())).collect();
+        functions.dedup_by(|a, b| a.0 == b.0);
         functions
     }
 
@@ -325,13 +327,14 @@ impl Inner {
                         .entry(path.clone())
                         .or_default()
                         .push(Route { methods: methods.clone(), function: function.clone() }),
-                    Binding::Bucket { bucket, events, prefix, suffix } => {
+                    Binding::Bucket { bucket, events, prefix, suffix, retry } => {
                         let bindings = self.buckets.entry(function.namespace.clone()).or_default().entry(bucket.clone()).or_default();
                         bindings.extend(events.iter().map(|&change| BucketBinding {
                             change,
                             prefix: prefix.clone(),
                             suffix: suffix.clone(),
                             function: function.clone(),
+                            retry: retry.clone(),
                         }));
                     }
                     // Its door keeps an index of its own.

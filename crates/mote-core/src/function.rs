@@ -397,9 +397,27 @@ pub enum Binding {
     /// `/orders/{id}`; `{*rest}` takes the rest of the path.
     Http { path: String, methods: Vec<String> },
     /// Objects of a bucket that come or go.
-    Bucket { bucket: String, events: Vec<ObjectChange>, prefix: String, suffix: String },
+    Bucket {
+        bucket: String,
+        events: Vec<ObjectChange>,
+        prefix: String,
+        suffix: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<delivery::Retry>,
+    },
     /// The clock.
     Timer(Arc<timer::Timer>),
+}
+
+impl Binding {
+    /// The rule for its own events, in place of the function's; `None`: nothing waits in a queue.
+    pub fn retry_mut(&mut self) -> Option<&mut Option<delivery::Retry>> {
+        match self {
+            Binding::Http { .. } => None,
+            Binding::Bucket { retry, .. } => Some(retry),
+            Binding::Timer(timer) => Some(&mut Arc::make_mut(timer).retry),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

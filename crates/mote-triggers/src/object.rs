@@ -14,7 +14,7 @@ use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
 use mote_core::function::FunctionRef;
 use mote_core::function::ObjectChange;
-use mote_core::function::delivery::Destination;
+use mote_core::function::delivery::{Destination, Retry};
 use mote_core::invoke::address;
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::store::within;
@@ -90,7 +90,7 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
     }
     let body = bytes::Bytes::from(data.to_string());
     let now = clock.now();
-    let items = |to: FunctionRef| {
+    let items = |(to, retry): (FunctionRef, Option<Retry>)| {
         let event = StoredEvent {
             // An id each: it becomes the invocation's.
             id: clock.id(),
@@ -102,9 +102,9 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
             extensions: Default::default(),
             body: body.clone(),
         };
-        address::items(directory, now, &to.namespace, &Destination::Function(to.name), event, 0, Wish::default())
+        address::items(directory, now, &to.namespace, &Destination::Function(to.name), event, 0, Wish { retry, ..Wish::default() })
     };
-    bound.into_iter().filter_map(|to| items(to).ok()).flatten().collect()
+    bound.into_iter().filter_map(|bound| items(bound).ok()).flatten().collect()
 }
 
 impl Objects for ObjectTrigger {

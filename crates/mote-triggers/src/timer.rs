@@ -144,10 +144,12 @@ impl TimerTrigger {
             body: entry.body.clone(),
         };
         let to = Destination::Function(function.name.clone());
-        let items = door.items(&function.namespace, &to, event, 0, Wish::default()).unwrap_or_else(|error| {
-            tracing::error!(?error, timer = %entry.key, "a fire could not be addressed");
-            Vec::new()
-        });
+        let items = door
+            .items(&function.namespace, &to, event, 0, Wish { retry: entry.timer.retry.clone(), ..Wish::default() })
+            .unwrap_or_else(|error| {
+                tracing::error!(?error, timer = %entry.key, "a fire could not be addressed");
+                Vec::new()
+            });
         let until = self.clock.now().plus(entry.gap(step.at).saturating_mul(100).clamp(KEY_KEPT_MIN, KEY_KEPT_MAX));
         // No header can hold that first character, so no sender's own key stands in a fire's way.
         let key = format!("\u{1}timer {name} {}", step.at.0);

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::delivery::Retry;
 use super::{Binding, FunctionRef, Name};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -30,6 +31,9 @@ pub struct Timer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<serde_json::Value>,
     pub enabled: bool,
+    /// In place of the function's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 impl Timer {
@@ -100,7 +104,8 @@ mod tests {
         let timer = |name: Option<&str>| {
             let name = name.map(|name| Name::new(name).unwrap());
             let schedule = "@daily".parse().unwrap();
-            let timer = Timer { name, schedule, options: Options::default(), catch_up: CatchUp::Last, payload: None, enabled: true };
+            let timer =
+                Timer { name, schedule, options: Options::default(), catch_up: CatchUp::Last, payload: None, enabled: true, retry: None };
             Binding::Timer(timer.into())
         };
         let check = |names: &[Option<&str>], good: bool| {
@@ -122,6 +127,7 @@ mod tests {
             catch_up: CatchUp::Last,
             payload: None,
             enabled: true,
+            retry: None,
         };
         let check = |same: bool, change: &dyn Fn(&mut Timer)| {
             let mut other = timer.clone();
@@ -135,6 +141,7 @@ mod tests {
         check(true, &|t| t.options.jitter_ms = 5);
         check(true, &|t| t.catch_up = CatchUp::All);
         check(true, &|t| t.payload = Some(1.into()));
+        check(true, &|t| t.retry = Some(Retry::default()));
         let json = serde_json::to_string(&Binding::Timer(timer.clone().into())).unwrap();
         assert_eq!(serde_json::from_str::<Binding>(&json).unwrap(), Binding::Timer(timer.into()), "{json}");
     }

@@ -151,7 +151,8 @@ impl Staged for Nothing {
 }
 
 fn function(name: &str, events: &[ObjectChange], prefix: &str, suffix: &str) -> Arc<Function> {
-    let binding = Binding::Bucket { bucket: "photos".into(), events: events.to_vec(), prefix: prefix.into(), suffix: suffix.into() };
+    let binding =
+        Binding::Bucket { bucket: "photos".into(), events: events.to_vec(), prefix: prefix.into(), suffix: suffix.into(), retry: None };
     Arc::new(Function {
         name: Name::new(name).unwrap(),
         runtime: Family::Python.into(),
@@ -212,6 +213,23 @@ async fn a_put_fires_each_function_that_is_bound_to_it() {
     assert_eq!(recorder.fired().len(), 1);
     put(&trigger, "others", "in/cat.jpg", None).await;
     assert_eq!(recorder.fired(), []);
+}
+
+#[tokio::test]
+async fn a_bindings_own_rule_goes_with_its_events() {
+    let rule = Retry { attempts_max: 1, ..Retry::default() };
+    let mut own = Function::clone(&function("own", &[ObjectChange::Created], "", ""));
+    *own.bindings[0].retry_mut().unwrap() = Some(rule.clone());
+    let (recorder, trigger) = world();
+    trigger.directory.replace(vec![Arc::new(own)]);
+    put(&trigger, "photos", "a", None).await;
+    let read = |item: &Item| {
+        let parcel: Parcel = serde_json::from_slice(&item.payload).unwrap();
+        (parcel.to.to_string(), parcel.retry)
+    };
+    let mut rules: Vec<_> = recorder.fired().iter().map(read).collect();
+    rules.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(rules, [("index".to_owned(), None), ("own".to_owned(), Some(rule))]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use clap::Args;
+use mote_core::clock::Timestamp;
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use reqwest::{Method, Response};
 use serde_json::{Map, Value, json};
@@ -20,6 +21,7 @@ Examples:
   mote event show object-created | mote invoke thumbnail --event -
   mote invoke report --async
   mote invoke remind --async --in 10m --key order-7
+  mote invoke remind --async --at 2026-12-01T10:00:00+01:00
 
 The reply's body is printed as it came. With --json: {\"status\",\"headers\",\"body\",\"timing\"};
 with --async: {\"id\"}.";
@@ -44,8 +46,8 @@ pub(super) struct Invoke {
     /// With --async: not before so much time has passed, such as `10m`
     #[arg(long = "in", value_name = "TIME", requires = "send", conflicts_with = "at", value_parser = age)]
     delay: Option<u64>,
-    /// With --async: not before this time, in milliseconds since 1970
-    #[arg(long, value_name = "MS", requires = "send")]
+    /// With --async: not before this time, such as `2026-12-01T10:00:00+01:00`, or in milliseconds since 1970
+    #[arg(long, value_name = "TIME", requires = "send", value_parser = moment)]
     at: Option<u64>,
     /// With --async: the same key for the same function within a day is the same call
     #[arg(long, value_name = "KEY", requires = "send")]
@@ -196,6 +198,12 @@ fn cloud_event(file: &str) -> Result<(Headers, Vec<u8>), Failure> {
         }
     }
     Ok((attributes, data))
+}
+
+/// In milliseconds since 1970.
+fn moment(text: &str) -> Result<u64, String> {
+    let ms = text.parse().ok().or_else(|| Timestamp::from_rfc3339(text).map(|at| at.0));
+    ms.ok_or_else(|| "wanted: a time with its offset, such as 2026-12-01T10:00:00+01:00 or 2026-12-01T09:00:00Z".to_owned())
 }
 
 /// What CloudEvents wants encoded in a header's value.

@@ -1,5 +1,8 @@
 //! Calls that nobody waits for, from the command line: their results, their failures, their order.
 
+use std::time::Duration;
+
+use mote_core::clock::{Clock, SystemClock};
 use serde_json::Value;
 
 use crate::harness::{Server, folder, until};
@@ -99,11 +102,16 @@ fn a_failed_call_becomes_a_dead_letter_that_can_be_sent_again() {
 fn a_call_for_later_can_be_taken_back() {
     let server = server();
     let id = server.sent(&["double", "--data", "{\"n\": 1}", "--in", "1h", "--key", "only one"]);
-    assert_eq!(server.sent(&["double", "--data", "{\"n\": 2}", "--in", "1h", "--key", "only one"]), id);
+    assert_eq!(server.sent(&["double", "--data", "{\"n\": 2}", "--at", &in_an_hour(), "--key", "only one"]), id);
     let waits = server.mote(&["calls", "wait", &id, "--for", "1ms"]);
     assert!(waits.code == 1 && waits.stderr.contains("queued still"), "{waits:?}");
     let cancelled = server.mote(&["calls", "cancel", &id, "--json"]).ok().json();
     assert_eq!(cancelled["state"], "cancelled");
     let over = server.mote(&["calls", "wait", &id]);
     assert!(over.code == 1 && over.stderr.contains("cancelled"), "{over:?}");
+}
+
+/// As `--at` takes it.
+fn in_an_hour() -> String {
+    SystemClock::new().now().plus(Duration::from_secs(3600)).rfc3339()
 }

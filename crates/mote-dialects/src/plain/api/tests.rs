@@ -62,6 +62,15 @@ fn control_requests_are_actions() {
     );
     check("POST /v1/functions/f/invoke?version=2", "{}", "version: Version(2)");
     check("POST /v1/functions/f/send", "{}", "Send { to: Function");
+    for at in ["2026-12-01T10:00:00%2B01:00", "2026-12-01T09:00:00Z", "1796115600000"] {
+        check(&format!("POST /v1/functions/f/send?at={at}"), "{}", "due: Some(Timestamp(1796115600000))");
+    }
+    check("POST /v1/functions/f/send?at=5", "{}", &format!("due: Some({NOW:?})"));
+    for (header, value, due) in [("x-mote-at", "2026-12-01T10:00:00+01:00", 1_796_115_600_000), ("x-mote-delay", "10m", NOW.0 + 600_000)] {
+        let (_, action) = asked("POST /v1/functions/f/send", &[(header, value)], "{}").unwrap();
+        assert!(format!("{action:?}").contains(&format!("due: Some(Timestamp({due}))")), "{action:?}");
+    }
+    check("GET /v1/timers?namespace=n&next=7", "", r#"ListTimers { namespace: "n", next: 7 }"#);
     check(
         "POST /v1/deploy?name=f&dev=1",
         "x",
@@ -106,6 +115,10 @@ fn control_requests_that_are_wrong() {
     check("GET /v1/functions?limit=1001", "", Code::RequestInvalid);
     check("GET /v1/functions?limit=-1", "", Code::RequestInvalid);
     check("GET /v1/logs?since=soon", "", Code::RequestInvalid);
+    check("GET /v1/timers?next=101", "", Code::RequestInvalid);
+    for when in ["at=2026-12-01T10:00:00", "at=soon", "at=2199-01-01T00:00:00Z", "at=99999999999999999999", "delay=1h&at=5", "delay=soon"] {
+        check(&format!("POST /v1/functions/f/send?{when}"), "{}", Code::RequestInvalid);
+    }
     check("GET /v1/logs?since=99999999999999999999", "", Code::RequestInvalid);
     check("GET /v1/logs?since=18446744073709551615d", "", Code::RequestInvalid);
     check("GET /v1/logs?since=%C3%A4", "", Code::RequestInvalid);

@@ -3,13 +3,14 @@
 
 use mote_core::Result;
 use mote_core::function::Name;
-use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order};
+use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order, Retry};
 
 use super::keys::hint;
 use super::section::{Section, Value};
 
-const KEYS: &[&str] =
-    &["attempts", "backoff", "backoff_max", "max_age", "retry_on", "keep_result", "order_by", "order_width", "on_success", "on_failure"];
+/// In `[async]`, and in a binding that says otherwise for its own events.
+pub(super) const RETRY: &[&str] = &["attempts", "backoff", "backoff_max", "max_age", "retry_on"];
+const OTHERS: &[&str] = &["keep_result", "order_by", "order_width", "on_success", "on_failure"];
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -17,23 +18,10 @@ const KEY_BYTES_MAX: usize = 256;
 
 /// Retries, order and destinations.
 pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
-    table.expect_keys("[async]", KEYS)?;
-    if let Some(value) = table.get("attempts") {
-        this.retry.attempts_max = value.count(1..=1000)?;
-    }
-    let durations: [(&str, &mut u64, _); 4] = [
-        ("backoff", &mut this.retry.backoff_ms, 1..=DAY),
-        ("backoff_max", &mut this.retry.backoff_max_ms, 1..=DAY),
-        ("max_age", &mut this.retry.age_max_ms, 1000..=30 * DAY),
-        ("keep_result", &mut this.result_kept_ms, 0..=30 * DAY),
-    ];
-    for (key, duration, bounds) in durations {
-        if let Some(value) = table.get(key) {
-            *duration = value.duration_ms(bounds)?;
-        }
-    }
-    if let Some(value) = table.get("retry_on") {
-        this.retry.on = failures(&value)?;
+    table.expect_keys("[async]", &[RETRY, OTHERS].concat())?;
+    retry(table, &mut this.retry)?;
+    if let Some(value) = table.get("keep_result") {
+        this.result_kept_ms = value.duration_ms(0..=30 * DAY)?;
     }
     if let Some(value) = table.get("order_by") {
         this.order = Some(Order { by: key_path(&value)?, width: 1 });
@@ -47,6 +35,36 @@ pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
             let name = Name::new(value.text()?).map_err(|error| value.wrong(&format!("names no function: {error}")).hint(hint(&error)))?;
             *destination = Some(Destination::Function(name));
         }
+    }
+    Ok(())
+}
+
+/// What a binding's table says of retries, and the function's rule for the rest; `None`: nothing.
+pub(super) fn own_retry(table: &Section, functions: &Retry) -> Result<Option<Retry>> {
+    if RETRY.iter().all(|key| table.get(key).is_none()) {
+        return Ok(None);
+    }
+    let mut own = functions.clone();
+    retry(table, &mut own)?;
+    Ok(Some(own))
+}
+
+fn retry(table: &Section, this: &mut Retry) -> Result<()> {
+    if let Some(value) = table.get("attempts") {
+        this.attempts_max = value.count(1..=1000)?;
+    }
+    let durations: [(&str, &mut u64, _); 3] = [
+        ("backoff", &mut this.backoff_ms, 1..=DAY),
+        ("backoff_max", &mut this.backoff_max_ms, 1..=DAY),
+        ("max_age", &mut this.age_max_ms, 1000..=30 * DAY),
+    ];
+    for (key, duration, bounds) in durations {
+        if let Some(value) = table.get(key) {
+            *duration = value.duration_ms(bounds)?;
+        }
+    }
+    if let Some(value) = table.get("retry_on") {
+        this.on = failures(&value)?;
     }
     Ok(())
 }

@@ -115,7 +115,11 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
     for (key, read) in [("http", route as fn(&Section) -> Result<Binding>), ("bucket", bucket), ("timer", timer::read)] {
         let Some(value) = table.get(key) else { continue };
         for table in value.tables(BINDINGS_MAX)? {
-            this.bindings.push(read(&table)?);
+            let mut binding = read(&table)?;
+            if let Some(retry) = binding.retry_mut() {
+                *retry = delivery::own_retry(&table, &this.delivery.retry)?;
+            }
+            this.bindings.push(binding);
         }
     }
     Ok(this)
@@ -326,7 +330,7 @@ fn route(table: &Section) -> Result<Binding> {
 }
 
 fn bucket(table: &Section) -> Result<Binding> {
-    table.expect_keys("[[bucket]]", &["name", "events", "prefix", "suffix"])?;
+    table.expect_keys("[[bucket]]", &[&["name", "events", "prefix", "suffix"], delivery::RETRY].concat())?;
     let name = table.get("name").ok_or_else(|| invalid("[[bucket]] has no `name`"))?;
     let bucket = name.text()?;
     let edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
@@ -354,7 +358,7 @@ fn bucket(table: &Section) -> Result<Binding> {
             .and_then(|text| if text.len() <= TEXT_BYTES_MAX { Ok(text.to_owned()) } else { Err(value.wanted("at most 1024 bytes")) }),
         None => Ok(String::new()),
     };
-    Ok(Binding::Bucket { bucket: bucket.to_owned(), events, prefix: part("prefix")?, suffix: part("suffix")? })
+    Ok(Binding::Bucket { bucket: bucket.to_owned(), events, prefix: part("prefix")?, suffix: part("suffix")?, retry: None })
 }
 
 #[cfg(test)]

@@ -6,15 +6,15 @@ use mote_core::function::{Binding, Name};
 use mote_core::schedule::{self, CatchUp, JITTER_MS_MAX, Options, Schedule, Zone};
 use mote_core::{Error, Result};
 
-use super::invalid;
 use super::keys::hint;
 use super::section::{Section, Value};
+use super::{delivery, invalid};
 
 const KEYS: &[&str] = &["name", "schedule", "timezone", "start", "end", "jitter", "payload", "catch_up", "enabled"];
 const PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
 pub(super) fn read(table: &Section) -> Result<Binding> {
-    table.expect_keys("[[timer]]", KEYS)?;
+    table.expect_keys("[[timer]]", &[KEYS, delivery::RETRY].concat())?;
     let schedule = table.get("schedule").ok_or_else(|| {
         invalid("[[timer]] has no `schedule`").hint("Write cron such as `schedule = \"0 9 * * MON-FRI\"`, or `schedule = \"every 90s\"`.")
     })?;
@@ -27,6 +27,7 @@ pub(super) fn read(table: &Section) -> Result<Binding> {
             catch_up: table.get("catch_up").map(|value| catch_up(&value)).transpose()?.unwrap_or_default(),
             payload: table.get("payload").map(|value| payload(&value)).transpose()?,
             enabled: table.get("enabled").map(|value| value.flag()).transpose()?.unwrap_or(true),
+            retry: None,
         }
         .into(),
     ))

@@ -34,7 +34,7 @@ pub(super) struct World {
 /// In UTC, called as its function is.
 pub(super) fn timer(schedule: &str) -> Timer {
     let schedule = schedule.parse().unwrap();
-    Timer { name: None, schedule, options: Default::default(), catch_up: Default::default(), payload: None, enabled: true }
+    Timer { name: None, schedule, options: Default::default(), catch_up: Default::default(), payload: None, enabled: true, retry: None }
 }
 
 impl World {

@@ -103,18 +103,7 @@ impl Chosen {
 
 /// What the sender asks for beside the call: `delay` or `at`, `priority`, and the header `Idempotency-Key`.
 pub(super) fn wish(query: &Query, headers: &HeaderMap, stamp: &Stamp) -> Result<Wish> {
-    let due = match (query.get("delay"), query.parse::<u64>("at", "a time in ms since 1970")?) {
-        (Some(_), Some(_)) => return Err(invalid("`delay` and `at` are both there, and one of them is wanted")),
-        (Some(text), None) => {
-            let ms = duration_ms(text).filter(|ms| *ms <= DELAY_MAX_MS).ok_or_else(|| wrong("delay", text, DURATION))?;
-            Some(stamp.time.plus(Duration::from_millis(ms)))
-        }
-        (None, Some(at)) if at > stamp.time.0.saturating_add(DELAY_MAX_MS) => {
-            return Err(wrong("at", &at.to_string(), "a time within a year"));
-        }
-        (None, Some(at)) => Some(Timestamp(at).max(stamp.time)),
-        (None, None) => None,
-    };
+    let due = due(query, headers, stamp.time)?;
     let priority = match query.get("priority") {
         None | Some("normal") => Priority::Normal,
         Some("low") => Priority::Low,
@@ -122,6 +111,26 @@ pub(super) fn wish(query: &Query, headers: &HeaderMap, stamp: &Stamp) -> Result<
         Some(text) => return Err(wrong("priority", text, "low, normal or high")),
     };
     Ok(Wish { due, priority, idempotency_key: idempotency_key(headers)?, retry: None })
+}
+
+/// By the query or a header; none that has passed.
+fn due(query: &Query, headers: &HeaderMap, now: Timestamp) -> Result<Option<Timestamp>> {
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let (delay, at) = (query.get("delay").or_else(|| header("x-mote-delay")), query.get("at").or_else(|| header("x-mote-at")));
+    match (delay, at) {
+        (Some(_), Some(_)) => Err(invalid("`delay` and `at` are both there, and one of them is wanted")),
+        (Some(text), None) => {
+            let ms = duration_ms(text).filter(|ms| *ms <= DELAY_MAX_MS).ok_or_else(|| wrong("delay", text, DURATION))?;
+            Ok(Some(now.plus(Duration::from_millis(ms))))
+        }
+        (None, Some(text)) => {
+            let at = text.parse().map(Timestamp).ok().or_else(|| Timestamp::from_rfc3339(text));
+            let within = at.filter(|at| at.0 <= now.0.saturating_add(DELAY_MAX_MS));
+            let wanted = "a time within a year, such as 2026-12-01T10:00:00+01:00 (with %2B for +) or in ms since 1970,";
+            within.map(|at| Some(at.max(now))).ok_or_else(|| wrong("at", text, wanted))
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>> {

@@ -97,8 +97,21 @@ fn every_key_is_read() {
                 events: vec![ObjectChange::Created, ObjectChange::Removed],
                 prefix: "in/".into(),
                 suffix: ".jpg".into(),
+                retry: Some(Retry {
+                    attempts_max: 1,
+                    backoff_ms: 2000,
+                    backoff_max_ms: 60_000,
+                    age_max_ms: 60_000,
+                    on: vec![Failure::Timeout, Failure::Crash],
+                }),
             },
-            Binding::Bucket { bucket: "photos".into(), events: vec![ObjectChange::Created], prefix: "".into(), suffix: "".into() },
+            Binding::Bucket {
+                bucket: "photos".into(),
+                events: vec![ObjectChange::Created],
+                prefix: "".into(),
+                suffix: "".into(),
+                retry: None,
+            },
             Binding::Timer(
                 Timer {
                     name: Some(Name::new("morning").unwrap()),
@@ -112,6 +125,13 @@ fn every_key_is_read() {
                     catch_up: CatchUp::All,
                     payload: Some(serde_json::json!({"kind": "daily", "days": [1, 2.5, true], "since": "2026-01-01"})),
                     enabled: false,
+                    retry: Some(Retry {
+                        attempts_max: 3,
+                        backoff_ms: 5,
+                        backoff_max_ms: 10,
+                        age_max_ms: 3_600_000,
+                        on: vec![Failure::Error],
+                    }),
                 }
                 .into(),
             ),
@@ -123,6 +143,7 @@ fn every_key_is_read() {
                     catch_up: CatchUp::Last,
                     payload: None,
                     enabled: true,
+                    retry: None,
                 }
                 .into(),
             ),
