@@ -12,7 +12,7 @@ use crate::egress::Egress;
 use crate::engine::{Invocation, Output, Payload};
 use crate::error::Result;
 use crate::function::delivery::Delivery;
-use crate::function::{Binding, Function, HttpAccess, Isolation, Limits, Name, Runtime};
+use crate::function::{Binding, Function, HttpAccess, Isolation, Limits, Name, Recorded, Runtime};
 use crate::reply::Reply;
 use crate::secret::SecretUse;
 
@@ -83,6 +83,7 @@ pub struct Deployment {
     pub egress: Egress,
     pub isolation: Isolation,
     pub delivery: Delivery,
+    pub records: Recorded,
     /// See [`Function::port`].
     pub port: Option<u16>,
     pub http: HttpAccess,

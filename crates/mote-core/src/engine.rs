@@ -6,8 +6,7 @@
 pub mod exchange;
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -143,26 +142,48 @@ pub struct Origin {
     pub depth: Depth,
 }
 
-/// How many functions have called one another to come to the call that runs in an instance.
+/// How the call that runs in an instance came about: how many functions have called one another to
+/// come to it, and which call it is.
 #[derive(Clone, Default)]
-pub struct Depth(Arc<AtomicU32>);
+pub struct Depth(Arc<Mutex<Standing>>);
+
+/// See [`Depth`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    pub depth: u32,
+    /// `None`: none has run yet, or several run at once and nobody can tell which of them calls on.
+    pub call: Option<Id>,
+    /// Its trace context, see [`crate::event::lineage::TRACE_PARENT`].
+    pub trace: Option<String>,
+}
 
 /// Functions that may call one another in a row.
 pub const DEPTH_MAX: u32 = 16;
 
 impl Depth {
-    /// A call begins that came so deep. Where several run at once the deepest counts, since nobody
-    /// can tell which of them calls on.
-    pub fn enter(&self, depth: u32, alone: bool) {
-        if alone {
-            self.0.store(depth, Relaxed);
-        } else {
-            self.0.fetch_max(depth, Relaxed);
-        }
+    /// A call begins. Where several run at once the deepest counts, since nobody can tell which of
+    /// them calls on.
+    pub fn enter(&self, call: Standing, alone: bool) {
+        let mut now = self.standing();
+        *now = match alone {
+            true => call,
+            false => Standing { depth: now.depth.max(call.depth), call: None, trace: None },
+        };
     }
 
-    pub fn now(&self) -> u32 {
-        self.0.load(Relaxed)
+    pub fn now(&self) -> Standing {
+        self.standing().clone()
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Invocation {
+    /// What is known of it to whatever it calls.
+    pub fn standing(&self) -> Standing {
+        Standing { depth: self.event.depth, call: Some(self.id), trace: self.event.trace_parent().map(str::to_owned) }
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Id;
 use crate::reply::Timing;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -166,6 +167,7 @@ struct Inner {
     headers: http::HeaderMap,
     retry_after: Option<Duration>,
     timing: Option<Timing>,
+    invocation: Option<Id>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -180,6 +182,7 @@ impl Error {
             headers: http::HeaderMap::new(),
             retry_after: None,
             timing: None,
+            invocation: None,
             source: None,
         }))
     }
@@ -214,6 +217,11 @@ impl Error {
         self.0.timing = Some(timing);
     }
 
+    /// The call whose record tells more.
+    pub fn set_invocation(&mut self, id: Option<Id>) {
+        self.0.invocation = id;
+    }
+
     /// Takes the function's own words off, so that no remote caller sees them.
     pub fn redact(&mut self) {
         self.0.report = None;
@@ -241,6 +249,10 @@ impl Error {
 
     pub fn timing(&self) -> Option<&Timing> {
         self.0.timing.as_ref()
+    }
+
+    pub fn invocation(&self) -> Option<Id> {
+        self.0.invocation
     }
 
     /// Headers that the reply must carry beside the error (`Allow`, CORS).

@@ -4,8 +4,13 @@
 //! dialects rebuild a request from it; other doors leave it out. Not here: what a function sees —
 //! that is its dialect's `encode`.
 
+pub mod lineage;
+mod request;
+
 use serde::{Deserialize, Serialize};
 
+use self::lineage::Lineage;
+pub use self::request::HttpRequest;
 use crate::body::Body;
 use crate::clock::{Id, Timestamp};
 use crate::error::Result;
@@ -25,30 +30,11 @@ pub struct Event {
     pub request: Option<Box<HttpRequest>>,
     /// How many functions called one another to come to this.
     pub depth: u32,
+    pub lineage: Lineage,
     pub body: Body,
 }
 
-/// What an event that came over HTTP has besides.
-#[derive(Clone, Debug, Default)]
-pub struct HttpRequest {
-    pub method: http::Method,
-    /// Scheme and authority as the client wrote them, for absolute links.
-    pub origin: String,
-    /// The whole path, percent-encoded as it came.
-    pub path: String,
-    /// How many bytes of the path only lead to the function: its namespace, and at a function URL
-    /// its name. Filled in when the route is resolved.
-    pub mount: usize,
-    /// Without the `?`, as it came.
-    pub query: String,
-    pub headers: http::HeaderMap,
-    /// The values of the route's `{names}`, percent-decoded; filled in when the route is resolved.
-    pub params: Vec<(String, String)>,
-    /// The peer's address, without its port.
-    pub peer: String,
-}
-
-/// An event as it waits on disk: with its whole body, without an HTTP request's parts.
+/// An event as it lies on disk, with its whole body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredEvent {
     pub id: Id,
@@ -62,8 +48,31 @@ pub struct StoredEvent {
     pub content_type: Option<String>,
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub extensions: serde_json::Map<String, serde_json::Value>,
+    /// Of an event that is a replayed request; no door puts one on the durable path itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Box<HttpRequest>>,
+    #[serde(default, skip_serializing_if = "Lineage::is_empty")]
+    pub lineage: Lineage,
     #[serde(default, with = "text_or_bytes")]
     pub body: bytes::Bytes,
+}
+
+impl StoredEvent {
+    /// Without a subject, data or anything else.
+    pub fn new(id: Id, source: impl Into<String>, kind: impl Into<String>, time: Timestamp) -> Self {
+        StoredEvent {
+            id,
+            source: source.into(),
+            kind: kind.into(),
+            subject: None,
+            time,
+            content_type: None,
+            extensions: Default::default(),
+            request: None,
+            lineage: Lineage::default(),
+            body: bytes::Bytes::new(),
+        }
+    }
 }
 
 impl Event {
@@ -78,6 +87,7 @@ impl Event {
             extensions: Default::default(),
             request: None,
             depth: 0,
+            lineage: Lineage::default(),
             body: body.into(),
         }
     }
@@ -97,6 +107,8 @@ impl Event {
             time: self.time,
             content_type: self.content_type,
             extensions: self.extensions,
+            request: None,
+            lineage: self.lineage,
             body: self.body.collect(limit_bytes).await?,
         })
     }
@@ -112,8 +124,9 @@ impl From<StoredEvent> for Event {
             time: stored.time,
             content_type: stored.content_type,
             extensions: stored.extensions,
-            request: None,
+            request: stored.request,
             depth: 0,
+            lineage: stored.lineage,
             body: stored.body.into(),
         }
     }
@@ -157,14 +170,11 @@ mod tests {
     fn a_stored_event_survives_its_record() {
         for body in [&b"{\"a\":1}"[..], &[0xff, 0, 1]] {
             let stored = StoredEvent {
-                id: Id(7),
-                source: "/cli".into(),
-                kind: "mote.invoke".into(),
-                subject: None,
-                time: Timestamp(1),
                 content_type: Some("application/json".into()),
-                extensions: Default::default(),
+                request: Some(Box::new(HttpRequest { query: "a=1".into(), ..Default::default() })),
+                lineage: Lineage { caller: Some("admin".into()), ..Default::default() },
                 body: bytes::Bytes::copy_from_slice(body),
+                ..StoredEvent::new(Id(7), "/cli", "mote.invoke", Timestamp(1))
             };
             let text = serde_json::to_vec(&stored).unwrap();
             assert_eq!(serde_json::from_slice::<StoredEvent>(&text).unwrap(), stored);

@@ -44,6 +44,8 @@ pub struct Function {
     pub isolation: Isolation,
     #[serde(default)]
     pub delivery: delivery::Delivery,
+    #[serde(default)]
+    pub records: Recorded,
     /// The function is an HTTP server of its own, which listens on this port in its jail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -280,6 +282,20 @@ impl Isolation {
             Isolation::Standard => "standard",
             Isolation::Strict => "strict",
         }
+    }
+}
+
+/// What is kept of its calls, beside who called and how they ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recorded {
+    /// The data of small events, for those who may read them and for a replay.
+    pub keep_body: bool,
+}
+
+impl Default for Recorded {
+    fn default() -> Self {
+        Recorded { keep_body: true }
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod admit;
 pub mod deliver;
+pub mod record;
 pub mod retry;
 
 use std::collections::HashMap;
@@ -25,8 +26,9 @@ use crate::function::delivery::Destination;
 use crate::function::{Family, Function, FunctionRef, Name};
 use crate::invoke::deliver::parcel::{Parcel, Wish};
 use crate::invoke::deliver::{EVENT_BYTES_MAX, QUEUES};
+use crate::invoke::record::Recording;
 use crate::reply::{Reply, Timing};
-use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue};
+use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue, Records};
 
 /// The two ways to run a function.
 pub trait Invoke: Send + Sync {
@@ -54,6 +56,7 @@ pub struct Invoker {
     pub catalog: Arc<dyn Catalog>,
     pub queue: Arc<dyn Queue>,
     pub logs: Arc<dyn Logs>,
+    pub records: Arc<dyn Records>,
     pub clock: Arc<dyn Clock>,
     pub dialects: Dialects,
     pub engines: Engines,
@@ -68,6 +71,7 @@ impl Invoker {
         let request = event.request.as_ref().filter(|_| function.http.cors.is_some()).map(|request| request.headers.clone());
         let id = event.id;
         let arrived = self.clock.monotonic();
+        let record = Recording::begin(self, &function, &event, attempt);
         let timeout = Duration::from_millis(function.limits.timeout_ms);
         let mut timing = Timing::default();
 
@@ -95,11 +99,12 @@ impl Invoker {
             Ok(mut reply) => {
                 reply.timing = timing;
                 dialect.dress(&function, request.as_ref(), &mut reply.headers);
-                Ok(reply)
+                Ok(record.replied(reply))
             }
             Err(mut error) => {
                 self.note(&function, id, &error);
                 error.set_timing(error.timing().copied().unwrap_or(timing));
+                record.failed(&mut error);
                 if !function.dev {
                     error.redact();
                 }
@@ -110,12 +115,14 @@ impl Invoker {
     }
 
     /// See [`Invoke::call`]; a route lets the caller in or does not.
-    pub async fn call_as(&self, caller: &Caller, to: Target, event: Event) -> Result<Reply> {
+    pub async fn call_as(&self, caller: &Caller, to: Target, mut event: Event) -> Result<Reply> {
+        event.lineage.caller = Some(caller.label());
         self.run(caller, to, event, 1).await
     }
 
     /// See [`Invoke::send`].
     pub async fn send_as(&self, caller: &Caller, to: Target, mut event: Event, wish: Wish) -> Result<Id> {
+        event.lineage.caller = Some(caller.label());
         let entry = self.resolve(&to, &mut event).await?;
         if self.admit(caller, &to, &entry.function, &mut event)? == access::Entry::Preflight {
             return Err(Error::new(Code::CredentialMissing, "a preflight is no event"));

@@ -1,10 +1,11 @@
-//! The seams of the store: records with compare-and-swap, a leased queue, objects, logs.
+//! The seams of the store: records with compare-and-swap, a leased queue, objects, logs, records of calls.
 //!
 //! Small on purpose: an embedded file and a cluster can both keep these promises, and one
 //! contract suite (in `mote-store`) holds every implementation to them. What returns `Ok` is on
-//! disk, except in [`Logs`].
+//! disk, except in [`Logs`] and [`Records`].
 
 mod queue;
+mod records;
 pub mod within;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::error::Result;
 pub use self::queue::{
     DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Once, Priority, Queue, Room, Settlement, Whereabouts,
 };
+pub use self::records::{CallEnd, CallRecord, Phases, RecordPage, RecordQuery, Records};
 
 // ---- records ----
 

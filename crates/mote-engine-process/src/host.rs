@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mote_core::clock::{Clock, Id, Timestamp};
-use mote_core::engine::{Depth, Gateway, Invocation, Origin};
+use mote_core::engine::{Depth, Gateway, Invocation, Origin, Standing};
 use mote_core::function::{Family, Function, Limits};
 use mote_core::secret::Secrets;
 use mote_core::store::{LogLine, LogSource, Logs};
@@ -74,13 +74,13 @@ pub(crate) struct Job {
     pub(crate) id: Id,
     pub(crate) function: Arc<Function>,
     pub(crate) deadline: Timestamp,
-    /// See [`mote_core::event::Event::depth`].
-    pub(crate) depth: u32,
+    /// What it is to whatever it calls.
+    pub(crate) standing: Standing,
 }
 
 impl From<&Invocation> for Job {
     fn from(call: &Invocation) -> Job {
-        Job { id: call.id, function: call.function.clone(), deadline: call.deadline, depth: call.event.depth }
+        Job { id: call.id, function: call.function.clone(), deadline: call.deadline, standing: call.standing() }
     }
 }
 

@@ -9,6 +9,7 @@ mod listing;
 mod logs;
 mod objects;
 mod queue;
+mod records;
 mod uploads;
 
 use std::future::Future;
@@ -18,9 +19,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mote_core::Body;
-use mote_core::clock::{Clock, Timestamp};
+use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::error::{Code, Result};
-use mote_core::store::{Catalog, Item, Logs, ObjectInfo, ObjectMeta, Objects, Precondition, Queue};
+use mote_core::event::StoredEvent;
+use mote_core::function::{FunctionRef, Name};
+use mote_core::store::{CallEnd, CallRecord, Catalog, Item, Logs, ObjectInfo, ObjectMeta, Objects, Precondition, Queue, Records};
 
 /// A store under test, and the clock that it was given.
 pub struct Subject {
@@ -28,6 +31,7 @@ pub struct Subject {
     pub queue: Arc<dyn Queue>,
     pub objects: Arc<dyn Objects>,
     pub logs: Arc<dyn Logs>,
+    pub records: Arc<dyn Records>,
     pub clock: Arc<dyn Clock>,
     /// Moves the clock on.
     pub advance: Box<dyn Fn(Duration) + Send + Sync>,
@@ -75,6 +79,21 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     uploads::wrong_parts_are_refused(fresh().await).await;
     uploads::an_aborted_upload_is_gone(fresh().await).await;
     logs::lines_are_found_and_followed(fresh().await).await;
+    records_alone(fresh).await;
+}
+
+/// For a store that keeps records of calls, whatever else it keeps.
+pub async fn records_alone<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
+    records::records_are_found_by_all_that_they_tell(fresh().await).await;
+    records::pages_of_records_miss_none_while_more_come(fresh().await).await;
+}
+
+/// Of a first attempt that went well.
+pub(crate) fn record(id: Id, function: &str, began: Timestamp) -> CallRecord {
+    let function = FunctionRef { namespace: Name::default_namespace(), name: Name::new(function).expect("a name") };
+    let mut record = CallRecord::new(function, 1, StoredEvent::new(id, "/test", "test", began), began);
+    record.end = CallEnd::Replied { status: 200, content_type: None, reply_bytes: 2 };
+    record
 }
 
 impl Subject {

@@ -8,4 +8,4 @@
 pub mod contract;
 pub mod embedded;
 
-pub use embedded::Embedded;
+pub use embedded::{Embedded, RecordBounds};

@@ -38,6 +38,7 @@ impl Dialect for EchoDialect {
                 egress: Default::default(),
                 isolation: Default::default(),
                 delivery: Default::default(),
+                records: Default::default(),
                 port: None,
                 http: HttpAccess::default(),
                 bindings: route.map(|path| Binding::Http { path: path.to_owned(), methods: Vec::new() }).into_iter().collect(),

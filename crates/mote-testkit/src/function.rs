@@ -19,6 +19,7 @@ pub fn function(name: &str) -> Function {
         egress: Default::default(),
         isolation: Default::default(),
         delivery: Default::default(),
+        records: Default::default(),
         port: None,
         dev: false,
         http: Default::default(),

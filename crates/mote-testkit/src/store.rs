@@ -1,6 +1,7 @@
-//! Catalog, queue and logs in memory, which fail when a test says so. Nothing here is durable.
+//! Catalog, queue, logs and records of calls in memory, which fail when a test says so. Nothing here is durable.
 
 mod queue;
+mod records;
 mod watched;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +13,7 @@ use mote_core::BoxFuture;
 use mote_core::action::LogStream;
 use mote_core::clock::Clock;
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{Catalog, Item, LogLine, LogQuery, Logs, Record, Write};
+use mote_core::store::{CallRecord, Catalog, Item, LogLine, LogQuery, Logs, Record, Write};
 use tokio::sync::Notify;
 
 use self::queue::QueueState;
@@ -35,6 +36,7 @@ struct State {
     records: BTreeMap<String, Record>,
     queue: QueueState,
     logs: VecDeque<LogLine>,
+    calls: Vec<CallRecord>,
 }
 
 /// How many of the next operations fail.
@@ -73,6 +75,11 @@ impl MemoryStore {
 
     pub fn lines(&self) -> Vec<LogLine> {
         self.state().logs.iter().cloned().collect()
+    }
+
+    /// The records of calls, as they were written.
+    pub fn calls(&self) -> Vec<CallRecord> {
+        self.state().calls.clone()
     }
 
     pub fn keys(&self) -> Vec<String> {

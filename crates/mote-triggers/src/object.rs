@@ -92,15 +92,11 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
     let now = clock.now();
     let items = |(to, retry): (FunctionRef, Option<Retry>)| {
         let event = StoredEvent {
-            // An id each: it becomes the invocation's.
-            id: clock.id(),
-            source: format!("/buckets/{bucket}"),
-            kind: change.kind().to_owned(),
             subject: Some(object.key.clone()),
-            time: now,
             content_type: Some("application/json".to_owned()),
-            extensions: Default::default(),
             body: body.clone(),
+            // An id each: it becomes the invocation's.
+            ..StoredEvent::new(clock.id(), format!("/buckets/{bucket}"), change.kind(), now)
         };
         address::items(directory, now, &to.namespace, &Destination::Function(to.name), event, 0, Wish { retry, ..Wish::default() })
     };

@@ -134,14 +134,9 @@ impl TimerTrigger {
     fn items(&self, door: &Arc<dyn Invoke>, entry: &Entry, step: &Step) -> Vec<Item> {
         let (function, name) = (&entry.function, entry.timer.name(&entry.function.name));
         let event = StoredEvent {
-            id: self.clock.id(),
-            source: format!("/timers/{name}"),
-            kind: FIRED.to_owned(),
-            subject: None,
-            time: step.at,
             content_type: entry.content_type.map(str::to_owned),
-            extensions: Default::default(),
             body: entry.body.clone(),
+            ..StoredEvent::new(self.clock.id(), format!("/timers/{name}"), FIRED, step.at)
         };
         let to = Destination::Function(function.name.clone());
         let items = door

@@ -194,6 +194,7 @@ async fn assemble(
         catalog: store.catalog(),
         queue: store.queue(),
         logs,
+        records: store.records(),
         clock: clock.clone(),
         dialects: Dialects::new(vec![Arc::new(Plain::public())]),
         engines: engines.clone(),

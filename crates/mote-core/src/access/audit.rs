@@ -49,7 +49,7 @@ pub struct Note {
 impl Note {
     pub(super) fn new(caller: &Caller, rule: &Rule<'_>) -> Note {
         let namespace = rule.need.namespace().map(Name::to_string).unwrap_or_default();
-        Note { who: label(caller), verb: rule.verb, namespace, about: rule.about.to_owned() }
+        Note { who: caller.label(), verb: rule.verb, namespace, about: rule.about.to_owned() }
     }
 }
 
@@ -80,14 +80,17 @@ impl Audit {
     }
 }
 
-fn label(caller: &Caller) -> String {
-    match caller {
-        Caller::Anonymous => "nobody known".to_owned(),
-        Caller::Admin => "admin".to_owned(),
-        Caller::Instance(namespace) => format!("function {namespace}"),
-        Caller::Token(holder) => match &holder.scope {
-            Scope::One(namespace) => format!("token {namespace}/{}", holder.name),
-            Scope::All => format!("token */{}", holder.name),
-        },
+impl Caller {
+    /// See [`AuditLine::who`].
+    pub fn label(&self) -> String {
+        match self {
+            Caller::Anonymous => "nobody known".to_owned(),
+            Caller::Admin => "admin".to_owned(),
+            Caller::Instance(namespace) => format!("function {namespace}"),
+            Caller::Token(holder) => match &holder.scope {
+                Scope::One(namespace) => format!("token {namespace}/{}", holder.name),
+                Scope::All => format!("token */{}", holder.name),
+            },
+        }
     }
 }

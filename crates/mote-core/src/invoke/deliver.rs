@@ -17,7 +17,8 @@ use crate::BoxFuture;
 use crate::action::{Qualifier, Target};
 use crate::clock::{Clock, Id};
 use crate::error::{Code, Error, Result};
-use crate::event::StoredEvent;
+use crate::event::lineage::TRACE_PARENT;
+use crate::event::{Event, StoredEvent};
 use crate::function::delivery::{Delivery as Rule, Destination};
 use crate::invoke::Invoke;
 use crate::invoke::retry::Next;
@@ -153,7 +154,8 @@ impl Delivery {
         if let Some(retry) = &parcel.retry {
             rule.retry = retry.clone();
         }
-        let (token, from) = (lease.token(), From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops });
+        let trace = parcel.event.extensions.get(TRACE_PARENT).cloned();
+        let (token, from) = (lease.token(), From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops, trace });
         match self.call(parcel, lease).await {
             Ok(reply) => {
                 let event = |id| from.success(lease.item.id, &reply, self.clock.now(), id);
@@ -215,7 +217,9 @@ impl Delivery {
         let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
         let call = async {
             let to = Target::Function { function: parcel.to, version };
-            let reply = self.door.attempt(to, parcel.event.into(), lease.attempt).await?;
+            let mut event = Event::from(parcel.event);
+            event.lineage.accepted = Some(parcel.accepted);
+            let reply = self.door.attempt(to, event, lease.attempt).await?;
             if reply.status.is_server_error() || reply.status == http::StatusCode::TOO_MANY_REQUESTS {
                 return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));
             }

@@ -249,6 +249,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         egress: deployment.egress,
         isolation: deployment.isolation,
         delivery: deployment.delivery,
+        records: deployment.records,
         port: deployment.port,
         dev: wish.dev,
         http: deployment.http,

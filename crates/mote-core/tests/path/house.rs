@@ -37,6 +37,7 @@ impl Scene {
             catalog: store.clone(),
             queue: store.clone(),
             logs: store.clone(),
+            records: store.clone(),
             clock: clock.clone(),
             dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
             engines: Engines::new([engine.clone() as Arc<dyn Engine>]),

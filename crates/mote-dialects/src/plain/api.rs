@@ -13,7 +13,8 @@ use http::header;
 use mote_core::access::Credential;
 use mote_core::action::{Action, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
-use mote_core::engine::{DEPTH_MAX, Depth};
+use mote_core::engine::{DEPTH_MAX, Depth, Standing};
+use mote_core::event::lineage::{Cause, How, TRACE_PARENT, is_trace_parent};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::function::{FunctionRef, Name};
 use mote_core::{Code, Error, Result};
@@ -35,7 +36,13 @@ pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
 /// Any request is a call of that function, as if it had come to its URL: path and query go on.
 pub(super) fn sibling(request: Request, stamp: &Stamp, to: &FunctionRef, depth: &Depth) -> Result<Parsed> {
     let mut event = event(request, stamp)?;
-    event.depth = depth.now().saturating_add(1);
+    let Standing { depth, call, trace } = depth.now();
+    event.depth = depth.saturating_add(1);
+    event.lineage.cause = call.map(|call| Cause { how: How::Called, call });
+    if let Some(trace) = trace {
+        // What the function says itself is closer.
+        event.extensions.entry(TRACE_PARENT).or_insert(trace.into());
+    }
     if event.depth > DEPTH_MAX {
         return Err(Error::new(Code::LoopDetected, format!("{to} would be number {} of functions that call one another", event.depth))
             .hint(format!("At most {DEPTH_MAX} may; a function that calls itself again and again must find an end before.")));
@@ -49,6 +56,7 @@ fn event(request: Request, stamp: &Stamp) -> Result<Event> {
     bounded(&parts.uri)?;
     let mut event = Event::new(stamp.id, "/http", "mote.http.request", stamp.time, body);
     event.content_type = text(&parts.headers, header::CONTENT_TYPE);
+    trace_parent(&parts.headers, &mut event);
     if let Some(id) = parts.headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX) {
         event.extensions.insert("requestid".to_owned(), id.into());
     }
@@ -63,6 +71,13 @@ fn event(request: Request, stamp: &Stamp) -> Result<Event> {
         peer: stamp.peer.clone(),
     }));
     Ok(event)
+}
+
+/// What is no trace context is as good as none, as the standard has it.
+fn trace_parent(headers: &http::HeaderMap, event: &mut Event) {
+    if let Some(trace) = headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok()).filter(|text| is_trace_parent(text)) {
+        event.extensions.insert(TRACE_PARENT.to_owned(), trace.into());
+    }
 }
 
 fn bounded(uri: &http::Uri) -> Result<()> {

@@ -43,6 +43,7 @@ fn deployment(runtime: Runtime, entry: &str) -> Deployment {
         egress: Default::default(),
         isolation: Default::default(),
         delivery: Default::default(),
+        records: Default::default(),
         port: None,
         http: HttpAccess::default(),
         bindings: Vec::new(),

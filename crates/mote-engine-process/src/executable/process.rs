@@ -65,7 +65,7 @@ impl Process {
     ) -> Result<Process> {
         let function = &call.function;
         let depth = Depth::default();
-        depth.enter(call.depth, true);
+        depth.enter(call.standing.clone(), true);
         let used = host.artifacts.hold(function.artifact);
         let piped = |error: io::Error| Error::internal("a pipe to a function's process can't be made").caused_by(error);
         let (stdin, ours) = io::pipe().map_err(piped)?;

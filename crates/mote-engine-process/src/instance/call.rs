@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mote_core::clock::Id;
-use mote_core::engine::{Answer, Payload};
+use mote_core::engine::{Answer, Payload, Standing};
 use mote_core::store::LogSource;
 use mote_core::{Body, Code, Error, Result};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -80,7 +80,7 @@ impl Instance {
             late: false,
             place,
         };
-        let id = match self.register(entry, call.depth) {
+        let id = match self.register(entry, &call.standing) {
             Ok(id) => id,
             Err(refused) => {
                 drop(refused);
@@ -104,7 +104,7 @@ impl Instance {
         }))
     }
 
-    pub(super) fn register(&self, call: Call, depth: u32) -> Result<u32, Box<Call>> {
+    pub(super) fn register(&self, call: Call, standing: &Standing) -> Result<u32, Box<Call>> {
         let mut state = self.state();
         if state.ending.is_some() {
             return Err(Box::new(call));
@@ -117,7 +117,7 @@ impl Instance {
                 break id;
             }
         };
-        self.depth.enter(depth, state.calls.is_empty());
+        self.depth.enter(standing.clone(), state.calls.is_empty());
         state.calls.insert(id, call);
         let before = std::mem::replace(&mut state.log, LogBudget::of(&self.function));
         drop(state);

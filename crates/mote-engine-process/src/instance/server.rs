@@ -104,7 +104,7 @@ pub(super) async fn exchange(
     };
     let deadline = instance.host.clock.monotonic() + call.deadline.since(instance.host.clock.now());
     let (answer, mut told) = oneshot::channel();
-    let id = match instance.register(Call::of_server(call, deadline, answer, place), call.depth) {
+    let id = match instance.register(Call::of_server(call, deadline, answer, place), &call.standing) {
         Ok(id) => id,
         Err(refused) => {
             drop(refused);

@@ -8,7 +8,7 @@ use mote_core::Body;
 use mote_core::clock::Id;
 use mote_core::error::Code;
 use mote_core::store::{End, Item, ObjectMeta, Precondition, Write};
-use mote_testkit::FakeClock;
+use mote_testkit::{FakeClock, MemoryStore};
 
 use super::Embedded;
 use super::queue::DEAD_LETTERS_MAX;
@@ -40,6 +40,28 @@ async fn it_keeps_the_contract() {
             queue: store.queue(),
             objects: store.objects(),
             logs: store.logs(),
+            records: store.records(),
+            clock: clock.clone(),
+            advance: Box::new(move |by| clock.advance(by)),
+        }
+    })
+    .await;
+}
+
+/// The one that the core's tests are run on.
+#[tokio::test]
+async fn records_in_memory_keep_the_contract_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let objects = open(dir.path()).objects();
+    contract::records_alone(async || {
+        let clock = Arc::new(FakeClock::default());
+        let store = MemoryStore::new(clock.clone());
+        Subject {
+            catalog: store.clone(),
+            queue: store.clone(),
+            objects: objects.clone(),
+            logs: store.clone(),
+            records: store.clone(),
             clock: clock.clone(),
             set_back: Box::new({
                 let clock = clock.clone();

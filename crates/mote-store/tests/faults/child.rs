@@ -83,6 +83,7 @@ async fn run(life: Life, clock: Arc<JumpingClock>) {
         catalog: store.catalog(),
         queue: queue.clone(),
         logs: store.logs(),
+        records: store.records(),
         clock: clock.clone(),
         dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
         engines: Engines::new([functions::engine(clock.clone(), watcher) as Arc<dyn Engine>]),

@@ -6,6 +6,7 @@ use super::outcome::{KeptError, KeptReply, Outcome, State};
 use crate::clock::{Id, Timestamp};
 use crate::error::Error;
 use crate::event::StoredEvent;
+use crate::event::lineage::{How, Lineage, TRACE_PARENT};
 use crate::function::FunctionRef;
 use crate::store::Lease;
 
@@ -14,6 +15,8 @@ pub(super) struct From {
     pub(super) to: FunctionRef,
     pub(super) accepted: Timestamp,
     pub(super) hops: u32,
+    /// See [`TRACE_PARENT`].
+    pub(super) trace: Option<serde_json::Value>,
 }
 
 impl From {
@@ -30,7 +33,7 @@ impl From {
 
     /// The reply becomes the event's data; a body that was too large to keep is missing.
     pub(super) fn success(&self, call: Id, reply: &KeptReply, now: Timestamp, id: Id) -> StoredEvent {
-        let mut event = self.event(call, "mote.call.succeeded", now, id);
+        let mut event = self.event(call, How::Succeeded, "mote.call.succeeded", now, id);
         event.content_type = reply.content_type.clone();
         event.body = reply.body.clone();
         event.extensions.insert("motestatus".into(), reply.status.into());
@@ -39,7 +42,7 @@ impl From {
 
     /// The event as it was, with the reason and every attempt's error.
     pub(super) fn failure(&self, lease: &Lease, error: &Error, now: Timestamp, id: Id) -> StoredEvent {
-        let mut event = self.event(lease.item.id, "mote.call.failed", now, id);
+        let mut event = self.event(lease.item.id, How::Failed, "mote.call.failed", now, id);
         // It was read before, so it reads again.
         let parcel: serde_json::Value = serde_json::from_slice(&lease.item.payload).unwrap_or_default();
         let data = json!({
@@ -53,16 +56,13 @@ impl From {
         event
     }
 
-    fn event(&self, call: Id, kind: &str, now: Timestamp, id: Id) -> StoredEvent {
+    fn event(&self, call: Id, how: How, kind: &str, now: Timestamp, id: Id) -> StoredEvent {
+        let source = format!("/functions/{}/{}", self.to.namespace, self.to.name);
         StoredEvent {
-            id,
-            source: format!("/functions/{}/{}", self.to.namespace, self.to.name),
-            kind: kind.to_owned(),
             subject: Some(call.to_string()),
-            time: now,
-            content_type: None,
-            extensions: Default::default(),
-            body: Default::default(),
+            extensions: self.trace.clone().map(|trace| (TRACE_PARENT.to_owned(), trace)).into_iter().collect(),
+            lineage: Lineage::of(how, call),
+            ..StoredEvent::new(id, source, kind, now)
         }
     }
 }

@@ -99,14 +99,9 @@ mod tests {
     #[test]
     fn keys_of_events() {
         let mut event = StoredEvent {
-            id: Id(1),
-            source: "/s".into(),
-            kind: "k".into(),
             subject: Some("order/7".into()),
-            time: Timestamp(0),
-            content_type: None,
-            extensions: Default::default(),
             body: r#"{"user":{"id":7},"none":null}"#.into(),
+            ..StoredEvent::new(Id(1), "/s", "k", Timestamp(0))
         };
         event.extensions.insert("tenant".into(), "acme".into());
         let data = |path: &str| KeyPath::Data(path.split('.').map(str::to_owned).collect());

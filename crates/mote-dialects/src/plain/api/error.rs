@@ -2,6 +2,7 @@
 
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use mote_core::clock::Id;
 use mote_core::dialect::Response;
 use mote_core::error::{Report, Retry};
 use mote_core::{Code, Error, Fault};
@@ -17,6 +18,9 @@ pub(super) struct Wording<'e> {
     hint: Option<&'e str>,
     fault: Fault,
     retry: &'static str,
+    /// Of the call, for `mote trace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invocation: Option<Id>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<&'e Report>,
 }
@@ -33,6 +37,7 @@ impl<'e> Wording<'e> {
                 Retry::Safe => "safe",
                 Retry::IfIdempotent => "if-idempotent",
             },
+            invocation: error.invocation(),
             report: error.report(),
         }
     }

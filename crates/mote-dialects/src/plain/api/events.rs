@@ -4,10 +4,11 @@
 use http::{HeaderMap, header};
 use mote_core::dialect::Stamp;
 use mote_core::event::Event;
+use mote_core::event::lineage::{TRACE_PARENT, is_trace_parent};
 use mote_core::{Body, Result};
 use percent_encoding::percent_decode_str;
 
-use super::{invalid, text};
+use super::{invalid, text, trace_parent};
 
 const ATTRIBUTES_MAX: usize = 20;
 const ATTRIBUTE_BYTES_MAX: usize = 2048;
@@ -16,6 +17,7 @@ const ATTRIBUTE_BYTES_MAX: usize = 2048;
 pub(super) fn event(headers: &HeaderMap, body: Body, stamp: &Stamp) -> Result<Event> {
     let mut event = Event::new(stamp.id, "/control", "mote.invoke", stamp.time, body);
     event.content_type = text(headers, header::CONTENT_TYPE);
+    trace_parent(headers, &mut event);
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix("ce-") else { continue };
         let value = value.to_str().ok().filter(|value| value.len() <= ATTRIBUTE_BYTES_MAX);
@@ -26,6 +28,7 @@ pub(super) fn event(headers: &HeaderMap, body: Body, stamp: &Stamp) -> Result<Ev
             "type" => event.kind = value,
             "source" => event.source = value,
             "subject" => event.subject = Some(value),
+            TRACE_PARENT if !is_trace_parent(&value) => {}
             name if !name.is_empty() && name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()) => {
                 event.extensions.insert(name.to_owned(), value.into());
             }

@@ -35,6 +35,7 @@ const SHARED: &[&str] = &[
     "env",
     "cors",
     "async",
+    "records",
 ];
 /// What may stand at the top for all functions, or in a table for one.
 fn shared() -> impl Iterator<Item = &'static str> {
@@ -230,6 +231,13 @@ fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
     }
     if let Some(value) = table.get("async") {
         delivery::read(&value.table()?, &mut this.delivery)?;
+    }
+    if let Some(value) = table.get("records") {
+        let records = value.table()?;
+        records.expect_keys("[records]", &["keep_body"])?;
+        if let Some(value) = records.get("keep_body") {
+            this.records.keep_body = value.flag()?;
+        }
     }
     confinement::read(table, this)
 }

@@ -8,7 +8,7 @@ use mote_core::dialect::Deployment;
 use mote_core::egress::Egress;
 use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order, Retry};
 use mote_core::function::timer::Timer;
-use mote_core::function::{Binding, Cors, Family, HttpAccess, Isolation, Limits, Name, ObjectChange, Runtime, UrlAccess};
+use mote_core::function::{Binding, Cors, Family, HttpAccess, Isolation, Limits, Name, ObjectChange, Recorded, Runtime, UrlAccess};
 use mote_core::schedule::{CatchUp, Options};
 use mote_core::secret::{GivenAs, SecretUse};
 use mote_core::{Code, Error, Result};
@@ -75,6 +75,7 @@ fn every_key_is_read() {
             on_success: Some(Destination::Function(Name::new("audit").unwrap())),
             on_failure: Some(Destination::Function(Name::new("alarm").unwrap())),
         },
+        records: Recorded { keep_body: false },
         port: None,
         http: HttpAccess {
             url: false,

@@ -1,0 +1,133 @@
+//! The record of one attempt, from its begin to the last byte of its reply.
+//!
+//! A guard: whatever ends the call drops it, also a caller who goes away, and it writes down how
+//! far the call came. What it costs the call is a few clones; the rest is done where records are
+//! kept. Not here: attempts that were turned away before anything ran, or those would push the
+//! others out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream;
+
+use super::Invoker;
+use crate::body::Body;
+use crate::clock::Clock;
+use crate::error::{Code, Error};
+use crate::event::{Event, StoredEvent};
+use crate::function::Function;
+use crate::reply::{Reply, Timing};
+use crate::store::{CallEnd, CallRecord, Phases, Records};
+
+/// The largest body of an event that is kept with its record.
+pub const BODY_KEPT_BYTES_MAX: usize = 64 << 10;
+const MESSAGE_BYTES_MAX: usize = 2 << 10;
+const REPORT_BYTES_MAX: usize = 16 << 10;
+
+/// See the module's text.
+pub(super) struct Recording {
+    records: Arc<dyn Records>,
+    clock: Arc<dyn Clock>,
+    begun: Duration,
+    /// `None`: written, or not worth it.
+    record: Option<Box<CallRecord>>,
+}
+
+impl Recording {
+    pub(super) fn begin(invoker: &Invoker, function: &Function, event: &Event, attempt: u32) -> Recording {
+        let body = event.body.as_bytes().filter(|body| body.len() <= BODY_KEPT_BYTES_MAX && function.records.keep_body);
+        let stored = StoredEvent {
+            subject: event.subject.clone(),
+            content_type: event.content_type.clone(),
+            extensions: event.extensions.clone(),
+            request: event.request.clone(),
+            lineage: event.lineage.clone(),
+            body: body.cloned().unwrap_or_default(),
+            ..StoredEvent::new(event.id, event.source.as_str(), event.kind.as_str(), event.time)
+        };
+        let mut record = CallRecord::new(function.reference(), function.version, stored, invoker.clock.now());
+        (record.attempt, record.body_bytes, record.body_kept) = (attempt, event.body.length(), body.is_some());
+        Recording {
+            records: invoker.records.clone(),
+            clock: invoker.clock.clone(),
+            begun: invoker.clock.monotonic(),
+            record: Some(Box::new(record)),
+        }
+    }
+
+    /// The same reply, whose body ends the record with its own end.
+    pub(super) fn replied(mut self, mut reply: Reply) -> Reply {
+        let content_type = reply.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let known = reply.body.as_bytes().map(|bytes| bytes.len() as u64);
+        let end = CallEnd::Replied { status: reply.status.as_u16(), content_type, reply_bytes: known.unwrap_or_default() };
+        self.phases(&reply.timing);
+        if known.is_some() {
+            self.end(end);
+            return reply;
+        }
+        let length = reply.body.length();
+        let pieces = stream::unfold((reply.body, self, end), async |(mut body, mut recording, mut end)| {
+            let piece = body.chunk().await;
+            match (&piece, &mut end) {
+                (Some(Ok(bytes)), CallEnd::Replied { reply_bytes, .. }) => *reply_bytes += bytes.len() as u64,
+                (Some(Err(error)), _) => recording.end(failure(error)),
+                _ => recording.end(end.clone()),
+            }
+            piece.map(|piece| (piece, (body, recording, end)))
+        });
+        reply.body = Body::stream(pieces, length);
+        reply
+    }
+
+    /// Gives the error the call's id, by which its record is found.
+    pub(super) fn failed(mut self, error: &mut Error) {
+        self.phases(error.timing().unwrap_or(&Timing::default()));
+        match error.code() {
+            Code::CredentialMissing | Code::CredentialInvalid | Code::Forbidden | Code::Throttled => self.record = None,
+            _ => {
+                error.set_invocation(self.record.as_ref().map(|record| record.id));
+                self.end(failure(error));
+            }
+        }
+    }
+
+    fn phases(&mut self, timing: &Timing) {
+        let us = |time: Duration| time.as_micros() as u64;
+        if let Some(record) = &mut self.record {
+            let Timing { queue, start, run, cold } = *timing;
+            record.phases = Phases { queue_us: us(queue), start_us: us(start), run_us: us(run), cold, whole_us: 0 };
+        }
+    }
+
+    fn end(&mut self, end: CallEnd) {
+        if let Some(mut record) = self.record.take() {
+            record.phases.whole_us = (self.clock.monotonic() - self.begun).as_micros() as u64;
+            record.end = end;
+            self.records.append(record);
+        }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        self.end(CallEnd::Abandoned);
+    }
+}
+
+fn failure(error: &Error) -> CallEnd {
+    let report = error.report().map(|report| {
+        let between = if report.kind.is_empty() || report.message.is_empty() { "" } else { ": " };
+        let head = format!("{}{between}{}", report.kind, report.message);
+        // Most traces end with the error itself.
+        if report.trace.contains(&head) { report.trace.clone() } else { format!("{head}\n{}", report.trace) }
+    });
+    CallEnd::Failed {
+        code: error.code().slug().to_owned(),
+        message: cut(error.detail(), MESSAGE_BYTES_MAX),
+        report: cut(report.unwrap_or_default().trim_end(), REPORT_BYTES_MAX),
+    }
+}
+
+fn cut(text: &str, bytes_max: usize) -> String {
+    text[..text.floor_char_boundary(bytes_max)].to_owned()
+}
