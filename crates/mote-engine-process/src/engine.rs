@@ -18,7 +18,7 @@ use crate::executable::Executables;
 use crate::host::{Host, Job, LAST_WORDS, Launch, Seams, Settings, standby_environment};
 use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
-use crate::jail::Groups;
+use crate::jail::{ForkServer, Groups};
 use crate::jail::spec::{Channel, GATEWAY_PORT, Program};
 use crate::pools::Pools;
 use crate::running::Running;
@@ -57,8 +57,9 @@ impl ProcessEngine {
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let name: String = clock.random()?.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let groups = Arc::new(Groups::open(&name));
-        let installer = Installer::new(&settings, etc.clone(), env.collect(), groups.clone(), clock.clone());
-        let stock = Stock::new(settings.executable.clone(), groups.clone(), clock.clone(), settings.spares_max);
+        let fork_server = Arc::new(ForkServer::new(settings.executable.clone()));
+        let installer = Installer::new(&settings, etc.clone(), env.collect(), fork_server.clone(), groups.clone(), clock.clone());
+        let stock = Stock::new(fork_server, groups.clone(), clock.clone(), settings.spares_max);
         let host = Arc::new(Host {
             settings,
             artifacts,
@@ -161,10 +162,9 @@ impl Workshop {
             GivenAs::Env(name) => Some(name),
             GivenAs::File(_) => None,
         });
-        let (command, standby) = if function.env.keys().chain(secrets).any(|name| runners::is_read_at_start(name)) {
-            (Some(command), None)
-        } else {
-            (None, Some(Program { command, env: standby_environment(), channel: Channel::Wire }))
+        let standby = match function.env.keys().chain(secrets).any(|name| runners::is_read_at_start(name)) {
+            true => None,
+            false => Some(Program { command: command.clone(), env: standby_environment(), channel: Channel::Wire }),
         };
         let shell = self.host.shell(function, &interpreter.mounts, Some(runner), standby);
         Ok(Launch { shell, command, data_bytes: data_bytes(function) })

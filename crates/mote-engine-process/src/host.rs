@@ -87,8 +87,8 @@ impl From<&Invocation> for Job {
 /// How an instance is to be started.
 pub(crate) struct Launch {
     pub(crate) shell: Shell,
-    /// What to execute when the function is in; `None` if the shell has a standby.
-    pub(crate) command: Option<Vec<String>>,
+    /// What to execute when the function is in, unless the shell comes with a standby.
+    pub(crate) command: Vec<String>,
     pub(crate) data_bytes: u64,
 }
 

@@ -27,7 +27,7 @@ use mote_core::{Code, Error, Result};
 use crate::artifact::{Building, foreign};
 use crate::engine::blocking;
 use crate::host::Settings;
-use crate::jail::Groups;
+use crate::jail::{ForkServer, Groups};
 use crate::jail::spec::{Channel, CodeTree, Network, Profile, Program, Shell, Shown};
 use crate::runtime::Interpreter;
 use child::Ended;
@@ -40,7 +40,7 @@ pub(crate) struct Installer {
     cache: PathBuf,
     /// The `/etc` of jails that have no network.
     etc: PathBuf,
-    executable: PathBuf,
+    fork_server: Arc<ForkServer>,
     groups: Arc<Groups>,
     hidden: Vec<PathBuf>,
     /// mote's own environment.
@@ -53,11 +53,12 @@ impl Installer {
         settings: &Settings,
         etc: PathBuf,
         env: BTreeMap<String, String>,
+        fork_server: Arc<ForkServer>,
         groups: Arc<Groups>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let (cache, executable) = (settings.cache.join("dependencies"), settings.executable.clone());
-        Installer { cache, etc, executable, groups, hidden: settings.hidden.clone(), env, clock }
+        let cache = settings.cache.join("dependencies");
+        Installer { cache, etc, fork_server, groups, hidden: settings.hidden.clone(), env, clock }
     }
 
     /// Puts the dependencies of the code in `artifact` beside it, and bytecode too. Gives the time
@@ -141,7 +142,7 @@ impl Installer {
     }
 
     async fn run(&self, shell: Shell, program: Program, building: &Building, progress: &Progress) -> Result<Ended> {
-        child::run(&self.executable, &self.groups, &shell, program, building.hold(), &*self.clock, progress).await
+        child::run(&self.fork_server, &self.groups, &shell, program, building.hold(), &*self.clock, progress).await
     }
 
     /// What all commands have in common; the network, unless they say otherwise, is none.

@@ -1,12 +1,13 @@
 //! A jail, seen from mote: start it, hear how it goes, end it.
 //!
-//! `mote` executes itself again as [`NAME`] and hands over a [`Shell`], and the new process builds
-//! the jail around itself ([`inside`]): so the server, which is large and has threads, never forks.
-//! A [`Fill`] then puts one function in. A jail that can't be complete does not start.
+//! `mote` has executed itself again as [`NAME`]; a fork of that process ([`fork_server`]) is handed a
+//! [`Shell`] and builds the jail around itself ([`inside`]): the server, which is large and has
+//! threads, never forks. A [`Fill`] then puts one function in. A jail that can't be complete does not start.
 
 mod cgroup;
 mod doctor;
 pub mod etc;
+mod fork_server;
 mod function;
 mod init;
 mod inside;
@@ -27,18 +28,18 @@ mod syscalls;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
-use std::process::Stdio;
 use std::sync::{Arc, Weak};
 
 use mote_core::{Code, Error, Result};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::pipe::PipeFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::net::unix::pipe::Receiver;
 
 pub use cgroup::{Controller, Events, Group, GroupLimits, Groups};
 pub use doctor::{Check, doctor, doctor_of};
+pub use fork_server::ForkServer;
 pub use message::Exit;
 use message::{Ask, Word};
 pub use network::Doors;
@@ -46,12 +47,12 @@ pub use privileges::{further_groups, no_core_dumps};
 pub use sockets::Sockets;
 use spec::{Fill, Shell};
 
-/// `argv[0]` of a process that is to become a jail.
+/// `argv[0]` of the process that jails come from.
 pub const NAME: &str = "mote-jail";
 
 /// Must be the first thing in `main` if `argv[0]` is [`NAME`]: there must be no other thread yet.
 pub fn jail_main() -> ! {
-    inside::main()
+    fork_server::main()
 }
 
 /// What stands between a function and the host, in the order in which it is set up.
@@ -101,43 +102,40 @@ pub(crate) fn runs_as_another_user() -> io::Result<bool> {
 ///
 /// First there is a shell; [`Jail::fill`] puts a function into it, at once or when one comes.
 pub struct Jail {
-    child: Child,
-    /// Also the life line: once it is closed, the watcher ends the jail.
+    /// Also the life line, both ways: once it is closed here the watcher ends the jail, and when the
+    /// last process in the jail is dead it is closed there.
     socket: Arc<AsyncFd<OwnedFd>>,
     sockets: Arc<Sockets>,
-    pub stdout: Option<ChildStdout>,
-    pub stderr: Option<ChildStderr>,
+    pub stdout: Option<Receiver>,
+    pub stderr: Option<Receiver>,
     /// Removed when all else is gone.
     group: Option<Arc<Group>>,
 }
 
 impl Jail {
-    /// Returns as soon as the process exists; [`Jail::built`] tells what became of it. `channel` is
-    /// for the shell's standby.
-    pub fn spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>, groups: &Groups) -> Result<Jail> {
-        let failed = |error: io::Error| Error::internal(format!("{} can't be started as a jail", executable.display())).caused_by(error);
+    /// Returns as soon as its process is asked for; [`Jail::built`] tells what became of it. `channel`
+    /// is for the shell's standby.
+    pub fn spawn(server: &ForkServer, shell: &Shell, channel: Option<OwnedFd>, groups: &Groups) -> Result<Jail> {
+        let failed = |error: io::Error| Error::internal("no process can be started for a jail").caused_by(error);
         ladder::refuse_incomplete(shell.isolation, groups)?;
         let group = groups.make().map_err(|error| refused(Barrier::Groups.name(), &error.to_string()))?;
-        Jail::try_spawn(executable, shell, channel, group).map_err(failed)
+        Jail::try_spawn(server, shell, channel, group).map_err(failed)
     }
 
-    fn try_spawn(executable: &Path, shell: &Shell, channel: Option<OwnedFd>, group: Option<Group>) -> io::Result<Jail> {
+    fn try_spawn(server: &ForkServer, shell: &Shell, channel: Option<OwnedFd>, group: Option<Group>) -> io::Result<Jail> {
         let (entrance, mut more) = group.as_ref().map(Group::entrances).transpose()?.unwrap_or_default();
         more.extend(channel);
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
         // The jail's own end waits; only mote's does not.
         rustix::io::ioctl_fionbio(&theirs, false)?;
-        let mut child = Command::new(executable)
-            .arg0(NAME)
-            .env_clear()
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let (stdout, its_stdout) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (stderr, its_stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+        let (stdout, stderr) = (Receiver::from_owned_fd(stdout)?, Receiver::from_owned_fd(stderr)?);
+        server.fork(shell, theirs, [its_stdout, its_stderr])?;
         message::ask(ours.as_fd(), Ask::Build { entrance }, shell, &more)?;
         let socket = Arc::new(syscalls::watch(ours)?);
         let sockets = Arc::new(Sockets::new(Arc::downgrade(&socket)));
-        Ok(Jail { stdout: child.stdout.take(), stderr: child.stderr.take(), child, socket, sockets, group: group.map(Arc::new) })
+        Ok(Jail { stdout: Some(stdout), stderr: Some(stderr), socket, sockets, group: group.map(Arc::new) })
     }
 
     /// Every barrier of the shell stands: the sockets through which its processes reach everything;
@@ -192,16 +190,17 @@ impl Jail {
     }
 
     /// Whether it lives, and has not said that it failed or ended. For a shell that waits.
-    pub fn is_waiting(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None)) && message::is_silent(self.socket.get_ref().as_fd())
+    pub fn is_waiting(&self) -> bool {
+        message::is_silent(self.socket.get_ref().as_fd())
     }
 
-    /// Ends it, and waits until every process in it is dead, its mounts are gone, and what they
-    /// wrote to is at rest. That takes the kernel a moment: not for a caller to wait for.
+    /// Ends it, and waits until every process in it is dead, and what they wrote to is at rest. That
+    /// takes the kernel a moment: not for a caller to wait for.
     pub async fn end(mut self) {
-        // The watcher sees the line close, kills init and waits for it: init's end is everybody's.
-        let _ = rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Both);
-        let _ = self.child.wait().await;
+        // The watcher sees it, kills init and waits for it: init's end is everybody's, and the
+        // watcher's own is the line's.
+        let _ = rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Write);
+        while self.word().await.is_some() {}
     }
 
     async fn word(&mut self) -> Option<(Word, Vec<OwnedFd>)> {

@@ -3,15 +3,15 @@
 //!
 //! Two shells that are equal are interchangeable, so there is a shelf for each. How many it holds
 //! follows from how many were taken lately: none where nothing is called, one where a start may
-//! come, more while starts are frequent. What is missing is made when nobody is being started, one
-//! at a time, so that it is on no call's way. An empty shelf is no error: the jail is made then.
+//! come, more while starts are frequent. What is missing is made when nobody is being started and
+//! what was has had a moment for itself, one at a time, so that it is on no call's way. An empty
+//! shelf is no error: a jail is made then, and its program starts with the function already in it.
 
 mod demand;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,14 +21,19 @@ use mote_core::{Error, Result};
 use tokio::sync::Notify;
 
 use crate::jail::spec::Shell;
-use crate::jail::{Doors, Groups, Jail};
+use crate::jail::{Doors, ForkServer, Groups, Jail};
 use demand::{Calls, Demand, memory_allows};
 
 /// After a shell that could not be built.
 const RESPITE: Duration = Duration::from_secs(30);
+/// A spare takes a tenth of this where nothing else is done.
+const MAKING_MAX: Duration = Duration::from_secs(10);
+/// What has just started has a first answer to give, for which it needs the core that a spare's
+/// making would take.
+const MOMENT: Duration = Duration::from_millis(20);
 
 pub(crate) struct Stock {
-    executable: PathBuf,
+    fork_server: Arc<ForkServer>,
     groups: Arc<Groups>,
     clock: Arc<dyn Clock>,
     /// Of one kind.
@@ -42,8 +47,9 @@ pub(crate) struct Stock {
 #[derive(Default)]
 struct State {
     shelves: HashMap<Shell, Shelf>,
-    /// Instances on their way, which come first.
-    starting: usize,
+    /// Instances on their way, which come first; and until when for those that have started.
+    starts: HashMap<u64, Option<Duration>>,
+    next_start: u64,
     /// The task that fills the shelves runs.
     tended: bool,
     closed: bool,
@@ -65,32 +71,41 @@ pub(crate) struct Empty {
     starting: Option<Starting>,
 }
 
-/// Counts as an instance on its way until it is dropped.
-struct Starting(Weak<Stock>);
+/// Counts as an instance on its way until it is dropped, or a moment after it has started.
+struct Starting {
+    stock: Weak<Stock>,
+    number: u64,
+    /// Its moment is not over when this is dropped.
+    lives_on: bool,
+}
 
 impl Stock {
-    pub(crate) fn new(executable: PathBuf, groups: Arc<Groups>, clock: Arc<dyn Clock>, most: usize) -> Arc<Stock> {
+    pub(crate) fn new(fork_server: Arc<ForkServer>, groups: Arc<Groups>, clock: Arc<dyn Clock>, most: usize) -> Arc<Stock> {
         let calls = Calls::default();
-        Arc::new(Stock { executable, groups, clock, most, calls, state: Mutex::default(), wake: Arc::new(Notify::new()) })
+        Arc::new(Stock { fork_server, groups, clock, most, calls, state: Mutex::default(), wake: Arc::new(Notify::new()) })
     }
 
-    /// A jail of this kind: one that waits, or a new one.
+    /// A jail of this kind: one that waits, or a new one. A new one has no standby: what an
+    /// interpreter does before its function comes is done well ahead, or better not at all.
     pub(crate) fn take(self: &Arc<Self>, family: Family, shell: &Shell) -> Result<Empty> {
-        let waiting = {
+        let (number, waiting) = {
             let mut state = self.state();
-            state.starting += 1;
+            let number = state.next_start;
+            state.next_start += 1;
+            state.starts.insert(number, None);
             let shelf = self.shelf(&mut state, family, shell);
-            shelf.map(|shelf| {
+            let waiting = shelf.map(|shelf| {
                 shelf.demand.start(self.clock.monotonic());
                 let ready = &mut shelf.ready;
                 // One may have been killed from outside while it waited.
-                std::iter::from_fn(|| ready.pop_front()).find_map(|mut empty| empty.jail.is_waiting().then_some(empty))
-            })
+                std::iter::from_fn(|| ready.pop_front()).find_map(|empty| empty.jail.is_waiting().then_some(empty))
+            });
+            (number, waiting)
         };
-        let starting = Starting(Arc::downgrade(self));
+        let starting = Starting { stock: Arc::downgrade(self), number, lives_on: false };
         let mut empty = match waiting.flatten() {
             Some(empty) => empty,
-            None => self.spawn(shell)?,
+            None => self.spawn(&Shell { standby: None, ..shell.clone() })?,
         };
         empty.starting = Some(starting);
         Ok(empty)
@@ -146,8 +161,11 @@ impl Stock {
     fn next(&self) -> Next {
         let now = self.clock.monotonic();
         let mut state = self.state();
-        let (mut surplus, mut missing, mut look_again) = (Vec::new(), None, None);
-        let free = state.starting == 0;
+        let (mut surplus, mut missing) = (Vec::new(), None);
+        state.starts.retain(|_, until| until.is_none_or(|until| until > now));
+        let free = state.starts.is_empty();
+        // What is on its way yet says so when it has started.
+        let mut look_again = state.starts.values().flatten().max().map(|&until| until - now);
         state.shelves.retain(|shell, shelf| {
             let wanted = shelf.demand.wanted(now, &self.calls).min(self.most);
             while shelf.ready.len() > wanted {
@@ -178,7 +196,8 @@ impl Stock {
             empty.build().await?;
             Ok::<_, Error>(empty)
         };
-        let made = made.await;
+        let late = || Err(Error::internal(format!("it was not built within {} s", MAKING_MAX.as_secs())));
+        let made = tokio::select! { made = made => made, () = self.clock.sleep(MAKING_MAX) => late() };
         let mut state = self.state();
         let Some(shelf) = state.shelves.get_mut(shell) else { return };
         match made {
@@ -196,7 +215,7 @@ impl Stock {
             Some(_) => UnixStream::pair().map(|(ours, theirs)| (Some(ours), Some(OwnedFd::from(theirs)))).map_err(broken)?,
             None => (None, None),
         };
-        let jail = Jail::spawn(&self.executable, shell, channel, &self.groups)?;
+        let jail = Jail::spawn(&self.fork_server, shell, channel, &self.groups)?;
         Ok(Empty { jail, wire, built: None, starting: None })
     }
 
@@ -255,27 +274,44 @@ impl Empty {
         Ok(self.built.take().flatten())
     }
 
-    /// What others lack may be made again.
-    pub(crate) fn has_started(&mut self) {
-        self.starting = None;
+    /// What others lack may be made again, once this is dropped or has had its moment.
+    pub(crate) fn has_started(&self) {
+        if let Some(starting) = &self.starting {
+            starting.has_started();
+        }
     }
 
     pub(crate) fn into_jail(self) -> Jail {
         self.jail
     }
+
+    /// The same of what has started and goes on.
+    pub(crate) fn into_started(mut self) -> Jail {
+        self.has_started();
+        if let Some(starting) = &mut self.starting {
+            starting.lives_on = true;
+        }
+        self.jail
+    }
+}
+
+impl Starting {
+    fn has_started(&self) {
+        let Some(stock) = self.stock.upgrade() else { return };
+        let until = stock.clock.monotonic() + MOMENT;
+        stock.state().starts.insert(self.number, Some(until));
+        stock.wake.notify_one();
+    }
 }
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        let Some(stock) = self.0.upgrade() else { return };
-        let free = {
-            let mut state = stock.state();
-            state.starting = state.starting.saturating_sub(1);
-            state.starting == 0
-        };
-        if free {
-            stock.wake.notify_one();
+        if self.lives_on {
+            return;
         }
+        let Some(stock) = self.stock.upgrade() else { return };
+        stock.state().starts.remove(&self.number);
+        stock.wake.notify_one();
     }
 }
 

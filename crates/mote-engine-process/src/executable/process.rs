@@ -13,7 +13,6 @@ use mote_core::store::LogSource;
 use mote_core::{Body, BoxFuture, Error, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
-use tokio::process::ChildStdout;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -36,7 +35,7 @@ pub(super) struct Process {
     host: Arc<Host>,
     /// Until it is dropped.
     held: Option<Held>,
-    stdout: Option<ChildStdout>,
+    stdout: Option<pipe::Receiver>,
     input: JoinHandle<()>,
     body_failed: Option<oneshot::Receiver<Error>>,
     errors: JoinHandle<()>,

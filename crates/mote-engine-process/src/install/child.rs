@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use mote_core::{Code, Error, Result};
 
 use crate::artifact::Place;
 use crate::jail::spec::{Fill, GroupLimits, JailLimits, Program, Shell};
-use crate::jail::{Exit, Groups, Jail};
+use crate::jail::{Exit, ForkServer, Groups, Jail};
 use crate::lines;
 
 const TIME_MAX: Duration = Duration::from_secs(600);
@@ -39,7 +38,7 @@ pub(super) struct Ended {
 
 /// `place` is what it writes to.
 pub(super) async fn run(
-    executable: &Path,
+    server: &ForkServer,
     groups: &Groups,
     shell: &Shell,
     program: Program,
@@ -48,7 +47,7 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> Result<Ended> {
     let null = File::open("/dev/null").map_err(|error| Error::internal("/dev/null can't be opened").caused_by(error))?;
-    let jail = Jail::spawn(executable, shell, None, groups)?;
+    let jail = Jail::spawn(server, shell, None, groups)?;
     jail.fill(&Fill { artifact: None, program: Some(program), limits: LIMITS, secrets: Vec::new() }, Some(OwnedFd::from(null)))?;
     let mut running = Running { jail: Some(jail), place: Some(place) };
     let tail = Mutex::new(VecDeque::new());

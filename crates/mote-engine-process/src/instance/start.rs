@@ -71,19 +71,18 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
     let broken = |error: std::io::Error| Error::internal("the wire to a runner can't be made").caused_by(error);
     let given = host.given(function).await?;
     if given.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > HANDED_BYTES_MAX
-        && let Some(standby) = launch.shell.standby.take()
     {
-        launch.command = Some(standby.command);
+        launch.shell.standby = None;
     }
     let mut empty = host.stock.take(function.runtime.family, &launch.shell)?;
     let instance = Instance::new(host.clone(), function.clone(), given.mask, None);
     let _ = instance.group.set(empty.jail.group());
     let printed = print(&instance, &mut empty.jail);
-    let (wire, program, env) = match (empty.wire.take(), launch.command) {
-        (Some(wire), _) => (wire, None, Some(given.env.into_iter().collect())),
-        (None, command) => {
+    let (wire, program, env) = match empty.wire.take() {
+        Some(wire) => (wire, None, Some(given.env.into_iter().collect())),
+        None => {
             let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(broken)?;
-            let program = Program { command: command.unwrap_or_default(), env: given.env, channel: Channel::Wire };
+            let program = Program { command: launch.command, env: given.env, channel: Channel::Wire };
             (ours, Some((program, OwnedFd::from(theirs))), None)
         }
     };
@@ -117,7 +116,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
     let ended = match answer {
         Answer::Ready(signature) => {
             let took = host.clock.monotonic() - begun;
-            let jail = empty.into_jail();
+            let jail = empty.into_started();
             return Ok(Started { instance, signature: *signature, took, jail, wire: Some((socket, buffer)), printed, gateway, used });
         }
         Answer::Failed(mut report) => {

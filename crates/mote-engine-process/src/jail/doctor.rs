@@ -3,15 +3,13 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use mote_core::function::Isolation;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 
-use super::Barrier;
+use super::{Barrier, ForkServer};
 use super::cgroup::{Entrance, Groups};
 use super::message::{self, Ask, Word};
 use super::spec::{Channel, CodeTree, Fill, JailLimits, Network, Profile, Program, Shell};
@@ -120,13 +118,9 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
     let fill = Fill { artifact, program: Some(program), limits, secrets: Vec::new() };
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let null: OwnedFd = fs::File::open("/dev/null")?.into();
-    let mut child = Command::new(executable)
-        .arg0(super::NAME)
-        .env_clear()
-        .stdin(Stdio::from(theirs))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?;
+    let nowhere = || Ok::<_, io::Error>(OwnedFd::from(fs::File::options().write(true).open("/dev/null")?));
+    let server = ForkServer::new(executable.to_owned());
+    server.fork(&shell, theirs, [nowhere()?, nowhere()?])?;
     message::ask(ours.as_fd(), Ask::Build { entrance: Entrance::default() }, &shell, &[])?;
     message::ask(ours.as_fd(), Ask::Fill, &fill, &[null])?;
     let verdict = loop {
@@ -138,7 +132,8 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
             Err(_) => break Err(io::Error::other("the jail ended without a word")),
         }
     };
-    drop(ours);
-    child.wait()?;
+    // Until the last process in it is dead.
+    rustix::net::shutdown(&ours, rustix::net::Shutdown::Write)?;
+    while message::receive(ours.as_fd()).is_ok_and(|(bytes, _)| !bytes.is_empty()) {}
     verdict
 }

@@ -1,6 +1,6 @@
 //! Three processes, one after the other: the watcher, the jail's init, the function.
 //!
-//! The **watcher** is mote's child. It leaves the host's namespaces and then waits: for init to
+//! The **watcher** is a fork of [`super::fork_server`]. It leaves the host's namespaces and then waits: for init to
 //! end, or for mote's end of the socket to close. **Init** ([`super::init`]) is process 1 of the
 //! jail: it builds the shell, says so to mote, takes the fill in, reaps what dies, and ends when the
 //! function does, which ends everything in the jail. The **function** ([`super::function`]) gives
@@ -34,16 +34,12 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
 /// The number from which on descriptors stay out of the program's way.
 pub(super) const FLOOR: i32 = 10;
 
-/// What mote's binary does instead of everything else when it is started as a jail.
-pub(super) fn main() -> ! {
-    let socket = match syscalls::above(io::stdin().as_fd(), FLOOR) {
-        Ok(socket) => socket,
-        Err(_) => syscalls::exit(2),
-    };
+/// What a fork does that is to become a jail.
+pub(super) fn main(socket: &OwnedFd) -> ! {
     // All three processes come back here if they fail.
-    let Err(Failed(barrier, error)) = watcher(&socket);
+    let Err(Failed(barrier, error)) = watcher(socket);
     let word = Word::Failed { barrier: barrier.name().to_owned(), error: error.to_string() };
-    message::tell(&socket, &word, &[]);
+    message::tell(socket, &word, &[]);
     syscalls::exit(2)
 }
 

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rustix::thread::UnshareFlags;
 use rustix::time::ClockId;
@@ -13,8 +14,8 @@ use rustix::time::ClockId;
 use super::spec::{Network, Shell};
 use super::syscalls;
 
-const TIME: &str = "/proc/self/ns/time";
-const CGROUP: &str = "/proc/self/ns/cgroup";
+static TIME: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/ns/time").exists());
+static CGROUP: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/ns/cgroup").exists());
 
 /// Those that the watcher makes, all but the user's; its child is the first process in them.
 pub(super) fn of(shell: &Shell) -> UnshareFlags {
@@ -29,11 +30,16 @@ pub(super) fn of(shell: &Shell) -> UnshareFlags {
 }
 
 pub(super) fn has_time() -> bool {
-    Path::new(TIME).exists()
+    *TIME
 }
 
 pub(super) fn has_cgroup() -> bool {
-    Path::new(CGROUP).exists()
+    *CGROUP
+}
+
+/// Has forks find both answered.
+pub(super) fn look() {
+    let _ = (has_time(), has_cgroup());
 }
 
 /// Has the jail's clocks begin now, so that nobody sees when the host's did. Before the first process is in it.

@@ -7,6 +7,7 @@
 
 use std::fs;
 use std::io;
+use std::sync::OnceLock;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, CpuSet, UnshareFlags, sched_getaffinity, sched_setaffinity};
@@ -18,6 +19,19 @@ use super::syscalls;
 ///
 /// Root of a user namespace that knows no other id (a rootless container) is an ordinary user.
 pub(super) fn is_root() -> io::Result<bool> {
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    match KNOWN.get() {
+        Some(known) => Ok(*known),
+        None => find_root().map(|found| *KNOWN.get_or_init(|| found)),
+    }
+}
+
+/// Has forks find [`is_root`] answered. What can't be is asked again there.
+pub(super) fn look() {
+    let _ = is_root();
+}
+
+fn find_root() -> io::Result<bool> {
     if !rustix::process::geteuid().is_root() {
         return Ok(false);
     }

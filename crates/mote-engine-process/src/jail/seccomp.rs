@@ -14,6 +14,7 @@ mod calls;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::OnceLock;
 
 use mote_core::function::{Family, Isolation};
 use seccompiler::{
@@ -21,7 +22,7 @@ use seccompiler::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Which list: made in the process that it is for, which costs less than handing it over.
+/// Which list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Profile {
     Python,
@@ -40,13 +41,35 @@ impl From<Family> for Profile {
     }
 }
 
+/// One for each [`Profile`] and [`Isolation`]: they take longer to make than to install, and a
+/// process hands down to its forks those that it has made.
+static MADE: [[OnceLock<BpfProgram>; 2]; 3] = [const { [const { OnceLock::new() }; 2] }; 3];
+
+/// Makes the program ahead of need.
+pub(super) fn prepare(profile: Profile, isolation: Isolation) -> io::Result<&'static BpfProgram> {
+    let [python, node, any] = &MADE;
+    let [standard, strict] = match profile {
+        Profile::Python => python,
+        Profile::Node => node,
+        Profile::Any => any,
+    };
+    let made = match isolation {
+        Isolation::Standard => standard,
+        Isolation::Strict => strict,
+    };
+    match made.get() {
+        Some(made) => Ok(made),
+        None => program(profile, isolation).map(|program| made.get_or_init(|| program)),
+    }
+}
+
 /// Needs `no_new_privs`. From here on this process may do what the program may, which includes exec.
 pub(super) fn install(profile: Profile, isolation: Isolation) -> io::Result<()> {
     let failed = |error: seccompiler::Error| match error {
         seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
         other => io::Error::other(other),
     };
-    seccompiler::apply_filter(&program(profile, isolation)?).map_err(failed)
+    seccompiler::apply_filter(prepare(profile, isolation)?).map_err(failed)
 }
 
 fn program(profile: Profile, isolation: Isolation) -> io::Result<BpfProgram> {

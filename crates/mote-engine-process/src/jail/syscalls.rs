@@ -109,6 +109,18 @@ pub(super) fn watch_children(floor: RawFd) -> io::Result<OwnedFd> {
     above(fd.as_fd(), floor)
 }
 
+/// Children of this process are not waited for: none stays behind dead.
+pub(super) fn forget_children() {
+    // SAFETY: SIG_IGN runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+}
+
+/// Takes that back, in a child that has children itself.
+pub(super) fn await_children() {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+}
+
 /// Takes what [`watch_children`] has to say; who ended is for `wait` to tell.
 pub(super) fn drain(children: &OwnedFd) {
     let mut said = [0; size_of::<libc::signalfd_siginfo>()];

@@ -37,7 +37,7 @@ pub(crate) async fn start(
     let printed = print(&instance, &mut empty.jail);
     empty.jail.fill(&host.fill(function, data_bytes, Some(program), given.files), Some(no_input()?))?;
     let gateway = host.serve_gateway(empty.filled().await?, function.clone(), &instance.depth)?;
-    let mut jail = empty.into_jail();
+    let mut jail = empty.into_started();
 
     let limit = patience(function);
     let (ended, exit, hint) = tokio::select! {

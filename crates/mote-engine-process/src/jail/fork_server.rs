@@ -1,0 +1,144 @@
+//! The process that all jails come from: mote, executed again once, which forks and does nothing else.
+//!
+//! A process of mote's size costs two milliseconds to execute, most of it before its first line
+//! runs; a fork of one that has done that costs a tenth. So it is done once. The server itself can't
+//! fork: it is large, has threads, and holds secrets. This process has none of that. It is executed
+//! with an empty environment and reads no message of a jail's: each fork reads its own, as
+//! [`super::inside`] says.
+//!
+//! What forks share is where mote's own code lies in memory, as with any server that forks its
+//! workers. A function's program is executed anew and shares nothing.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use mote_core::function::Isolation;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use serde::{Deserialize, Serialize};
+
+use super::inside::FLOOR;
+use super::message::{self, Word};
+use super::spec::{Profile, Shell};
+use super::{Barrier, NAME, inside, namespaces, privileges, seccomp, syscalls};
+
+/// mote's end: starts the process when it is first needed, and again should it be killed.
+#[derive(Debug)]
+pub struct ForkServer {
+    executable: PathBuf,
+    running: Mutex<Option<Running>>,
+}
+
+/// What a fork is told before it is one, so that what can be shared is made before.
+#[derive(Serialize, Deserialize)]
+struct Wanted {
+    profile: Profile,
+    isolation: Isolation,
+}
+
+impl ForkServer {
+    /// With a binary that becomes one if it is executed as [`NAME`].
+    pub fn new(executable: PathBuf) -> ForkServer {
+        ForkServer { executable, running: Mutex::default() }
+    }
+
+    /// A process that is about to become the jail of `shell`, which it is told of at the other end
+    /// of `line`. That closes when the jail has ended. `output` is what it has at 1 and 2.
+    pub(super) fn fork(&self, shell: &Shell, line: OwnedFd, output: [OwnedFd; 2]) -> io::Result<()> {
+        let wanted = serde_json::to_vec(&Wanted { profile: shell.profile, isolation: shell.isolation })?;
+        let [stdout, stderr] = &output;
+        let fds = [line.as_fd(), stdout.as_fd(), stderr.as_fd()];
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*running {
+            match message::send(running.line.as_fd(), &wanted, &fds) {
+                // It was killed.
+                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+                other => return other,
+            }
+        }
+        let started = running.insert(Running::start(&self.executable)?);
+        message::send(started.line.as_fd(), &wanted, &fds)
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    /// It ends when this closes.
+    line: OwnedFd,
+    process: Child,
+}
+
+impl Running {
+    fn start(executable: &PathBuf) -> io::Result<Running> {
+        let (line, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        let mut command = Command::new(executable);
+        command.arg0(NAME).env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Running { process: command.spawn()?, line })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It ends at once, or has ended: nothing is left of it but its status.
+        let _ = rustix::net::shutdown(&self.line, rustix::net::Shutdown::Both);
+        let _ = self.process.wait();
+    }
+}
+
+/// What mote's binary does instead of everything else when it is executed as [`NAME`].
+pub(super) fn main() -> ! {
+    let Ok(line) = prepare() else { syscalls::exit(2) };
+    loop {
+        let (wanted, fds) = match message::receive(line.as_fd()) {
+            Ok((wanted, fds)) if !wanted.is_empty() => (wanted, fds),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // mote is gone, or has no more use for this.
+            Ok(_) | Err(_) => syscalls::exit(0),
+        };
+        let Ok([socket, stdout, stderr]) = <[OwnedFd; 3]>::try_from(fds) else { continue };
+        if let Ok(Wanted { profile, isolation }) = serde_json::from_slice(&wanted) {
+            // What fails here fails again in the fork, which tells of it.
+            let _ = seccomp::prepare(profile, isolation);
+        }
+        match syscalls::fork() {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                drop(line);
+                become_jail(socket, [stdout, stderr])
+            }
+            Err(error) => {
+                message::tell(&socket, &Word::Failed { barrier: Barrier::Start.name().to_owned(), error: error.to_string() }, &[]);
+            }
+        }
+    }
+}
+
+/// Looks once at what is the same for every jail, and frees the numbers that a program's descriptors have.
+fn prepare() -> io::Result<OwnedFd> {
+    let line = syscalls::above(io::stdin().as_fd(), FLOOR)?;
+    let null = OwnedFd::from(File::open("/dev/null")?);
+    syscalls::place(&null, 0)?;
+    syscalls::forget_children();
+    namespaces::look();
+    privileges::look();
+    Ok(line)
+}
+
+fn become_jail(socket: OwnedFd, output: [OwnedFd; 2]) -> ! {
+    syscalls::await_children();
+    let placed = syscalls::above(socket.as_fd(), FLOOR).and_then(|socket| {
+        let [stdout, stderr] = &output;
+        syscalls::place(stdout, 1)?;
+        syscalls::place(stderr, 2)?;
+        Ok(socket)
+    });
+    drop((socket, output));
+    match placed {
+        Ok(socket) => inside::main(&socket),
+        Err(_) => syscalls::exit(2),
+    }
+}
