@@ -59,10 +59,18 @@ impl Executables {
         let clock = &self.host.clock;
         let begun = clock.monotonic();
         let patience = call.deadline.since(clock.now());
-        let given = self.host.given(&call.function).await?;
-        let mut process = Process::spawn(&self.host, &call, given, head.env, input.body, self.running.enter())?;
-        let mut body_failed = process.body_failed();
         let mut end = self.end.subscribe();
+        let spawned = async {
+            let given = self.host.given(&call.function).await?;
+            Process::spawn(&self.host, &call, given, head.env, input.body, self.running.enter()).await
+        };
+        let mut process = tokio::select! {
+            biased;
+            spawned = spawned => spawned?,
+            () = clock.sleep(patience) => return Err(crate::instance::overdue(&call.function)),
+            _ = end.wait_for(|end| *end) => return Err(crate::instance::cut_off(&call.function)),
+        };
+        let mut body_failed = process.body_failed();
         let mut timing = Timing { cold: true, ..Timing::default() };
         let answer = tokio::select! {
             biased;
@@ -72,7 +80,7 @@ impl Executables {
                 answer(&mut process).await
             } => answer,
             error = &mut body_failed => Err(error),
-            () = clock.sleep(patience) => Err(crate::instance::overdue(&call.function)),
+            () = clock.sleep((begun + patience).saturating_sub(clock.monotonic())) => Err(crate::instance::overdue(&call.function)),
             _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&call.function)),
         };
         if answer.as_ref().is_err_and(|error| error.code() == Code::FunctionTimeout) {

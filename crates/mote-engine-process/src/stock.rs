@@ -8,6 +8,7 @@
 //! shelf is no error: a jail is made then, and its program starts with the function already in it.
 
 mod demand;
+mod gate;
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -23,6 +24,7 @@ use tokio::sync::Notify;
 use crate::jail::spec::Shell;
 use crate::jail::{Doors, ForkServer, Groups, Jail};
 use demand::{Calls, Demand, memory_allows};
+use gate::{Gate, Turn};
 
 /// After a shell that could not be built.
 const RESPITE: Duration = Duration::from_secs(30);
@@ -39,6 +41,7 @@ pub(crate) struct Stock {
     /// Of one kind.
     most: usize,
     calls: Calls,
+    gate: Arc<Gate>,
     state: Mutex<State>,
     /// Who fills the shelves should look again.
     wake: Arc<Notify>,
@@ -69,6 +72,8 @@ pub(crate) struct Empty {
     /// Once it is built.
     built: Option<Option<Doors>>,
     starting: Option<Starting>,
+    /// Until it has started.
+    turn: Option<Turn>,
 }
 
 /// Counts as an instance on its way until it is dropped, or a moment after it has started.
@@ -81,14 +86,14 @@ struct Starting {
 
 impl Stock {
     pub(crate) fn new(fork_server: Arc<ForkServer>, groups: Arc<Groups>, clock: Arc<dyn Clock>, most: usize) -> Arc<Stock> {
-        let calls = Calls::default();
-        Arc::new(Stock { fork_server, groups, clock, most, calls, state: Mutex::default(), wake: Arc::new(Notify::new()) })
+        let (calls, gate) = (Calls::default(), Gate::new(clock.clone()));
+        Arc::new(Stock { fork_server, groups, clock, most, calls, gate, state: Mutex::default(), wake: Arc::new(Notify::new()) })
     }
 
     /// A jail of this kind: one that waits, or a new one. A new one has no standby: what an
     /// interpreter does before its function comes is done well ahead, or better not at all.
-    pub(crate) fn take(self: &Arc<Self>, family: Family, shell: &Shell) -> Result<Empty> {
-        let (number, waiting) = {
+    pub(crate) async fn take(self: &Arc<Self>, family: Family, shell: &Shell) -> Result<Empty> {
+        let (starting, waiting) = {
             let mut state = self.state();
             let number = state.next_start;
             state.next_start += 1;
@@ -100,12 +105,14 @@ impl Stock {
                 // One may have been killed from outside while it waited.
                 std::iter::from_fn(|| ready.pop_front()).find_map(|empty| empty.jail.is_waiting().then_some(empty))
             });
-            (number, waiting)
+            (Starting { stock: Arc::downgrade(self), number, lives_on: false }, waiting)
         };
-        let starting = Starting { stock: Arc::downgrade(self), number, lives_on: false };
         let mut empty = match waiting.flatten() {
             Some(empty) => empty,
-            None => self.spawn(&Shell { standby: None, ..shell.clone() })?,
+            None => {
+                let turn = self.gate.enter().await;
+                Empty { turn: Some(turn), ..self.spawn(&Shell { standby: None, ..shell.clone() })? }
+            }
         };
         empty.starting = Some(starting);
         Ok(empty)
@@ -216,7 +223,7 @@ impl Stock {
             None => (None, None),
         };
         let jail = Jail::spawn(&self.fork_server, shell, channel, &self.groups)?;
-        Ok(Empty { jail, wire, built: None, starting: None })
+        Ok(Empty { jail, wire, built: None, starting: None, turn: None })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -275,7 +282,8 @@ impl Empty {
     }
 
     /// What others lack may be made again, once this is dropped or has had its moment.
-    pub(crate) fn has_started(&self) {
+    pub(crate) fn has_started(&mut self) {
+        self.turn = None;
         if let Some(starting) = &self.starting {
             starting.has_started();
         }

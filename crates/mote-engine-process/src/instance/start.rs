@@ -74,7 +74,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
     {
         launch.shell.standby = None;
     }
-    let mut empty = host.stock.take(function.runtime.family, &launch.shell)?;
+    let mut empty = host.stock.take(function.runtime.family, &launch.shell).await?;
     let instance = Instance::new(host.clone(), function.clone(), given.mask, None);
     let _ = instance.group.set(empty.jail.group());
     let printed = print(&instance, &mut empty.jail);
