@@ -28,7 +28,7 @@ pub struct Settings {
     pub artifacts: PathBuf,
     /// What can be made again: runners, the jail's `/etc`, installed dependencies.
     pub cache: PathBuf,
-    /// The `mote` binary, executed again as the jail.
+    /// The `mote` binary, executed again as what jails are forked from.
     pub executable: PathBuf,
     /// What no function may see, wherever it lies: the data directory.
     pub hidden: Vec<PathBuf>,

@@ -70,8 +70,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
     let used = host.artifacts.hold(function.artifact);
     let broken = |error: std::io::Error| Error::internal("the wire to a runner can't be made").caused_by(error);
     let given = host.given(function).await?;
-    if given.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > HANDED_BYTES_MAX
-    {
+    if given.env.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > HANDED_BYTES_MAX {
         launch.shell.standby = None;
     }
     let mut empty = host.stock.take(function.runtime.family, &launch.shell).await?;

@@ -9,10 +9,10 @@ use mote_core::function::Isolation;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::Serialize;
 
-use super::{Barrier, ForkServer};
 use super::cgroup::{Entrance, Groups};
 use super::message::{self, Ask, Word};
 use super::spec::{Channel, CodeTree, Fill, JailLimits, Network, Profile, Program, Shell};
+use super::{Barrier, ForkServer};
 
 /// One barrier and whether this host lets mote set it up.
 #[derive(Clone, Debug, PartialEq, Serialize)]

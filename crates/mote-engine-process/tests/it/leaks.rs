@@ -118,12 +118,14 @@ async fn a_spare_is_killed() {
     let house = House::with_spares(Arc::new(SystemClock::new()), 1);
     let (f, _) = house.deploy(house.function("executable", "f", |_| {}), &[("f", "#!/bin/sh\necho out\n")]).await.unwrap();
     rest(&house, 1).await;
-    for pid in descendants(std::process::id()) {
+    let all = descendants(std::process::id());
+    assert_eq!(all.len(), 3, "the process that jails come from, and two of the spare's");
+    for &pid in &all {
         let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), rustix::process::Signal::KILL);
     }
-    // They are reaped by who takes the spare, and dead until then.
+    // One is reaped by who needs it next, and dead until then.
     let dead = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z "));
-    while !descendants(std::process::id()).iter().all(dead) {
+    while !all.iter().all(dead) {
         tokio::task::yield_now().await;
     }
     assert_eq!(house.engine.spares(), 1, "nobody has noticed yet");
