@@ -3,6 +3,8 @@
 //! No I/O and no async: a dialect can be tested with a table. The caller's dialect (`parse`,
 //! `render`) and the function's (`manifest`, `encode`, `decode`) are independent of each other.
 
+use std::sync::Arc;
+
 use crate::access::Credential;
 use crate::action::{Action, Done};
 use crate::body::Body;
@@ -11,6 +13,7 @@ use crate::clock::{Id, Timestamp};
 use crate::egress::Egress;
 use crate::engine::{Invocation, Output, Payload};
 use crate::error::Result;
+use crate::flow::Flow;
 use crate::function::delivery::Delivery;
 use crate::function::{Binding, Function, HttpAccess, Isolation, Limits, Name, Recorded, Runtime};
 use crate::reply::Reply;
@@ -88,4 +91,6 @@ pub struct Deployment {
     pub port: Option<u16>,
     pub http: HttpAccess,
     pub bindings: Vec<Binding>,
+    /// See [`Function::flow`].
+    pub flow: Option<Arc<Flow>>,
 }

@@ -133,6 +133,10 @@ codes! {
     FunctionTimeout = "function-timeout", Function, IfIdempotent;
     /// The function went beyond a limit of its manifest: memory, processes, disk, output.
     LimitExceeded = "limit-exceeded", Function, IfIdempotent;
+    /// A flow ended itself as failed, or could not go on with what it had.
+    FlowFailed = "flow-failed", Function, Never;
+    /// A flow runs on, longer than its caller waits.
+    FlowUnfinished = "flow-unfinished", Function, Never;
     /// What the function returned can't be sent.
     ReplyInvalid = "reply-invalid", Function, Never;
     /// mote is stopping.

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::{Id, Timestamp};
 use crate::egress::Egress;
 use crate::error::{Code, Error, Result};
+use crate::flow::Flow;
 use crate::secret::SecretUse;
 
 /// One immutable version of a function.
@@ -58,6 +59,9 @@ pub struct Function {
     pub bindings: Vec<Binding>,
     #[serde(default)]
     pub signature: Signature,
+    /// What it runs, if its runtime is [`Family::Flow`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Arc<Flow>>,
     pub created: Timestamp,
     /// When it last went live: its timers begin there.
     #[serde(default)]
@@ -208,16 +212,19 @@ pub enum Family {
     Node,
     /// A program: body on stdin, answer on stdout, one process a call.
     Executable,
+    /// No code of its own: [`Function::flow`] says which functions follow one another.
+    Flow,
 }
 
 impl Family {
-    pub const ALL: &[Family] = &[Family::Python, Family::Node, Family::Executable];
+    pub const ALL: &[Family] = &[Family::Python, Family::Node, Family::Executable, Family::Flow];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Family::Python => "python",
             Family::Node => "node",
             Family::Executable => "executable",
+            Family::Flow => "flow",
         }
     }
 }

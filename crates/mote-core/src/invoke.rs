@@ -6,6 +6,7 @@
 pub mod address;
 pub mod admit;
 pub mod deliver;
+pub mod flow;
 pub mod record;
 pub mod retry;
 
@@ -41,6 +42,9 @@ pub trait Invoke: Send + Sync {
     /// The items that carry an event from a namespace to a destination, for whoever commits them
     /// with something else. `hops`: calls that led here, each the destination of the one before.
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>>;
+
+    /// That version as it is stored, or the live one.
+    fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>>;
 
     /// The version that is live now.
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>>;
@@ -137,7 +141,7 @@ impl Invoker {
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
         let function = entry.function;
-        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops: 0, retry: None, event };
+        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops: 0, retry: None, event, run: None };
         let ids = self.queue.enqueue(vec![parcel.into_item(id, &function.delivery, wish)]).await?;
         Ok(ids.first().copied().unwrap_or(id))
     }
@@ -160,14 +164,18 @@ impl Invoker {
     }
 
     async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
-        let Target::Function { function, version: Qualifier::Version(version) } = to else {
-            return self.directory.resolve(to, event);
-        };
+        match to {
+            Target::Function { function, version: Qualifier::Version(version) } => self.pinned(function, *version).await,
+            _ => self.directory.resolve(to, event),
+        }
+    }
+
+    async fn pinned(&self, function: &FunctionRef, version: u64) -> Result<Entry> {
         let live = self.directory.entry(function)?;
-        if live.function.version == *version {
+        if live.function.version == version {
             return Ok(live);
         }
-        let record = self.catalog.get(&Head::version_key(function, *version)).await?;
+        let record = self.catalog.get(&Head::version_key(function, version)).await?;
         let record = record.ok_or_else(|| {
             Error::new(Code::VersionNotFound, format!("{function} has no version {version}"))
                 .hint(format!("`mote show {function}` lists its versions."))
@@ -210,6 +218,16 @@ impl Invoke for Invoker {
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
         address::items(&self.directory, self.clock.now(), namespace, to, event, hops, wish)
+    }
+
+    fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {
+        Box::pin(async move {
+            let entry = match version {
+                Qualifier::Live => self.directory.entry(&function)?,
+                Qualifier::Version(version) => self.pinned(&function, version).await?,
+            };
+            Ok(entry.function)
+        })
     }
 
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>> {

@@ -15,6 +15,7 @@ pub mod egress;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod flow;
 pub mod function;
 pub mod invoke;
 pub mod platform;

@@ -2,6 +2,7 @@
 
 mod calls;
 mod deploy;
+mod flows;
 mod secrets;
 mod spaces;
 mod timers;

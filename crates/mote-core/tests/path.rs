@@ -10,6 +10,10 @@ mod calls;
 mod deploys;
 #[path = "path/durable.rs"]
 mod durable;
+#[path = "path/flow_faults.rs"]
+mod flow_faults;
+#[path = "path/flows.rs"]
+mod flows;
 #[path = "path/house.rs"]
 mod house;
 #[path = "path/secrets.rs"]

@@ -145,7 +145,7 @@ impl Workshop {
     async fn start(&self, function: &Arc<Function>) -> Result<Started> {
         if let Some(port) = function.port {
             let interpreter = match function.runtime.family {
-                Family::Executable => None,
+                Family::Executable | Family::Flow => None,
                 Family::Python | Family::Node => Some(self.interpreters.find(&function.runtime).await?),
             };
             return instance::server::start(&self.host, function, port, interpreter.as_deref(), data_bytes(function)).await;
@@ -185,7 +185,7 @@ impl Workshop {
 /// Whether its process outlives a call; else each call has one of its own, and there is nothing to keep.
 fn lives_on(function: &Function) -> bool {
     match function.runtime.family {
-        Family::Executable => function.port.is_some(),
+        Family::Executable | Family::Flow => function.port.is_some(),
         Family::Python | Family::Node => true,
     }
 }
@@ -211,7 +211,7 @@ fn data_bytes(function: &Function) -> u64 {
     let extra = match function.runtime.family {
         // V8's threads reserve writable stacks and spaces that they hardly touch.
         Family::Node => 512 << 20,
-        Family::Python | Family::Executable => 0,
+        Family::Python | Family::Executable | Family::Flow => 0,
     };
     function.limits.memory_bytes.saturating_add(extra)
 }
@@ -224,7 +224,8 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::
 
 impl Engine for ProcessEngine {
     fn families(&self) -> &'static [Family] {
-        Family::ALL
+        // A flow has no process; its arms below are never come to.
+        &[Family::Python, Family::Node, Family::Executable]
     }
 
     fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, progress: Progress) -> BoxFuture<'a, Result<Prepared>> {

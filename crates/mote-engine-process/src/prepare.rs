@@ -33,7 +33,7 @@ impl Built {
 
 pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bundle, progress: &Progress) -> Result<Built> {
     let interpreter = match function.runtime.family {
-        Family::Executable => {
+        Family::Executable | Family::Flow => {
             check_executable(function, code)?;
             None
         }

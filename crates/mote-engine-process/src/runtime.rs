@@ -98,7 +98,7 @@ impl Interpreters {
         let short: Vec<&str> = runtime.version.splitn(3, '.').take(2).collect();
         let short = short.join(".");
         let names = match (runtime.family, short.as_str()) {
-            (Family::Executable, _) => Vec::new(),
+            (Family::Executable | Family::Flow, _) => Vec::new(),
             (Family::Python, "" | "3") => vec!["python3".to_owned(), "python".to_owned()],
             (Family::Python, version) => vec![format!("python{version}"), "python3".to_owned()],
             (Family::Node, "") => vec!["node".to_owned(), "nodejs".to_owned()],
@@ -141,7 +141,7 @@ fn every_name(family: Family) -> Vec<String> {
     match family {
         Family::Python => ["python3".to_owned()].into_iter().chain((9..=20).map(|minor| format!("python3.{minor}"))).collect(),
         Family::Node => ["node", "nodejs"].into_iter().map(str::to_owned).chain((20..=30).map(|major| format!("node{major}"))).collect(),
-        Family::Executable => Vec::new(),
+        Family::Executable | Family::Flow => Vec::new(),
     }
 }
 
@@ -149,7 +149,7 @@ fn oldest(family: Family) -> [u32; 2] {
     match family {
         Family::Python => PYTHON_MIN,
         Family::Node => NODE_MIN,
-        Family::Executable => [0, 0],
+        Family::Executable | Family::Flow => [0, 0],
     }
 }
 
@@ -183,7 +183,7 @@ async fn describe(family: Family, candidate: &Path, clock: &dyn Clock) -> Option
              sys.base_prefix, sep='\\n')",
         ]),
         Family::Node => command.args(["-p", "[process.execPath, process.versions.node, ''].join('\\n')"]),
-        Family::Executable => return None,
+        Family::Executable | Family::Flow => return None,
     };
     command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     let output = tokio::select! {
@@ -204,7 +204,7 @@ fn mounts(family: Family, program: &Path, prefix: &Path) -> Vec<PathBuf> {
     let installation = match family {
         Family::Python => fs::canonicalize(prefix).ok().filter(|prefix| prefix.join("lib").is_dir() && prefix.parent().is_some()),
         Family::Node => program.parent().and_then(Path::parent).filter(|root| root.join("include/node").is_dir()).map(Path::to_owned),
-        Family::Executable => None,
+        Family::Executable | Family::Flow => None,
     };
     let mut found: Vec<PathBuf> = installation.into_iter().filter(|root| !system(root)).collect();
     if !system(program) && !found.iter().any(|root| program.starts_with(root)) {

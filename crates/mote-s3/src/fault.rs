@@ -45,6 +45,8 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::BundleInvalid
         | Code::BuildFailed
         | Code::LoopDetected
+        | Code::FlowFailed
+        | Code::FlowUnfinished
         | Code::LeaseLost
         | Code::CallNotFound
         | Code::TokenNotFound

@@ -42,6 +42,7 @@ impl Dialect for EchoDialect {
                 port: None,
                 http: HttpAccess::default(),
                 bindings: route.map(|path| Binding::Http { path: path.to_owned(), methods: Vec::new() }).into_iter().collect(),
+                flow: None,
             })
         });
         let deployments: Vec<_> = deployments.collect::<Result<_>>()?;

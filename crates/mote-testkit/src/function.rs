@@ -25,6 +25,7 @@ pub fn function(name: &str) -> Function {
         http: Default::default(),
         bindings: Vec::new(),
         signature: Default::default(),
+        flow: None,
         created: Timestamp(0),
         live_since: Timestamp(0),
     }

@@ -19,6 +19,7 @@ use mote_core::clock::{Clock, SystemClock};
 use mote_core::directory::Directory;
 use mote_core::engine::Engine;
 use mote_core::invoke::deliver::Deliverer;
+use mote_core::invoke::flow::FlowEngine;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::secret::cipher::Cipher;
@@ -186,7 +187,8 @@ async fn assemble(
     let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway: gateway.clone(), secrets: vault.clone() };
     // A function in its jail finds the buckets behind the same service, known by its connection.
     let processes = ProcessEngine::new(settings(data_dir)?, seams)?;
-    let engines = Engines::new([processes as Arc<dyn Engine>]);
+    let flows = FlowEngine { queue: store.queue(), clock: clock.clone(), access: access.clone() };
+    let engines = Engines::new([processes as Arc<dyn Engine>, Arc::new(flows)]);
     directory.kept_warm().iter().for_each(|function| engines.keep_warm(function));
     let invoker = Arc::new(Invoker {
         access: access.clone(),

@@ -80,9 +80,17 @@ pub enum Failure {
 impl Failure {
     pub const ALL: &[Failure] = &[Failure::Error, Failure::Timeout, Failure::Crash];
 
-    fn of(code: Code) -> Option<Failure> {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Failure::Error => "error",
+            Failure::Timeout => "timeout",
+            Failure::Crash => "crash",
+        }
+    }
+
+    pub fn of(code: Code) -> Option<Failure> {
         match code {
-            Code::FunctionFailed | Code::ReplyInvalid => Some(Failure::Error),
+            Code::FunctionFailed | Code::ReplyInvalid | Code::FlowFailed => Some(Failure::Error),
             Code::FunctionTimeout => Some(Failure::Timeout),
             Code::FunctionCrashed | Code::LimitExceeded | Code::FunctionStartFailed => Some(Failure::Crash),
             _ => None,

@@ -29,7 +29,7 @@ pub fn items(
             let to = FunctionRef { namespace: namespace.clone(), name: name.clone() };
             let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
             let id = event.id;
-            Ok(vec![Parcel { to, version: None, accepted: now, hops, retry: None, event }.into_item(id, &delivery, wish)])
+            Ok(vec![Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None }.into_item(id, &delivery, wish)])
         }
     }
 }

@@ -1,6 +1,7 @@
 //! From the queue to the call: the durable path, which ends in the same [`Invoke::attempt`] as
 //! every other. What is accepted here runs at least once, or becomes a dead letter with its reason.
 
+mod flow;
 mod follow;
 pub mod outcome;
 pub mod parcel;
@@ -149,6 +150,9 @@ impl Delivery {
     }
 
     async fn run(&self, parcel: Parcel, lease: &Lease) -> Result<()> {
+        if let Some(settled) = flow::drive(self, &parcel, lease).await {
+            return settled;
+        }
         // As it is declared now: a function that is gone has the defaults, and its call fails for good.
         let mut rule = self.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
         if let Some(retry) = &parcel.retry {
@@ -225,7 +229,12 @@ impl Delivery {
             }
             KeptReply::read(reply).await
         };
-        tokio::select! { biased; done = call => done, lost = self.keep(lease.token()) => Err(lost) }
+        self.held(lease, call).await
+    }
+
+    /// Does something as long as the lease can be held.
+    async fn held<T>(&self, lease: &Lease, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! { biased; done = work => done, lost = self.keep(lease.token()) => Err(lost) }
     }
 
     /// Extends the lease until it is somebody else's.

@@ -17,7 +17,7 @@ use crate::store::{DeadLetter, DeadQuery, Queue};
 const PAGE: usize = 500;
 
 impl House {
-    fn queue(&self) -> &Arc<dyn Queue> {
+    pub(super) fn queue(&self) -> &Arc<dyn Queue> {
         &self.invoker.queue
     }
 
@@ -48,12 +48,16 @@ impl House {
 
     pub(super) async fn cancel(&self, namespace: &Name, id: Id) -> Result<CallStatus> {
         let status = self.find(namespace, id).await?;
+        if status.flow.is_some() && !status.is_over() {
+            self.cancel_run(&status).await?;
+            return self.find(namespace, id).await;
+        }
         if status.state == State::Queued {
             let live = self.invoker.directory.entry(&status.function).ok();
             let kept_ms = live.map(|entry| entry.function.delivery.result_kept_ms).unwrap_or_default();
             let CallStatus { function, accepted, attempts, .. } = status;
             let ended = self.invoker.clock.now();
-            let outcome = Outcome { function, state: State::Cancelled, accepted, ended, attempts, reply: None, error: None };
+            let outcome = Outcome { function, state: State::Cancelled, accepted, ended, attempts, reply: None, error: None, flow: None };
             // A result that nobody may fetch any more would look like a call that never was.
             if self.queue().cancel(id, Some(outcome.kept(kept_ms.max(60_000)))).await? {
                 return self.find(namespace, id).await;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::House;
 use super::secrets::Given;
+use super::{House, flows};
 use crate::access::audit::Note;
 use crate::access::limits::exceeded;
 use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
@@ -65,6 +65,7 @@ async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deploye
                 progress.tell(warning);
             }
         }
+        flows::missing_functions(invoker, &live.function).into_iter().for_each(|warning| progress.tell(warning));
     }
 }
 
@@ -255,6 +256,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         http: deployment.http,
         bindings: deployment.bindings,
         signature: Default::default(),
+        flow: deployment.flow,
         created: invoker.clock.now(),
         live_since: Timestamp::default(),
     };

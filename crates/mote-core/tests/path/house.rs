@@ -12,6 +12,7 @@ use mote_core::engine::Engine;
 use mote_core::error::Result;
 use mote_core::event::Event;
 use mote_core::function::{Function, FunctionRef, Name};
+use mote_core::invoke::flow::FlowEngine;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::secret::cipher::{Cipher, Key};
@@ -31,6 +32,7 @@ impl Scene {
         let clock = Arc::new(FakeClock::default());
         let store = MemoryStore::new(clock.clone());
         let access = Arc::new(access(&clock, &store));
+        let flows = FlowEngine { queue: store.clone(), clock: clock.clone(), access: access.clone() };
         let invoker = Arc::new(Invoker {
             access: access.clone(),
             directory: Arc::new(Directory::default()),
@@ -40,7 +42,7 @@ impl Scene {
             records: store.clone(),
             clock: clock.clone(),
             dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
-            engines: Engines::new([engine.clone() as Arc<dyn Engine>]),
+            engines: Engines::new([engine.clone() as Arc<dyn Engine>, Arc::new(flows)]),
         });
         let cipher = Arc::new(Cipher::new(&Key::new([1; Key::BYTES]), clock.clone()));
         let vault = Arc::new(Vault::open(store.clone(), cipher, clock.clone()).await.unwrap());

@@ -42,6 +42,7 @@ pub(super) fn encode(call: &mut Invocation) -> Result<Encoded> {
         _ if call.function.port.is_some() => server::payload(call, body)?,
         Family::Executable => executable::payload(call, body)?,
         Family::Python | Family::Node => Payload { head: head::write(call)?, body },
+        Family::Flow => executable::parameters_as_body(call, body)?,
     }))
 }
 

@@ -5,6 +5,7 @@
 
 mod confinement;
 mod delivery;
+mod flow;
 mod keys;
 mod section;
 mod timer;
@@ -47,6 +48,7 @@ fn deployment(runtime: Runtime, entry: &str) -> Deployment {
         port: None,
         http: HttpAccess::default(),
         bindings: Vec::new(),
+        flow: None,
     }
 }
 

@@ -36,7 +36,7 @@ impl Calls {
         match family {
             Family::Python => python,
             Family::Node => node,
-            Family::Executable => executable,
+            Family::Executable | Family::Flow => executable,
         }
     }
 }

@@ -227,7 +227,16 @@ impl Client {
 
     fn cancelled(&self) -> Outcome {
         let now = self.clock.now();
-        Outcome { function: reference("steady"), state: State::Cancelled, accepted: now, ended: now, attempts: 0, reply: None, error: None }
+        Outcome {
+            function: reference("steady"),
+            state: State::Cancelled,
+            accepted: now,
+            ended: now,
+            attempts: 0,
+            reply: None,
+            error: None,
+            flow: None,
+        }
     }
 }
 

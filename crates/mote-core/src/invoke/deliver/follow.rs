@@ -28,7 +28,7 @@ impl From {
         reply: Option<KeptReply>,
         error: Option<KeptError>,
     ) -> Outcome {
-        Outcome { function: self.to.clone(), state, accepted: self.accepted, ended, attempts, reply, error }
+        Outcome { function: self.to.clone(), state, accepted: self.accepted, ended, attempts, reply, error, flow: None }
     }
 
     /// The reply becomes the event's data; a body that was too large to keep is missing.

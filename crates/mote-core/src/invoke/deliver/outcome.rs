@@ -7,6 +7,7 @@ use super::parcel::Parcel;
 use crate::clock::{Id, Timestamp};
 use crate::error::{Error, Result};
 use crate::event::text_or_bytes;
+use crate::flow::trace::{StepError, Trace};
 use crate::function::FunctionRef;
 use crate::reply::Reply;
 use crate::store::{Failed, Kept, Whereabouts};
@@ -26,6 +27,19 @@ pub struct Outcome {
     pub reply: Option<KeptReply>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<KeptError>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Box<RunEnd>>,
+}
+
+/// The end of a flow's run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunEnd {
+    pub trace: Trace,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<StepError>,
+    /// How one of another run's children can go on from where it did not succeed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume: Option<Parcel>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +133,9 @@ pub struct CallStatus {
     pub reply: Option<KeptReply>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<KeptError>,
+    /// Of a flow: its steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Trace>,
 }
 
 impl CallStatus {
@@ -127,26 +144,43 @@ impl CallStatus {
         match found {
             Whereabouts::Queued { item, attempts, leased, history } => {
                 let parcel: Parcel = serde_json::from_slice(&item.payload).ok()?;
-                let state = if leased.is_some() { State::Running } else { State::Queued };
-                let due = (state == State::Queued).then_some(item.due);
-                Some(CallStatus { due, failed: history, ..CallStatus::new(id, parcel.to, state, parcel.accepted, attempts) })
+                let flow = parcel.run.as_ref().map(|run| run.trace(id));
+                // A flow that has begun runs, though it waits for a time or for others.
+                let state = if leased.is_some() || flow.is_some() { State::Running } else { State::Queued };
+                let due = leased.is_none().then_some(item.due);
+                Some(CallStatus { due, failed: history, flow, ..CallStatus::new(id, parcel.to, state, parcel.accepted, attempts) })
             }
             Whereabouts::Dead(letter) => {
                 let parcel: Parcel = serde_json::from_slice(&letter.item.payload).ok()?;
                 let (code, message) = letter.reason.split_once(": ").unwrap_or(("", &letter.reason));
                 let error = KeptError { code: code.to_owned(), message: message.to_owned() };
+                let flow = parcel.run.as_ref().map(|run| run.trace(id));
                 let status = CallStatus::new(id, parcel.to, State::Failed, parcel.accepted, letter.attempts);
-                Some(CallStatus { ended: Some(letter.buried), failed: letter.history, error: Some(error), ..status })
+                Some(CallStatus { ended: Some(letter.buried), failed: letter.history, error: Some(error), flow, ..status })
             }
             Whereabouts::Gone(kept) => {
-                let Outcome { function, state, accepted, ended, attempts, reply, error } = serde_json::from_slice(&kept.value).ok()?;
-                Some(CallStatus { ended: Some(ended), reply, error, ..CallStatus::new(id, function, state, accepted, attempts) })
+                let Outcome { function, state, accepted, ended, attempts, reply, error, flow } =
+                    serde_json::from_slice(&kept.value).ok()?;
+                let flow = flow.map(|flow| flow.trace);
+                Some(CallStatus { ended: Some(ended), reply, error, flow, ..CallStatus::new(id, function, state, accepted, attempts) })
             }
         }
     }
 
     fn new(id: Id, function: FunctionRef, state: State, accepted: Timestamp, attempts: u32) -> CallStatus {
-        CallStatus { id, function, state, accepted, due: None, ended: None, attempts, failed: Vec::new(), reply: None, error: None }
+        CallStatus {
+            id,
+            function,
+            state,
+            accepted,
+            due: None,
+            ended: None,
+            attempts,
+            failed: Vec::new(),
+            reply: None,
+            error: None,
+            flow: None,
+        }
     }
 
     pub fn is_over(&self) -> bool {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::{Id, Timestamp};
 use crate::event::StoredEvent;
+use crate::flow::run::Run;
 use crate::function::FunctionRef;
 use crate::function::delivery::{Delivery, KeyPath, Retry};
 use crate::store::{Item, Lane, Once, Priority};
@@ -16,7 +17,7 @@ const ONCE_KEPT_MS: u64 = 24 * 3_600_000;
 const LANE_BYTES_MAX: usize = 256;
 
 /// What an item of [`QUEUES`] holds.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parcel {
     pub to: FunctionRef,
     /// `None`: the one that is live when it runs.
@@ -30,6 +31,9 @@ pub struct Parcel {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     pub event: StoredEvent,
+    /// How far a flow has come; the event's body is the one that flows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<Run>>,
 }
 
 fn is_zero(hops: &u32) -> bool {

@@ -97,10 +97,10 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        Code::FunctionFailed | Code::StoreFailed | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::FunctionFailed | Code::FlowFailed | Code::StoreFailed | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         Code::FunctionCrashed | Code::LimitExceeded | Code::FunctionStartFailed | Code::ReplyInvalid => StatusCode::BAD_GATEWAY,
         Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
-        Code::FunctionTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::FunctionTimeout | Code::FlowUnfinished => StatusCode::GATEWAY_TIMEOUT,
         Code::LoopDetected => StatusCode::LOOP_DETECTED,
         Code::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
     }

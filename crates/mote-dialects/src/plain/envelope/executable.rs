@@ -47,6 +47,20 @@ pub(super) fn payload(call: &Invocation, body: Body) -> Result<Payload> {
     Ok(Payload { head: head.map_err(unwritable)?.into(), body: stdin })
 }
 
+/// For a flow, whose first step gets what a program would be given.
+pub(super) fn parameters_as_body(call: &mut Invocation, body: Body) -> Result<Payload> {
+    let empty = body.length() == Some(0);
+    let parameters = call.event.request.as_deref().filter(|_| empty).map(parameters).transpose()?.flatten();
+    let body = match parameters {
+        Some(parameters) => {
+            call.event.content_type = Some("application/json".to_owned());
+            parameters.into()
+        }
+        None => body,
+    };
+    Ok(Payload { head: Bytes::from_static(b"{}"), body })
+}
+
 /// Path over query; a name that comes more than once has a list.
 fn parameters(request: &HttpRequest) -> Result<Option<Bytes>> {
     let mut all: Map<String, Value> = Map::new();

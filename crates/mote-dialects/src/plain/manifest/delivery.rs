@@ -49,7 +49,8 @@ pub(super) fn own_retry(table: &Section, functions: &Retry) -> Result<Option<Ret
     Ok(Some(own))
 }
 
-fn retry(table: &Section, this: &mut Retry) -> Result<()> {
+/// Those of its keys that are there; which others may be is the caller's to say.
+pub(super) fn retry(table: &Section, this: &mut Retry) -> Result<()> {
     if let Some(value) = table.get("attempts") {
         this.attempts_max = value.count(1..=1000)?;
     }
@@ -69,7 +70,7 @@ fn retry(table: &Section, this: &mut Retry) -> Result<()> {
     Ok(())
 }
 
-fn failures(value: &Value) -> Result<Vec<Failure>> {
+pub(super) fn failures(value: &Value) -> Result<Vec<Failure>> {
     let mut all = Vec::new();
     for text in value.texts(Failure::ALL.len())? {
         let failure = match text {

@@ -4,7 +4,7 @@
 //! what they share, and each table may say otherwise. Not here: how a value is written
 //! ([`super::units`]) and how an error is worded ([`super::section`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use mote_core::bundle::Bundle;
 use mote_core::dialect::Deployment;
@@ -13,7 +13,7 @@ use mote_core::{Error, Result};
 use toml::de::DeTable;
 
 use super::section::{Section, Value, line_of, nearest};
-use super::{confinement, delivery, deployment, family, invalid, obvious, timer};
+use super::{confinement, delivery, deployment, family, flow, invalid, obvious, timer};
 
 const SHARED: &[&str] = &[
     "runtime",
@@ -60,32 +60,39 @@ pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Deployment>> {
         invalid(format!("mote.toml{line}: {}", error.message()))
     })?;
     let top = Section::new(text, table.get_ref());
-    let Some(functions) = top.get("function") else {
-        let keys: Vec<&str> = OWN.iter().copied().chain(shared()).chain(["function"]).collect();
+    let (functions, flows) = (top.get("function"), top.get("flow"));
+    if functions.is_none() && flows.is_none() {
+        let keys: Vec<&str> = OWN.iter().copied().chain(shared()).chain(["function", "flow"]).collect();
         top.expect_keys("the manifest", &keys)?;
         return Ok(vec![function(&top, None, bundle)?]);
-    };
-    let keys: Vec<&str> = shared().chain(["function"]).collect();
-    top.expect_keys("a manifest with [[function]] tables, at its top level,", &keys)?;
+    }
+    let keys: Vec<&str> = shared().chain(["function", "flow"]).collect();
+    top.expect_keys("a manifest with [[function]] or [[flow]] tables, at its top level,", &keys)?;
     let keys: Vec<&str> = OWN.iter().copied().chain(shared()).collect();
     let mut shared = deployment(Family::Executable.into(), "");
     settings(&top, &mut shared)?;
     let mut all: Vec<Deployment> = Vec::new();
-    for table in functions.tables(FUNCTIONS_MAX)? {
-        table.expect_keys("a function", &keys)?;
-        if table.get("name").is_none() || table.get("entry").is_none() {
-            return Err(functions.wrong("holds a table without `name` or `entry`: each of several functions needs both"));
+    if let Some(functions) = functions {
+        for table in functions.tables(FUNCTIONS_MAX)? {
+            table.expect_keys("a function", &keys)?;
+            if table.get("name").is_none() || table.get("entry").is_none() {
+                return Err(functions.wrong("holds a table without `name` or `entry`: each of several functions needs both"));
+            }
+            all.push(function(&table, Some((&top, &shared)), bundle)?);
         }
-        let next = function(&table, Some((&top, &shared)), bundle)?;
-        if all.iter().any(|earlier| earlier.name == next.name) {
-            return Err(functions.wrong("holds two functions of one name"));
+        if all.is_empty() {
+            return Err(functions.wrong("is empty"));
         }
-        all.push(next);
     }
-    if all.is_empty() {
-        return Err(functions.wrong("is empty"));
+    if let Some(flows) = flows {
+        let bindings: Vec<&str> = OWN.iter().copied().filter(|key| !["name", "entry"].contains(key)).collect();
+        all.extend(flow::read(&flows, &shared, &bindings)?);
     }
-    Ok(all)
+    let mut names = HashSet::new();
+    match all.iter().find(|one| !names.insert(&one.name)) {
+        Some(twice) => Err(invalid(format!("mote.toml holds two functions of one name: {}", twice.name.as_ref().map_or("", Name::as_str)))),
+        None => Ok(all),
+    }
 }
 
 fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &Bundle) -> Result<Deployment> {
@@ -93,7 +100,12 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
     let runtime = table.get("runtime").or_else(|| shared.and_then(|(top, _)| top.get("runtime")));
     let runtime = match runtime {
         Some(value) => {
-            value.text()?.parse::<Runtime>().map_err(|error| value.wrong(&format!("names no runtime: {error}")).hint(hint(&error)))?
+            let runtime: Runtime =
+                value.text()?.parse().map_err(|error| value.wrong(&format!("names no runtime: {error}")).hint(hint(&error)))?;
+            if runtime.family == Family::Flow {
+                return Err(value.wrong("is no runtime of code").hint("A flow is a table of its own, [[flow]]."));
+            }
+            runtime
         }
         None => match by_file {
             Some(family) => family.into(),
@@ -113,6 +125,12 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
         return Err(invalid(format!("`entry` names a function, and `port` says that the file is a server on port {port}"))
             .hint(format!("Set `entry` to {file:?}, or leave `port` out.")));
     }
+    bindings(table, &mut this)?;
+    Ok(this)
+}
+
+/// What fires it.
+pub(super) fn bindings(table: &Section, this: &mut Deployment) -> Result<()> {
     for (key, read) in [("http", route as fn(&Section) -> Result<Binding>), ("bucket", bucket), ("timer", timer::read)] {
         let Some(value) = table.get(key) else { continue };
         for table in value.tables(BINDINGS_MAX)? {
@@ -123,7 +141,7 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
             this.bindings.push(binding);
         }
     }
-    Ok(this)
+    Ok(())
 }
 
 pub(super) fn hint(error: &Error) -> String {
@@ -178,7 +196,7 @@ fn listing(bundle: &Bundle) -> String {
 }
 
 /// Limits, environment and HTTP access.
-fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
+pub(super) fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
     let limits = &mut this.limits;
     let counts: [(&str, &mut u32, _); 6] = [
         ("concurrency", &mut limits.concurrency, 1..=1000),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mote_core::action::Target;
+use mote_core::action::{Qualifier, Target};
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::directory::Directory;
 use mote_core::event::{Event, StoredEvent};
@@ -115,6 +115,10 @@ impl Invoke for Door {
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
         address::items(&self.directory, self.clock.now(), namespace, to, event, hops, wish)
+    }
+
+    fn version(&self, _: FunctionRef, _: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {
+        other()
     }
 
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>> {

@@ -149,6 +149,7 @@ fn every_key_is_read() {
                 .into(),
             ),
         ],
+        flow: None,
     };
     assert_eq!(deploy(manifest).unwrap(), [expect]);
 }

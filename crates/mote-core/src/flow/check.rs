@@ -1,0 +1,69 @@
+//! What a definition must keep to, judged at the deploy: bounds, and names that are unique.
+//!
+//! That it ends is no matter of judgement: steps are a tree, and nothing leads back. A flow that
+//! calls itself by way of others is stopped at run time, as functions are.
+
+use std::collections::HashSet;
+
+use super::{Flow, Kind};
+use crate::error::{Code, Error, Result};
+use crate::function::Name;
+
+pub const STEPS_MAX: usize = 1000;
+/// Steps within steps.
+pub const DEPTH_MAX: usize = 16;
+/// Elements of one fan-out.
+pub const CHILDREN_MAX: usize = 1000;
+/// Branches of one step: each gets the whole body.
+pub const BRANCHES_MAX: usize = 32;
+pub const WIDTH_MAX: u32 = 64;
+pub const WIDTH_DEFAULT: u32 = 10;
+pub const WAIT_MS_MAX: u64 = 366 * 86_400_000;
+pub const NAME_BYTES_MAX: usize = 128;
+/// Of the definition as it is stored.
+pub const BYTES_MAX: usize = 256 << 10;
+
+/// An error that says which step is wrong; `name` is the flow's own.
+pub fn check(flow: &Flow, name: &Name) -> Result<()> {
+    let wrong = |what: String| Err(Error::new(Code::ManifestInvalid, format!("the flow {name} {what}")));
+    let (mut names, mut count, mut deepest, mut found) = (HashSet::new(), 0, 0, None);
+    flow.walk(&mut |step, depth| {
+        count += 1;
+        deepest = deepest.max(depth);
+        if found.is_none() {
+            found = match &step.kind {
+                _ if !names.insert(step.name.as_str()) => Some(format!("has two steps of the name {:?}", step.name)),
+                _ if step.name.is_empty() || step.name.len() > NAME_BYTES_MAX => {
+                    Some(format!("has a step whose name has {} bytes, and 1 to {NAME_BYTES_MAX} are wanted", step.name.len()))
+                }
+                Kind::Call(call) if call.function == *name => {
+                    Some(format!("calls itself in its step {:?}, and would never end", step.name))
+                }
+                Kind::Each(each) if !(1..=WIDTH_MAX).contains(&each.width) => {
+                    Some(format!("has a step {:?} with width {}, and 1 to {WIDTH_MAX} is wanted", step.name, each.width))
+                }
+                Kind::Parallel(parallel) if parallel.branches.len() > BRANCHES_MAX => {
+                    Some(format!("has a step {:?} with {} branches, and {BRANCHES_MAX} is the limit", step.name, parallel.branches.len()))
+                }
+                _ => None,
+            };
+        }
+    });
+    if let Some(found) = found {
+        return wrong(found);
+    }
+    if flow.steps.is_empty() {
+        return wrong("has no steps".into());
+    }
+    if count > STEPS_MAX {
+        return wrong(format!("has {count} steps, and {STEPS_MAX} is the limit"));
+    }
+    if deepest > DEPTH_MAX {
+        return wrong(format!("has steps within steps to a depth of {deepest}, and {DEPTH_MAX} is the limit"));
+    }
+    let bytes = serde_json::to_vec(flow).map_or(0, |stored| stored.len());
+    if bytes > BYTES_MAX {
+        return wrong(format!("has {bytes} bytes as it is stored, and {BYTES_MAX} is the limit"));
+    }
+    Ok(())
+}

@@ -1,0 +1,395 @@
+//! A run: where it is in its flow, and what comes next. A state machine without I/O: the same
+//! definition, state and answers always give the same state.
+//!
+//! Steps that only look at the body are done at once; [`Machine::next`] stops at what somebody
+//! else has to do, who tells what came of it. Who keeps the state on disk between the two, and
+//! makes attempts anew, is [`crate::invoke::deliver`].
+
+mod fan;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::data::{BODY_BYTES_MAX, Data};
+use super::template::Template;
+use super::trace::{At, Doing, ENTRIES_MAX, Entry, StepError, StepState, Trace};
+use super::{Call, Catch, Flow, Kind, Output, Step, Wait, check};
+use crate::clock::{Id, Timestamp};
+use crate::error::Code;
+
+/// The state of a run, but for its body.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// The step whose turn it is; above it those that it is within, the outermost first.
+    pub place: Vec<Frame>,
+    /// A run of one element or branch: its parent's frames below its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub floor: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// When the turn of the step came.
+    pub since: Timestamp,
+    /// The step's name, for who has no definition at hand.
+    #[serde(default)]
+    pub step: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub journal: Vec<Entry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// A list of steps, by its number among [`Step::blocks`] (of the flow: its steps, its catch), and a place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    pub block: u32,
+    pub at: u32,
+}
+
+/// Who waits for this run's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    pub id: Id,
+    /// Which of its children this is.
+    pub index: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Waiting {
+    Until(Timestamp),
+    Children(Children),
+}
+
+/// Children that run, and what is known of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Children {
+    pub total: u32,
+    /// So many at a time, in their order.
+    pub width: u32,
+    /// All before this one are over.
+    pub cursor: u32,
+    /// Of the others, those that are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub over: BTreeSet<u32>,
+    /// A failure that nobody takes: it is told, and those that did not succeed run again if the run is sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doomed: Option<StepError>,
+    /// Those that did not succeed run again, before anything is made of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reopen: bool,
+}
+
+/// What has to be done before the run can go on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next<'f> {
+    /// Call it, and tell [`Machine::done`].
+    Call { step: &'f Step, call: &'f Call, input: Data },
+    /// Start these, in this order and so many at a time; then [`Machine::gathered`].
+    Start { children: Vec<(Run, Data)>, width: u32 },
+    /// Go on at that time, by [`Machine::waited`].
+    Wait(Timestamp),
+    /// It is over.
+    End(Result<(), StepError>),
+}
+
+impl Run {
+    pub fn new(now: Timestamp) -> Run {
+        Run {
+            place: vec![Frame { block: 0, at: 0 }],
+            floor: 0,
+            waiting: None,
+            since: now,
+            step: String::new(),
+            journal: Vec::new(),
+            parent: None,
+        }
+    }
+
+    /// As one of another run's children.
+    pub fn under(self, id: Id, index: u32) -> Run {
+        Run { parent: Some(Parent { id, index }), ..self }
+    }
+
+    /// The id of a child of the step whose turn it is, or of its call: the same each time it is asked.
+    /// It sorts with the run's own.
+    pub fn child_id(&self, own: Id, index: u32) -> Id {
+        let mut hash = Sha256::new().chain_update(own.0.to_be_bytes());
+        for frame in &self.place {
+            hash.update(frame.block.to_be_bytes());
+            hash.update(frame.at.to_be_bytes());
+        }
+        let digest = hash.chain_update(index.to_be_bytes()).finalize();
+        let tail = digest.iter().take(8).fold(0u64, |tail, byte| tail << 8 | u64::from(*byte));
+        // The variant's two bits, as in every UUID.
+        let tail = tail & (u64::MAX >> 2) | 1 << 63;
+        Id(own.0 >> 64 << 64 | u128::from(tail))
+    }
+
+    /// What may be told of it.
+    pub fn trace(&self, own: Id) -> Trace {
+        let doing = match &self.waiting {
+            None => Doing::Running,
+            Some(Waiting::Until(until)) => Doing::Waiting { until: *until },
+            Some(Waiting::Children(children)) => Doing::Children {
+                total: children.total,
+                over: children.over_count(),
+                ids: children.due().into_iter().map(|index| self.child_id(own, index)).collect(),
+            },
+        };
+        Trace { steps: self.journal.clone(), at: Some(At { step: self.step.clone(), since: self.since, doing }) }
+    }
+
+    /// The step whose turn it is.
+    pub fn step<'f>(&self, flow: &'f Flow) -> Option<&'f Step> {
+        step_at(flow, &self.place)
+    }
+}
+
+fn block_at<'f>(flow: &'f Flow, place: &[Frame]) -> Option<&'f [Step]> {
+    let (last, above) = place.split_last()?;
+    match above {
+        [] if last.block == 0 => Some(&flow.steps),
+        [] => Some(&flow.catch.steps),
+        above => step_at(flow, above)?.blocks().get(last.block as usize).copied(),
+    }
+}
+
+fn step_at<'f>(flow: &'f Flow, place: &[Frame]) -> Option<&'f Step> {
+    block_at(flow, place)?.get(place.last()?.at as usize)
+}
+
+/// A run that is being moved on.
+pub struct Machine<'f, 'r> {
+    pub flow: &'f Flow,
+    pub run: &'r mut Run,
+    pub data: &'r mut Data,
+    pub now: Timestamp,
+}
+
+impl<'f> Machine<'f, '_> {
+    /// Goes on until somebody else has to do something. Not for a run that [waits](Run::waiting).
+    pub fn next(&mut self) -> Next<'f> {
+        loop {
+            if self.run.place.len() <= self.run.floor {
+                return Next::End(Ok(()));
+            }
+            let Some(step) = self.run.step(self.flow) else { if self.leave() { continue } else { return Next::End(Ok(())) } };
+            self.run.step.clone_from(&step.name);
+            let failed = match &step.kind {
+                Kind::Call(call) => return Next::Call { step, call, input: self.input(call) },
+                Kind::Branch(branch) => {
+                    let body = self.data.value();
+                    let arm = branch.arms.iter().position(|arm| arm.when.holds(body.as_ref())).unwrap_or(branch.arms.len());
+                    self.enter(arm);
+                    continue;
+                }
+                Kind::Each(_) | Kind::Parallel(_) => match self.fan_out(step) {
+                    Ok(Some(start)) => return start,
+                    // An empty list.
+                    Ok(None) => continue,
+                    Err(error) => error,
+                },
+                Kind::Wait(wait) => match self.wake_time(wait) {
+                    Ok(at) => {
+                        self.run.waiting = Some(Waiting::Until(at));
+                        return Next::Wait(at);
+                    }
+                    Err(message) => flow_failed(step, message),
+                },
+                Kind::Set(template) => match self.set(step, template) {
+                    Ok(()) => {
+                        self.finish(step, 0, 0);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Kind::Body(template) => match self.replace(step, self.filled(template)) {
+                    Ok(()) => {
+                        self.finish(step, 0, 0);
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Kind::Fail(message) => flow_failed(step, message.clone()),
+                Kind::Succeed => {
+                    self.note(step, StepState::Succeeded, 0, 0, None);
+                    self.run.place.truncate(self.run.floor);
+                    return Next::End(Ok(()));
+                }
+            };
+            if let Err(error) = self.fail(failed, 0, 0) {
+                return Next::End(Err(error));
+            }
+        }
+    }
+
+    /// What came of the call. An error comes back if nothing takes it: then nothing has changed.
+    pub fn done(&mut self, output: Result<Data, StepError>, attempts: u32) -> Result<(), StepError> {
+        let Some(step) = self.run.step(self.flow) else { return Ok(()) };
+        let Kind::Call(call) = &step.kind else { return Ok(()) };
+        match output.and_then(|output| self.take(step, output, &call.output)) {
+            Ok(()) => {
+                self.finish(step, attempts, 0);
+                Ok(())
+            }
+            Err(error) => self.fail(error, attempts, 0),
+        }
+    }
+
+    /// The time has come.
+    pub fn waited(&mut self) {
+        if let Some(step) = self.run.step(self.flow) {
+            self.finish(step, 0, 0);
+        }
+    }
+
+    /// Whether a failure of the step would be taken by something around it.
+    pub fn catches(&self, code: &str) -> bool {
+        self.catcher(code).is_some()
+    }
+
+    fn input(&self, call: &Call) -> Data {
+        call.input.as_ref().map_or_else(|| self.data.clone(), |template| self.filled(template))
+    }
+
+    fn filled(&self, template: &Template) -> Data {
+        match template.text() {
+            Some(text) => Data::text(text),
+            None => Data::json(&template.fill(&self.data.part())),
+        }
+    }
+
+    fn replace(&mut self, step: &Step, new: Data) -> Result<(), StepError> {
+        let bytes = new.bytes.len();
+        if bytes > BODY_BYTES_MAX {
+            return Err(flow_failed(step, format!("the body would have {bytes} bytes, and a flow carries {BODY_BYTES_MAX}")));
+        }
+        *self.data = new;
+        Ok(())
+    }
+
+    /// The step's output becomes what it is to become.
+    fn take(&mut self, step: &Step, output: Data, how: &Output) -> Result<(), StepError> {
+        match how {
+            Output::Replace => self.replace(step, output)?,
+            Output::Discard => {}
+            Output::Into(path) => {
+                let mut body =
+                    self.data.object().ok_or_else(|| flow_failed(step, "the body is no JSON object, so nothing can be put into it"))?;
+                let put = path.put(&mut body, output.part());
+                put.ok_or_else(|| flow_failed(step, format!("something else is in the way of {path} in the body")))?;
+                self.replace(step, Data::json(&body))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, step: &Step, template: &Template) -> Result<(), StepError> {
+        let wanted = || flow_failed(step, "the body is no JSON object, so nothing can be set in it");
+        let mut body = self.data.object().ok_or_else(wanted)?;
+        if let (Value::Object(body), Value::Object(new)) = (&mut body, template.fill(&self.data.part())) {
+            body.extend(new);
+        }
+        self.replace(step, Data::json(&body))
+    }
+
+    fn wake_time(&self, wait: &Wait) -> Result<Timestamp, String> {
+        let at = match wait {
+            Wait::For { ms } => Timestamp(self.now.0.saturating_add(*ms)),
+            Wait::Until { at } => {
+                let body = self.data.value().unwrap_or_default();
+                let time = at.get(&body).and_then(|value| match value {
+                    Value::String(text) => text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond().max(0) as u64),
+                    value => value.as_u64(),
+                });
+                Timestamp(time.ok_or_else(|| format!("there is no time at {at} in the body: RFC 3339 or ms since 1970 is wanted"))?)
+            }
+        };
+        let latest = self.now.0.saturating_add(check::WAIT_MS_MAX);
+        if at.0 > latest { Err("the wait would be longer than a year".into()) } else { Ok(at) }
+    }
+
+    fn enter(&mut self, block: usize) {
+        self.run.place.push(Frame { block: block as u32, at: 0 });
+    }
+
+    /// Behind the last step of a list, the step around it is over; false behind the outermost.
+    fn leave(&mut self) -> bool {
+        let left = self.run.place.pop();
+        if self.run.place.len() <= self.run.floor {
+            return false;
+        }
+        if let Some(step) = self.run.step(self.flow) {
+            // It has failed, as is noted; its catch has made that good.
+            let caught = left.is_some_and(|frame| frame.block as usize + 1 == step.blocks().len());
+            if caught { self.turn() } else { self.finish(step, 0, 0) }
+        }
+        true
+    }
+
+    /// The next step's turn has come.
+    fn turn(&mut self) {
+        if let Some(frame) = self.run.place.last_mut() {
+            frame.at += 1;
+        }
+        (self.run.waiting, self.run.since) = (None, self.now);
+    }
+
+    fn finish(&mut self, step: &Step, attempts: u32, children: u32) {
+        self.note(step, StepState::Succeeded, attempts, children, None);
+        self.turn();
+    }
+
+    fn note(&mut self, step: &Step, state: StepState, attempts: u32, children: u32, error: Option<StepError>) {
+        let entry = Entry { step: step.name.clone(), state, started: self.run.since, ended: self.now, attempts, children, error };
+        self.run.journal.push(entry);
+        let excess = self.run.journal.len().saturating_sub(ENTRIES_MAX);
+        self.run.journal.drain(..excess);
+    }
+
+    /// The next catch around the place takes it, or it comes back and nothing has changed.
+    fn fail(&mut self, error: StepError, attempts: u32, children: u32) -> Result<(), StepError> {
+        let Some((depth, block)) = self.catcher(&error.code) else { return Err(error) };
+        if let Some(step) = self.run.step(self.flow) {
+            self.note(step, StepState::Failed, attempts, children, Some(error.clone()));
+        }
+        self.run.place.truncate(depth);
+        self.enter(block);
+        self.run.waiting = None;
+        self.run.since = self.now;
+        let StepError { step, code, message } = error;
+        *self.data = Data::json(&json!({ "error": { "code": code, "message": message, "step": step }, "input": self.data.part() }));
+        Ok(())
+    }
+
+    /// How many frames stay, and the number of the block that takes the failure.
+    fn catcher(&self, code: &str) -> Option<(usize, usize)> {
+        let place = &self.run.place;
+        // The block below the frame that is looked at; a catch does not take its own failures.
+        let mut within = None;
+        for depth in (self.run.floor + 1..=place.len()).rev() {
+            let above = place.get(..depth)?;
+            let step = step_at(self.flow, above)?;
+            let catch = step.blocks().len() - 1;
+            if within != Some(catch) && step.catch.takes(code) {
+                return Some((depth, catch));
+            }
+            within = above.last().map(|frame| frame.block as usize);
+        }
+        let whole: &Catch = &self.flow.catch;
+        (self.run.floor == 0 && within == Some(0) && whole.takes(code)).then_some((0, 1))
+    }
+}
+
+fn flow_failed(step: &Step, message: impl Into<String>) -> StepError {
+    StepError::new(&step.name, Code::FlowFailed, message)
+}

@@ -1,0 +1,247 @@
+//! Carries a flow's run from step to step: one item all the way, which [advances](End::Advance)
+//! when a step is over, so a crash repeats the step that it interrupts and no other.
+//!
+//! What comes next is told by [`crate::flow::run`]; here it is done and made durable. A call is
+//! made at the beginning of a lease alone, so each step has its own attempts. Fan-outs and calls of
+//! other flows are [`children`], and [`close`] is how a run ends.
+
+mod children;
+mod close;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::follow::From;
+use super::parcel::Parcel;
+use super::{Delivery, HOPS_MAX};
+use crate::action::{Qualifier, Target};
+use crate::clock::{Id, Timestamp};
+use crate::error::{Code, Error, Result};
+use crate::event::lineage::{How, Lineage, TRACE_PARENT};
+use crate::event::{Event, StoredEvent};
+use crate::flow::data::{BODY_BYTES_MAX, Data};
+use crate::flow::run::{Machine, Next, Run, Waiting};
+use crate::flow::trace::StepError;
+use crate::flow::{Call, Flow, Step};
+use crate::function::delivery::Delivery as Rule;
+use crate::function::{Function, FunctionRef};
+use crate::invoke::retry;
+use crate::reply::Reply;
+use crate::store::{End, Item, Lease, Settlement};
+
+/// The event of a step says in these what it is part of.
+const RUN: &str = "moteflow";
+const STEP: &str = "motestep";
+
+/// Moves a run on, or begins one. `None`: the parcel is for no flow.
+pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -> Option<Result<()>> {
+    let begun = parcel.run.is_some();
+    if !begun && parcel.version.is_none() && delivery.door.live(&parcel.to)?.flow.is_none() {
+        return None;
+    }
+    let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
+    let found = delivery.door.version(parcel.to.clone(), version).await;
+    let flow = found.as_ref().ok().and_then(|function| function.flow.clone());
+    match (found, flow) {
+        (Ok(function), Some(flow)) => Some(Drive::new(delivery, lease, parcel.clone(), function, flow).run().await),
+        _ if !begun => None,
+        (Ok(_), None) => Some(lost(delivery, parcel, lease, &Error::internal("a run's version is no flow")).await),
+        (Err(error), _) => Some(lost(delivery, parcel, lease, &error).await),
+    }
+}
+
+/// The definition can't be had: another time, or never again.
+async fn lost(delivery: &Delivery, parcel: &Parcel, lease: &Lease, error: &Error) -> Result<()> {
+    let rule = delivery.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
+    let now = delivery.clock.now();
+    match rule.retry.after(error, lease.attempt, lease.since, now, lease.item.id) {
+        retry::Next::Again { at, counted } => {
+            delivery.queue.settle(lease.token(), End::Again { due: at, counted, error: format!("{error:?}") }.into()).await
+        }
+        retry::Next::GiveUp => close::lost(delivery, parcel, &rule, lease, error).await,
+    }
+}
+
+/// One lease of a run.
+struct Drive<'d> {
+    delivery: &'d Delivery,
+    lease: &'d Lease,
+    parcel: Parcel,
+    flow: Arc<Flow>,
+    rule: Rule,
+    run: Run,
+    data: Data,
+}
+
+/// Why a call failed, and whether its rule may have it made again.
+struct Failed {
+    error: Error,
+    for_good: bool,
+}
+
+impl<'d> Drive<'d> {
+    fn new(delivery: &'d Delivery, lease: &'d Lease, mut parcel: Parcel, function: Arc<Function>, flow: Arc<Flow>) -> Drive<'d> {
+        // A run ends by the definition that it began with.
+        parcel.version = Some(function.version);
+        let run = parcel.run.take().map_or_else(|| Run::new(delivery.clock.now()), |run| *run);
+        let data = Data { content_type: parcel.event.content_type.take(), bytes: std::mem::take(&mut parcel.event.body) };
+        Drive { delivery, lease, parcel, flow, rule: function.delivery.clone(), run, data }
+    }
+
+    async fn run(mut self) -> Result<()> {
+        if !self.is_wanted().await? {
+            return self.abandon().await;
+        }
+        let now = self.now();
+        match self.run.waiting.clone() {
+            None => self.begin().await,
+            Some(Waiting::Until(at)) if at > now => self.park(at, Vec::new()).await,
+            Some(Waiting::Until(_)) => {
+                self.machine(|machine| machine.waited());
+                self.go_on().await
+            }
+            Some(Waiting::Children(children)) => self.look(children).await,
+        }
+    }
+
+    /// The step whose turn it is, as the first thing of a lease.
+    async fn begin(mut self) -> Result<()> {
+        let flow = self.flow.clone();
+        match self.machine_of(&flow).next() {
+            Next::Call { step, call, input } => self.call(step, call, input).await,
+            Next::End(Err(error)) => self.fail(error).await,
+            next => self.act(next).await,
+        }
+    }
+
+    /// Something has changed that is not on disk yet: a call waits for the next lease.
+    async fn go_on(mut self) -> Result<()> {
+        let flow = self.flow.clone();
+        let next = self.machine_of(&flow).next();
+        self.act(next).await
+    }
+
+    async fn act(self, next: Next<'_>) -> Result<()> {
+        match next {
+            Next::Call { .. } | Next::End(Err(_)) => {
+                let now = self.now();
+                self.park(now, Vec::new()).await
+            }
+            Next::Start { children, width } => self.start(children, width).await,
+            Next::Wait(at) => self.park(at, Vec::new()).await,
+            Next::End(Ok(())) => self.succeed().await,
+        }
+    }
+
+    async fn call(mut self, step: &Step, call: &Call, input: Data) -> Result<()> {
+        let to = FunctionRef { namespace: self.parcel.to.namespace.clone(), name: call.function.clone() };
+        if self.delivery.door.live(&to).is_some_and(|function| function.flow.is_some()) {
+            return self.call_flow(step, to, input).await;
+        }
+        let event = self.event(step, self.run.child_id(self.id(), 0), input);
+        let output = match self.delivery.held(self.lease, self.attempt(to, event)).await {
+            Ok(outcome) => outcome,
+            // The lease is somebody else's.
+            Err(lost) => return Err(lost),
+        };
+        let output = match output {
+            Ok(output) => Ok(output),
+            Err(Failed { error, for_good }) => {
+                let rule = call.retry.as_ref().unwrap_or(&self.rule.retry);
+                match rule.after(&error, self.lease.attempt, self.lease.since, self.now(), self.id()) {
+                    retry::Next::Again { at, counted } if !for_good => {
+                        let end = End::Again { due: at, counted, error: format!("at step `{}`: {error:?}", step.name) };
+                        return self.delivery.queue.settle(self.lease.token(), end.into()).await;
+                    }
+                    _ => Err(StepError::new(&step.name, error.code(), error.detail())),
+                }
+            }
+        };
+        let attempts = self.lease.attempt;
+        match self.machine(|machine| machine.done(output, attempts)) {
+            Ok(()) => self.go_on().await,
+            Err(error) => self.fail(error).await,
+        }
+    }
+
+    /// The outer error is that of the lease.
+    async fn attempt(&self, to: FunctionRef, event: Event) -> Result<Result<Data, Failed>> {
+        let reply = match self.delivery.door.attempt(Target::live(to), event, self.lease.attempt).await {
+            Ok(reply) => reply,
+            Err(error) => return Ok(Err(Failed { error, for_good: false })),
+        };
+        let status = reply.status;
+        if status.is_client_error() || status.is_server_error() {
+            let for_good = status.is_client_error() && status != http::StatusCode::TOO_MANY_REQUESTS;
+            let error = Error::new(Code::FunctionFailed, format!("the function answered {status}"));
+            return Ok(Err(Failed { error, for_good }));
+        }
+        Ok(read(reply).await.map_err(|error| Failed { for_good: error.code() == Code::FlowFailed, error }))
+    }
+
+    /// What a step's function gets: the run's event with the step's input as its data.
+    fn event(&self, step: &Step, id: Id, input: Data) -> Event {
+        let mut event: Event = self.stored(id, input).into();
+        event.extensions.entry(RUN).or_insert_with(|| self.id().to_string().into());
+        event.extensions.insert(STEP.into(), step.name.clone().into());
+        event.depth = self.parcel.hops + 1;
+        event.lineage = Lineage { accepted: Some(self.run.since), ..Lineage::of(How::Called, self.id()) };
+        event
+    }
+
+    fn stored(&self, id: Id, data: Data) -> StoredEvent {
+        StoredEvent { id, content_type: data.content_type, body: data.bytes, ..self.parcel.event.clone() }
+    }
+
+    /// The run as it stands, on disk until that time, with the children that it starts.
+    async fn park(self, due: Timestamp, follow: Vec<Item>) -> Result<()> {
+        let end = End::Advance { due, payload: payload(&self.as_parcel()) };
+        self.delivery.queue.settle(self.lease.token(), Settlement { follow, ..end.into() }).await
+    }
+
+    fn as_parcel(&self) -> Parcel {
+        let event = self.stored(self.parcel.event.id, self.data.clone());
+        Parcel { event, run: Some(Box::new(self.run.clone())), ..self.parcel.clone() }
+    }
+
+    fn from(&self) -> From {
+        from(&self.parcel)
+    }
+
+    fn machine_of<'f>(&mut self, flow: &'f Flow) -> Machine<'f, '_> {
+        Machine { flow, now: self.delivery.clock.now(), run: &mut self.run, data: &mut self.data }
+    }
+
+    fn machine<T>(&mut self, work: impl FnOnce(&mut Machine<'_, '_>) -> T) -> T {
+        let flow = self.flow.clone();
+        work(&mut self.machine_of(&flow))
+    }
+
+    fn id(&self) -> Id {
+        self.lease.item.id
+    }
+
+    fn now(&self) -> Timestamp {
+        self.delivery.clock.now()
+    }
+}
+
+fn from(parcel: &Parcel) -> From {
+    let trace = parcel.event.extensions.get(TRACE_PARENT).cloned();
+    From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops, trace }
+}
+
+async fn read(reply: Reply) -> Result<Data> {
+    let content_type = reply.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let bytes = reply.body.collect(BODY_BYTES_MAX as u64).await.map_err(|error| match error.code() {
+        Code::BodyTooLarge => {
+            Error::new(Code::FlowFailed, format!("the reply has more than the {BODY_BYTES_MAX} bytes that a flow carries"))
+        }
+        _ => error,
+    })?;
+    Ok(Data { content_type, bytes })
+}
+
+fn payload(parcel: &Parcel) -> bytes::Bytes {
+    serde_json::to_vec(parcel).expect("a parcel is plain data").into()
+}

@@ -1,0 +1,81 @@
+//! The end of a run: its result, or a dead letter that says which step failed; and word for the
+//! parent, if it is a child.
+
+use super::super::outcome::{KeptError, KeptReply, Outcome, RunEnd, State};
+use super::*;
+use crate::flow::run::Parent;
+use crate::store::Kept;
+
+/// A child's result is kept until its parent has certainly seen it, through a long downtime too.
+const CHILD_KEPT_MS: u64 = 30 * 86_400_000;
+/// Somebody who waits for the end finds it, whatever `keep_result` is.
+const KEPT_MS_MIN: u64 = 60_000;
+
+impl Drive<'_> {
+    pub(super) async fn succeed(self) -> Result<()> {
+        let reply = KeptReply {
+            status: 200,
+            content_type: self.data.content_type.clone(),
+            body_bytes: self.data.bytes.len() as u64,
+            body: self.data.bytes.clone(),
+        };
+        let from = self.from();
+        let destination = self.rule.on_success.as_ref().filter(|_| self.run.parent.is_none());
+        let event = |id| from.success(self.id(), &reply, self.now(), id);
+        let follow = destination.map(|to| self.delivery.follow(&from, to, event(self.delivery.clock.id()))).unwrap_or_default();
+        self.close(State::Succeeded, Some(reply), None, None, follow).await
+    }
+
+    /// What is on disk is the step that failed: a dead letter that is sent again goes on there.
+    pub(super) async fn fail(self, error: StepError) -> Result<()> {
+        if self.run.parent.is_some() {
+            let resume = self.as_parcel();
+            return self.close(State::Failed, None, Some(error), Some(resume), Vec::new()).await;
+        }
+        let error = Error::new(error.code(), format!("at step `{}`: {}", error.step, error.message));
+        self.delivery.give_up(&self.from(), &self.rule, self.lease, &error).await
+    }
+
+    /// Nobody waits for it any more; should somebody do so again, it can go on.
+    pub(super) async fn abandon(self) -> Result<()> {
+        let resume = self.as_parcel();
+        self.close(State::Cancelled, None, None, Some(resume), Vec::new()).await
+    }
+
+    async fn close(
+        self,
+        state: State,
+        reply: Option<KeptReply>,
+        error: Option<StepError>,
+        resume: Option<Parcel>,
+        follow: Vec<Item>,
+    ) -> Result<()> {
+        let kept_error = error.as_ref().map(|error| KeptError { code: error.code.clone(), message: error.message.clone() });
+        let mut trace = self.run.trace(self.id());
+        if state == State::Succeeded {
+            trace.at = None;
+        }
+        let flow = Some(Box::new(RunEnd { trace, error, resume }));
+        let outcome = Outcome { flow, ..self.from().outcome(state, self.lease.attempt, self.now(), reply, kept_error) };
+        let kept_ms = self.rule.result_kept_ms.max(KEPT_MS_MIN).max(if self.run.parent.is_some() { CHILD_KEPT_MS } else { 0 });
+        settle(self.delivery, self.lease, outcome.kept(kept_ms), follow, self.run.parent).await
+    }
+}
+
+/// A run whose definition is gone.
+pub(super) async fn lost(delivery: &Delivery, parcel: &Parcel, rule: &Rule, lease: &Lease, error: &Error) -> Result<()> {
+    let from = from(parcel);
+    let Some(run) = parcel.run.as_ref().filter(|run| run.parent.is_some()) else {
+        return delivery.give_up(&from, rule, lease, error).await;
+    };
+    let failed = StepError::new(&run.step, error.code(), error.detail());
+    let end = RunEnd { trace: run.trace(lease.item.id), error: Some(failed), resume: Some(parcel.clone()) };
+    let outcome = from.outcome(State::Failed, lease.attempt, delivery.clock.now(), None, Some(KeptError::of(error)));
+    let outcome = Outcome { flow: Some(Box::new(end)), ..outcome };
+    settle(delivery, lease, outcome.kept(CHILD_KEPT_MS), Vec::new(), run.parent).await
+}
+
+async fn settle(delivery: &Delivery, lease: &Lease, result: Kept, follow: Vec<Item>, parent: Option<Parent>) -> Result<()> {
+    let wake = parent.map(|parent| parent.id).into_iter().collect();
+    delivery.queue.settle(lease.token(), Settlement { end: End::Done, follow, result: Some(result), wake }).await
+}
