@@ -25,8 +25,8 @@ use crate::error::{Code, Error, Fault, Result};
 use crate::event::{Event, StoredEvent};
 use crate::function::delivery::Destination;
 use crate::function::{Family, Function, FunctionRef, Name};
+use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::parcel::{Parcel, Wish};
-use crate::invoke::deliver::{EVENT_BYTES_MAX, QUEUES};
 use crate::invoke::record::Recording;
 use crate::reply::{Reply, Timing};
 use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue, Records};
@@ -134,15 +134,15 @@ impl Invoker {
         let id = event.id;
         let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
         let event = event.into_stored(limit).await?;
-        // After the body is here: a slow sender keeps no room from others.
-        let _room = self.room(&entry.function).await?;
         let version = match to {
             Target::Function { version: Qualifier::Version(version), .. } => Some(version),
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
         let function = entry.function;
         let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops: 0, retry: None, event, run: None };
-        let ids = self.queue.enqueue(vec![parcel.into_item(id, &function.delivery, wish)]).await?;
+        let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
+        let queued = self.queue.enqueue_within(vec![parcel.into_item(id, &function.delivery, wish)], rooms).await;
+        let ids = queued.map_err(|error| self.access.limits.told(error, &function.namespace))?;
         Ok(ids.first().copied().unwrap_or(id))
     }
 
@@ -151,16 +151,6 @@ impl Invoker {
             Target::Route { .. } => self.access.admit(caller, function, event),
             Target::Function { .. } => Ok(access::Entry::Function),
         }
-    }
-
-    /// Room for one more event, until what it gives is dropped.
-    async fn room(&self, function: &Function) -> Result<Option<access::limits::Running>> {
-        let Some(sending) = self.access.limits.send(&function.namespace) else { return Ok(None) };
-        let queued = self.queue.depth(&format!("{QUEUES}{}/", function.namespace)).await?;
-        if queued.saturating_add(sending.ahead) <= sending.max {
-            return Ok(Some(sending.counted));
-        }
-        Err(access::limits::throttled("queued", &sending.max.to_string(), &function.namespace, Duration::from_secs(1)))
     }
 
     async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {

@@ -104,6 +104,8 @@ pub struct Precondition {
     /// None of these ETags (`*`: any) may stand there.
     pub if_none_match: Option<Vec<String>>,
     pub room: Option<ByteRoom>,
+    /// What may wait once the effects are queued; judged if there are any.
+    pub queued: Option<Room>,
 }
 
 /// How much may lie in the buckets whose names begin with `prefix` (empty: in those without a `/`),

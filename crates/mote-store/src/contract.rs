@@ -71,6 +71,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     objects::a_reader_keeps_what_it_opened(fresh().await).await;
     objects::conditions_are_judged_with_the_write(fresh().await).await;
     objects::effects_happen_with_the_change_or_not_at_all(fresh().await).await;
+    objects::a_change_whose_events_find_no_room_does_not_happen(fresh().await).await;
     objects::a_broken_body_leaves_nothing(fresh().await).await;
     objects::a_room_of_bytes_is_never_overfull(fresh().await).await;
     listing::pages_fold_common_prefixes(fresh().await).await;

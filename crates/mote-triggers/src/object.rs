@@ -12,9 +12,8 @@ use mote_core::access::Access;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
-use mote_core::function::FunctionRef;
-use mote_core::function::ObjectChange;
 use mote_core::function::delivery::{Destination, Retry};
+use mote_core::function::{FunctionRef, Name, ObjectChange};
 use mote_core::invoke::address;
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::store::within;
@@ -46,7 +45,16 @@ impl ObjectTrigger {
     }
 
     fn condition(&self, bucket: &str, condition: Precondition) -> Result<Precondition> {
-        Ok(Precondition { room: self.room(bucket)?, ..condition })
+        let (namespace, _) = within::parted(bucket)?;
+        Ok(Precondition { room: self.room(bucket)?, queued: self.access.limits.queue_room(&namespace), ..condition })
+    }
+
+    /// A bucket that is full, or a queue, in the words of their namespace.
+    fn told(&self, error: Error, bucket: &str) -> Error {
+        match within::parted(bucket) {
+            Ok((namespace, _)) => told(self.access.limits.told(error, &namespace), &namespace),
+            Err(_) => error,
+        }
     }
 
     /// The caller's effects, and then the events of the change. `operation` where it is known:
@@ -61,17 +69,12 @@ impl ObjectTrigger {
     }
 }
 
-/// A bucket that is full, in the words of its namespace.
-fn told(error: Error, bucket: &str) -> Error {
-    match (error.code(), within::parted(bucket)) {
-        (Code::QuotaExceeded, Ok((namespace, _))) => {
-            let hint =
-                format!("Delete what nobody needs, or an administrator raises it: `mote quota set --namespace {namespace} --stored 10GB`.");
-            Error::new(Code::QuotaExceeded, format!("the quota `stored` of the namespace {namespace} is used up: {}", error.detail()))
-                .hint(hint)
-        }
-        _ => error,
+fn told(error: Error, namespace: &Name) -> Error {
+    if error.code() != Code::QuotaExceeded {
+        return error;
     }
+    let hint = format!("Delete what nobody needs, or an administrator raises it: `mote quota set --namespace {namespace} --stored 10GB`.");
+    Error::new(Code::QuotaExceeded, format!("the quota `stored` of the namespace {namespace} is used up: {}", error.detail())).hint(hint)
 }
 
 fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operation: Option<&str>, object: &ObjectInfo) -> Vec<Item> {
@@ -116,7 +119,7 @@ impl Objects for ObjectTrigger {
         let effects = self.effects(ObjectChange::Created, None, effects);
         Box::pin(async move {
             let condition = self.condition(bucket, condition)?;
-            self.inner.put(bucket, key, staged, meta, condition, effects).await.map_err(|error| told(error, bucket))
+            self.inner.put(bucket, key, staged, meta, condition, effects).await.map_err(|error| self.told(error, bucket))
         })
     }
 
@@ -132,12 +135,16 @@ impl Objects for ObjectTrigger {
         Box::pin(async move {
             let condition = self.condition(&upload.bucket, condition)?;
             let completed = self.inner.complete_upload(upload, parts, meta, condition, effects).await;
-            completed.map_err(|error| told(error, &upload.bucket))
+            completed.map_err(|error| self.told(error, &upload.bucket))
         })
     }
 
     fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>> {
-        self.inner.delete(bucket, key, condition, self.effects(ObjectChange::Removed, Some("delete"), effects))
+        let effects = self.effects(ObjectChange::Removed, Some("delete"), effects);
+        Box::pin(async move {
+            let condition = self.condition(bucket, condition)?;
+            self.inner.delete(bucket, key, condition, effects).await.map_err(|error| self.told(error, bucket))
+        })
     }
 
     // The rest changes no object.
@@ -192,7 +199,7 @@ impl Objects for ObjectTrigger {
     ) -> BoxFuture<'a, Result<PartInfo>> {
         Box::pin(async move {
             let room = self.room(&upload.bucket)?;
-            self.inner.put_part(upload, number, staged, checksums, room).await.map_err(|error| told(error, &upload.bucket))
+            self.inner.put_part(upload, number, staged, checksums, room).await.map_err(|error| self.told(error, &upload.bucket))
         })
     }
 

@@ -17,7 +17,8 @@ use self::rate::{Bucket, Rate, take};
 use super::{Caller, Holder, Patch};
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
-use crate::store::{Catalog, Write};
+use crate::invoke::deliver::QUEUES;
+use crate::store::{Catalog, Room, Write};
 
 /// Callers of one namespace whose rate is told apart; those beyond share one.
 const CALLERS_MAX: usize = 10_000;
@@ -85,9 +86,8 @@ struct Limited {
     quota: Quota,
     all: Bucket,
     callers: Mutex<Callers>,
-    /// These outlive a change of the quota.
+    /// It outlives a change of the quota.
     running: Arc<AtomicU32>,
-    sending: Arc<AtomicU32>,
 }
 
 #[derive(Default)]
@@ -96,14 +96,6 @@ struct Callers {
     others: u64,
     /// When a full table is next worth a look: else each stranger would cost one.
     sweep: u64,
-}
-
-/// An event on its way into the queue, where these are limited.
-pub(crate) struct Sending {
-    pub(crate) max: u64,
-    /// Events that may join those in the queue before this one does, and this one.
-    pub(crate) ahead: u64,
-    pub(crate) counted: Running,
 }
 
 /// A call that is counted, until it is dropped.
@@ -145,13 +137,18 @@ impl Limits {
         Ok(Some(running))
     }
 
-    /// Counts an event that is about to be queued. To be held until it is: who looks at the queue
-    /// after this sees it there, or counts it here, or is counted by it.
-    pub(crate) fn send(&self, namespace: &Name) -> Option<Sending> {
-        let limited = self.of(namespace)?;
-        let max = limited.quota.queued?;
-        let ahead = u64::from(limited.sending.fetch_add(1, Ordering::SeqCst)) + 1;
-        Some(Sending { max, ahead, counted: Running(limited.sending.clone()) })
+    /// What events of this namespace may wait, where that is limited.
+    pub fn queue_room(&self, namespace: &Name) -> Option<Room> {
+        let items_max = self.of(namespace)?.quota.queued?;
+        Some(Room { prefix: format!("{QUEUES}{namespace}/"), items_max })
+    }
+
+    /// The store's refusal by such a room, in the words of its namespace.
+    pub fn told(&self, error: Error, namespace: &Name) -> Error {
+        match self.quota(namespace).queued {
+            Some(max) if error.code() == Code::Throttled => throttled("queued", &max.to_string(), namespace, Duration::from_secs(1)),
+            _ => error,
+        }
     }
 
     pub fn quota(&self, namespace: &Name) -> Quota {
@@ -202,12 +199,11 @@ impl Limits {
 
     fn put(&self, namespace: Name, quota: Quota) {
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        let counts = table.get(&namespace).map(|limited| (limited.running.clone(), limited.sending.clone()));
-        let (running, sending) = counts.unwrap_or_default();
+        let running = table.get(&namespace).map(|limited| limited.running.clone()).unwrap_or_default();
         if quota == Quota::default() {
             table.remove(&namespace);
         } else {
-            let limited = Limited { quota, all: Bucket::default(), callers: Mutex::default(), running, sending };
+            let limited = Limited { quota, all: Bucket::default(), callers: Mutex::default(), running };
             table.insert(namespace, Arc::new(limited));
         }
         self.limited.store(table.len(), Ordering::Release);

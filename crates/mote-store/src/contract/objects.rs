@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mote_core::Body;
 use mote_core::error::{Code, Error};
-use mote_core::store::{ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectMeta, Precondition};
+use mote_core::store::{ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectMeta, Precondition, Room};
 
 use super::{Subject, pattern, refused};
 
@@ -113,7 +113,7 @@ pub(super) async fn conditions_are_judged_with_the_write(subject: Subject) {
     subject.objects.create_bucket("photos").await.unwrap();
     let put = async |if_match: Option<&[&str]>, if_none_match: Option<&[&str]>, bytes: &'static str| {
         let list = |etags: Option<&[&str]>| etags.map(|etags| etags.iter().map(|etag| etag.to_string()).collect());
-        let condition = Precondition { if_match: list(if_match), if_none_match: list(if_none_match), room: None };
+        let condition = Precondition { if_match: list(if_match), if_none_match: list(if_none_match), ..Precondition::default() };
         let staged = subject.objects.stage(Body::from(bytes)).await.unwrap();
         subject.objects.put("photos", "k", staged, ObjectMeta::default(), condition, None).await
     };
@@ -168,6 +168,28 @@ pub(super) async fn effects_happen_with_the_change_or_not_at_all(subject: Subjec
     refused(put.await, Code::Internal);
     refused(subject.objects.head("photos", "broken").await, Code::ObjectNotFound);
     subject.put("k", "v").await;
+}
+
+pub(super) async fn a_change_whose_events_find_no_room_does_not_happen(subject: Subject) {
+    subject.objects.create_bucket("photos").await.unwrap();
+    let two = |subject: &Subject| -> Effects {
+        let ids = [subject.clock.id(), subject.clock.id()];
+        Some(Box::new(move |info: &ObjectInfo| ids.iter().map(|id| Item::new(*id, "work/a", info.modified, "")).collect()))
+    };
+    let room = |items_max| Precondition { queued: Some(Room { prefix: "work/".into(), items_max }), ..Precondition::default() };
+    let put = async |key: &str, condition: Precondition, effects: Effects| {
+        let staged = subject.objects.stage(Body::from("hello")).await.unwrap();
+        subject.objects.put("photos", key, staged, ObjectMeta::default(), condition, effects).await
+    };
+    put("a", room(2), two(&subject)).await.unwrap();
+    refused(put("b", room(3), two(&subject)).await, Code::Throttled);
+    refused(subject.objects.head("photos", "b").await, Code::ObjectNotFound);
+    refused(subject.objects.delete("photos", "a", room(3), two(&subject)).await, Code::Throttled);
+    subject.objects.head("photos", "a").await.unwrap();
+    assert_eq!(subject.queue.depth("work/").await.unwrap(), 2);
+    // What fires nothing takes no room.
+    put("c", room(0), None).await.unwrap();
+    assert!(subject.objects.delete("photos", "a", room(4), two(&subject)).await.unwrap());
 }
 
 pub(super) async fn a_broken_body_leaves_nothing(subject: Subject) {

@@ -22,8 +22,8 @@ use mote_core::body::Body;
 use mote_core::clock::Timestamp;
 use mote_core::error::{Code, Error, Result};
 use mote_core::store::{
-    BucketInfo, ByteRange, ByteRoom, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
-    UploadInfo,
+    BucketInfo, ByteRange, ByteRoom, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Room,
+    Staged, UploadInfo,
 };
 use rusqlite::params;
 
@@ -103,7 +103,7 @@ impl Objects for ObjectStore {
                     let file = transaction.claim(staged)?;
                     index::replace(transaction, &info, file, 1, earlier)
                 })?;
-                happen(transaction, effects, &info)?;
+                happen(transaction, effects, &info, condition.queued.as_ref())?;
                 Ok(info)
             };
             self.db.writer.run(work).await
@@ -126,7 +126,7 @@ impl Objects for ObjectStore {
             let Some(earlier) = index::judge(transaction, &bucket, &key, &condition)? else { return Ok(false) };
             transaction.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?.execute(params![bucket, key.as_bytes()])?;
             let info = index::discard(transaction, earlier)?;
-            happen(transaction, effects, &info)?;
+            happen(transaction, effects, &info, condition.queued.as_ref())?;
             Ok(true)
         }))
     }
@@ -191,7 +191,7 @@ impl Objects for ObjectStore {
             let complete =
                 |transaction: &mut Transaction<'_>| uploads::complete(transaction, upload, &parts, meta, &condition, clock.now());
             let info = usage::within(transaction, condition.room.as_ref(), complete)?;
-            happen(transaction, effects, &info)?;
+            happen(transaction, effects, &info, condition.queued.as_ref())?;
             Ok(info)
         }))
     }
@@ -220,9 +220,11 @@ impl Objects for ObjectStore {
 }
 
 /// Queues what the change of an object sets off, in the transaction of the change.
-fn happen(transaction: &mut Transaction<'_>, effects: Effects, info: &ObjectInfo) -> Result<(), Fault> {
-    match effects {
-        Some(effects) => queue::add(transaction, effects(info), info.modified).map(drop),
-        None => Ok(()),
+fn happen(transaction: &mut Transaction<'_>, effects: Effects, info: &ObjectInfo, room: Option<&Room>) -> Result<(), Fault> {
+    let items = effects.map(|effects| effects(info)).unwrap_or_default();
+    if items.is_empty() {
+        return Ok(());
     }
+    queue::add(transaction, items, info.modified)?;
+    room.map_or(Ok(()), |room| queue::holds(transaction, room))
 }

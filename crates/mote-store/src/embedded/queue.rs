@@ -218,7 +218,8 @@ fn depth(connection: &Connection, prefix: &str) -> Result<u64, Fault> {
 }
 
 /// Judged when the items are in: what was taken before, by its key or id, takes no room again.
-fn holds(transaction: &Transaction<'_>, room: &Room) -> Result<(), Fault> {
+/// An error if more lies in the room than may.
+pub(super) fn holds(transaction: &Transaction<'_>, room: &Room) -> Result<(), Fault> {
     let Room { prefix, items_max } = room;
     match depth(transaction, prefix)? {
         items if items <= *items_max => Ok(()),

@@ -77,15 +77,11 @@ fn a_patch_changes_what_it_names() {
 }
 
 #[test]
-fn events_on_their_way_count_each_other() {
+fn a_full_queue_is_told_in_the_words_of_its_namespace() {
     let (limits, namespace) = limits(serde_json::json!({ "queued": 3 }));
-    let first = limits.send(&namespace).unwrap();
-    let second = limits.send(&namespace).unwrap();
-    assert_eq!((first.max, first.ahead, second.ahead), (3, 1, 2));
-    // A change of the quota forgets none of them.
-    limits.put(namespace.clone(), Quota { queued: Some(5), ..Quota::default() });
-    drop(first);
-    let third = limits.send(&namespace).unwrap();
-    assert_eq!((third.max, third.ahead), (5, 2));
-    assert!(limits.send(&Name::new("other").unwrap()).is_none());
+    assert_eq!(limits.queue_room(&namespace), Some(Room { prefix: format!("invoke/{namespace}/"), items_max: 3 }));
+    let full = limits.told(Error::new(Code::Throttled, "4 items would wait"), &namespace);
+    assert!(full.detail().contains("`queued`") && full.wait().is_some(), "{full}");
+    assert_eq!(limits.told(Error::new(Code::StorageFull, "the disk is full"), &namespace).code(), Code::StorageFull);
+    assert_eq!(limits.queue_room(&Name::new("other").unwrap()), None);
 }
