@@ -6,6 +6,7 @@
 
 mod burst;
 mod cold;
+mod durable;
 mod figures;
 mod idle;
 mod peers;
@@ -31,6 +32,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("plain", "the formula, warm, beside its peers", plain::run),
     ("cold", "from no instance to the first answer", cold::run),
     ("idle", "start-up, memory at rest, size of the binary", idle::run),
+    ("durable", "events accepted, run and settled on disk, beside message brokers", durable::run),
     ("upload", "from a PUT's answer to the start of its function", upload::run),
 ];
 
@@ -39,7 +41,7 @@ const ELSEWHERE_MAX: f64 = 0.10;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Which benchmarks: plain, cold, idle, upload (all, if none is named)
+    /// Which benchmarks: plain, cold, idle, durable, upload (all, if none is named)
     names: Vec<String>,
     /// Rounds, each of which measures every peer once
     #[arg(long, default_value_t = 5)]

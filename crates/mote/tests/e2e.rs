@@ -14,6 +14,8 @@ mod cli;
 mod crash;
 #[path = "e2e/dev.rs"]
 mod dev;
+#[path = "e2e/durable.rs"]
+mod durable;
 #[path = "e2e/input.rs"]
 mod input;
 #[path = "e2e/lifecycle.rs"]
