@@ -7,7 +7,7 @@
 
 pub mod audit;
 pub mod limits;
-mod mac;
+pub(crate) mod mac;
 pub mod rights;
 pub mod signed;
 pub mod tokens;

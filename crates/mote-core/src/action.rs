@@ -26,6 +26,7 @@ use crate::reply::Reply;
 use crate::schedule::{CatchUp, Options, Schedule};
 use crate::secret::SecretInfo;
 use crate::store::{BucketInfo, Failed, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta};
+use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 
 /// One thing that the platform can do.
 #[derive(Debug)]
@@ -62,6 +63,32 @@ pub enum Action {
     SettleDead {
         letters: Letters,
         fate: Fate,
+    },
+    /// Give an event, or a batch of them, to everybody who is subscribed; durable once it returns.
+    Publish {
+        namespace: Name,
+        topic: Name,
+        event: Event,
+        wish: Wish,
+    },
+    /// Topics that somebody is subscribed to.
+    ListTopics {
+        namespace: Name,
+    },
+    /// Who is subscribed to one.
+    ShowTopic {
+        namespace: Name,
+        topic: Name,
+    },
+    /// Add a subscription, or change the one of its name.
+    Subscribe {
+        namespace: Name,
+        subscriber: Box<Subscriber>,
+    },
+    Unsubscribe {
+        namespace: Name,
+        topic: Name,
+        name: Name,
     },
     /// Build and warm a version from an archive, then make it live.
     Deploy(Box<Deploy>),
@@ -267,6 +294,9 @@ pub enum Done {
     Call(Box<CallStatus>),
     Dead(Vec<DeadCall>),
     Count(u64),
+    Published(Published),
+    Topics(Vec<TopicInfo>),
+    Subscribers(Vec<SubscriberInfo>),
     Deploying(Steps),
     Function(Box<Description>),
     Functions(Vec<Arc<Function>>),

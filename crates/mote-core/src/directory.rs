@@ -4,7 +4,7 @@
 //! they are on disk, and from [`Directory::load`] at start.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,10 @@ use crate::function::delivery::Retry;
 use crate::function::{Binding, Function, FunctionRef, Name, ObjectChange};
 use crate::invoke::admit::Gate;
 use crate::store::{Catalog, Record};
+use crate::webhook::Inlet;
+
+/// What a webhook is called by.
+static POST: LazyLock<[String; 1]> = LazyLock::new(|| ["POST".to_owned()]);
 
 /// Everything live, by name, by route and by bucket.
 #[derive(Default)]
@@ -39,12 +43,15 @@ struct Inner {
 pub struct Entry {
     pub function: Arc<Function>,
     pub gate: Arc<Gate>,
+    /// The route is one that providers post to, and that says who may.
+    pub inlet: Option<Arc<Inlet>>,
 }
 
 #[derive(Clone)]
 struct Route {
     methods: Vec<String>,
     function: FunctionRef,
+    inlet: Option<Arc<Inlet>>,
 }
 
 #[derive(Clone)]
@@ -120,7 +127,7 @@ impl Directory {
             match names.get_mut(&function.name) {
                 Some(entry) => gone.push(std::mem::replace(&mut entry.function, function)),
                 None => {
-                    names.insert(function.name.clone(), Entry { function, gate: Gate::new() });
+                    names.insert(function.name.clone(), Entry { function, gate: Gate::new(), inlet: None });
                 }
             }
         }
@@ -281,7 +288,8 @@ impl Directory {
             let params = matched.params.iter().map(|(name, value)| (name.to_owned(), decode(value)));
             let params: Vec<_> = params.collect();
             let route = allowed(matched.value, request)?;
-            let entry = inner.namespaces.get(&route.function.namespace).and_then(|names| names.get(&route.function.name)).cloned();
+            let entry = inner.namespaces.get(&route.function.namespace).and_then(|names| names.get(&route.function.name));
+            let entry = entry.map(|entry| Entry { inlet: route.inlet.clone(), ..entry.clone() });
             (request.params, request.mount) = (params, request.path.len() - path.len());
             return entry.ok_or_else(|| Error::internal("a route leads to a function that is gone"));
         }
@@ -326,7 +334,13 @@ impl Inner {
                         .or_default()
                         .entry(path.clone())
                         .or_default()
-                        .push(Route { methods: methods.clone(), function: function.clone() }),
+                        .push(Route { methods: methods.clone(), function: function.clone(), inlet: None }),
+                    Binding::Webhook(inlet) => by_path
+                        .entry(function.namespace.clone())
+                        .or_default()
+                        .entry(inlet.path.clone())
+                        .or_default()
+                        .push(Route { methods: POST.to_vec(), function: function.clone(), inlet: Some(inlet.clone()) }),
                     Binding::Bucket { bucket, events, prefix, suffix, retry } => {
                         let bindings = self.buckets.entry(function.namespace.clone()).or_default().entry(bucket.clone()).or_default();
                         bindings.extend(events.iter().map(|&change| BucketBinding {
@@ -337,8 +351,8 @@ impl Inner {
                             retry: retry.clone(),
                         }));
                     }
-                    // Its door keeps an index of its own.
-                    Binding::Timer(_) => {}
+                    // Whoever fires these keeps an index of its own.
+                    Binding::Timer(_) | Binding::Topic(_) => {}
                 }
             }
         }
@@ -356,7 +370,8 @@ impl Inner {
 fn http_routes(function: &Function) -> impl Iterator<Item = (&str, &[String], &Name)> {
     function.bindings.iter().filter_map(|binding| match binding {
         Binding::Http { path, methods } => Some((path.as_str(), methods.as_slice(), &function.name)),
-        Binding::Bucket { .. } | Binding::Timer(_) => None,
+        Binding::Webhook(inlet) => Some((inlet.path.as_str(), POST.as_slice(), &function.name)),
+        Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) => None,
     })
 }
 

@@ -109,6 +109,20 @@ codes! {
     ChecksumMismatch = "checksum-mismatch", Caller, Safe;
     /// No such call on the durable path, or its result has expired.
     CallNotFound = "call-not-found", Caller, Never;
+    /// A topic has no such subscription.
+    SubscriptionNotFound = "subscription-not-found", Caller, Never;
+    /// A filter that says nothing that a subscription could want.
+    FilterInvalid = "filter-invalid", Caller, Never;
+    /// Nothing that an event could be sent to.
+    DestinationInvalid = "destination-invalid", Caller, Never;
+    /// An event that is not as CloudEvents has it.
+    EventInvalid = "event-invalid", Caller, Never;
+    /// A webhook's request without the signature of its provider.
+    SignatureInvalid = "signature-invalid", Caller, Never;
+    /// Who was posted to did not take the event.
+    WebhookFailed = "webhook-failed", Function, IfIdempotent;
+    /// Who was posted to will never take it, or must not be connected to.
+    WebhookRefused = "webhook-refused", Function, Never;
     /// No such token.
     TokenNotFound = "token-not-found", Caller, Never;
     /// No such secret.

@@ -4,6 +4,7 @@
 //! dialects rebuild a request from it; other doors leave it out. Not here: what a function sees —
 //! that is its dialect's `encode`.
 
+pub mod cloudevents;
 pub mod lineage;
 mod request;
 

@@ -430,13 +430,18 @@ pub enum Binding {
     },
     /// The clock.
     Timer(Arc<timer::Timer>),
+    /// What is published to a topic.
+    Topic(Arc<crate::topic::Subscription>),
+    /// What a provider posts, signed, to a path.
+    Webhook(Arc<crate::webhook::Inlet>),
 }
 
 impl Binding {
     /// The rule for its own events, in place of the function's; `None`: nothing waits in a queue.
     pub fn retry_mut(&mut self) -> Option<&mut Option<delivery::Retry>> {
         match self {
-            Binding::Http { .. } => None,
+            Binding::Http { .. } | Binding::Webhook(_) => None,
+            Binding::Topic(subscription) => Some(&mut Arc::make_mut(subscription).retry),
             Binding::Bucket { retry, .. } => Some(retry),
             Binding::Timer(timer) => Some(&mut Arc::make_mut(timer).retry),
         }

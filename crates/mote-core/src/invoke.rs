@@ -7,6 +7,7 @@ pub mod address;
 pub mod admit;
 pub mod deliver;
 pub mod flow;
+mod publish;
 pub mod record;
 pub mod retry;
 
@@ -22,14 +23,17 @@ use crate::dialect::{Dialect, Encoded};
 use crate::directory::{Directory, Entry, Head};
 use crate::engine::{Engine, Invocation};
 use crate::error::{Code, Error, Fault, Result};
-use crate::event::{Event, StoredEvent};
+use crate::event::{Event, StoredEvent, cloudevents};
 use crate::function::delivery::Destination;
 use crate::function::{Family, Function, FunctionRef, Name};
+use crate::invoke::address::Addresses;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::parcel::{Parcel, Wish};
 use crate::invoke::record::Recording;
 use crate::reply::{Reply, Timing};
+use crate::secret::Secrets;
 use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue, Records};
+use crate::topic::Topics;
 
 /// The two ways to run a function.
 pub trait Invoke: Send + Sync {
@@ -65,12 +69,18 @@ pub struct Invoker {
     pub dialects: Dialects,
     pub engines: Engines,
     pub access: Arc<Access>,
+    pub topics: Arc<Topics>,
+    /// What webhooks are signed with.
+    pub secrets: Arc<dyn Secrets>,
 }
 
 impl Invoker {
     /// `caller` is asked for where a route decides who may; all else was judged before.
     async fn run(&self, caller: &Caller, to: Target, mut event: Event, attempt: u32) -> Result<Reply> {
-        let Entry { function, gate } = self.resolve(&to, &mut event).await?;
+        let Entry { function, gate, inlet } = self.resolve(&to, &mut event).await?;
+        if let Some(inlet) = inlet {
+            return self.receive(caller, &inlet, &function, event).await;
+        }
         let dialect = self.dialects.get(&function.dialect)?;
         let request = event.request.as_ref().filter(|_| function.http.cors.is_some()).map(|request| request.headers.clone());
         let id = event.id;
@@ -81,6 +91,10 @@ impl Invoker {
 
         let outcome = async {
             let entry = self.admit(caller, &to, &function, &mut event)?;
+            // A server of its own reads its requests itself.
+            if entry == access::Entry::Function && function.port.is_none() && cloudevents::is_one(event.content_type.as_deref()) {
+                event = cloudevents::unwrap(event, function.limits.body_bytes).await?;
+            }
             let running = self.access.limits.begin(&function.namespace)?;
             let permit = gate.enter(&function, &*self.clock, timeout).await?;
             let queued = self.clock.monotonic() - arrived;
@@ -131,15 +145,21 @@ impl Invoker {
         if self.admit(caller, &to, &entry.function, &mut event)? == access::Entry::Preflight {
             return Err(Error::new(Code::CredentialMissing, "a preflight is no event"));
         }
-        let id = event.id;
+        if entry.inlet.is_some() {
+            return Err(Error::new(Code::MethodNotAllowed, "a webhook is posted to, and takes what it gets for later by itself"));
+        }
+        let (id, hops) = (event.id, event.depth);
         let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
-        let event = event.into_stored(limit).await?;
+        let [event] = <[StoredEvent; 1]>::try_from(cloudevents::unpack(event, limit, &*self.clock).await?).map_err(|events| {
+            Error::new(Code::EventInvalid, format!("a batch of {} events came for one call", events.len()))
+                .hint("Publish a batch to a topic that the function is subscribed to.")
+        })?;
         let version = match to {
             Target::Function { version: Qualifier::Version(version), .. } => Some(version),
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
         let function = entry.function;
-        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops: 0, retry: None, event, run: None };
+        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops, retry: None, event, run: None };
         let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
         let queued = self.queue.enqueue_within(vec![parcel.into_item(id, &function.delivery, wish)], rooms).await;
         let ids = queued.map_err(|error| self.access.limits.told(error, &function.namespace))?;
@@ -172,7 +192,7 @@ impl Invoker {
         })?;
         let pinned: Function = serde_json::from_slice(&record.value)
             .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
-        Ok(Entry { function: Arc::new(pinned), gate: live.gate })
+        Ok(Entry { function: Arc::new(pinned), gate: live.gate, inlet: None })
     }
 
     /// Writes a failure, with the function's own trace, where its owner reads it.
@@ -207,7 +227,8 @@ impl Invoke for Invoker {
     }
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
-        address::items(&self.directory, self.clock.now(), namespace, to, event, hops, wish)
+        let known = Addresses { directory: &self.directory, topics: &self.topics, clock: &*self.clock };
+        address::items(&known, namespace, to, event, hops, wish)
     }
 
     fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {

@@ -23,7 +23,9 @@ pub mod reply;
 pub mod schedule;
 pub mod secret;
 pub mod store;
+pub mod topic;
 pub mod trigger;
+pub mod webhook;
 
 pub use body::Body;
 pub use error::{Code, Error, Fault, Result};

@@ -6,6 +6,7 @@ mod flows;
 mod secrets;
 mod spaces;
 mod timers;
+mod topics;
 mod turns;
 
 use std::sync::Arc;
@@ -63,6 +64,13 @@ impl House {
                 let house = self.clone();
                 to_the_end(async move { house.settle_dead(&letters, fate).await }).await?
             }
+            Action::Publish { namespace, topic, event, wish } => {
+                Done::Published(self.invoker.publish(&namespace, &topic, event, wish).await?)
+            }
+            Action::ListTopics { namespace } => Done::Topics(self.invoker.topics.list(&namespace)),
+            Action::ShowTopic { namespace, topic } => Done::Subscribers(self.invoker.topics.show(&namespace, &topic)),
+            Action::Subscribe { namespace, subscriber } => self.subscribe(namespace, *subscriber).await?,
+            Action::Unsubscribe { namespace, topic, name } => self.unsubscribe(namespace, topic, name).await?,
             Action::Deploy(_) => return Err(Error::internal("a deploy is begun before")),
             Action::Remove { function } => {
                 let house = self.clone();

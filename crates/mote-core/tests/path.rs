@@ -18,5 +18,7 @@ mod flows;
 mod house;
 #[path = "path/secrets.rs"]
 mod secrets;
+#[path = "path/topics.rs"]
+mod topics;
 #[path = "path/vault.rs"]
 mod vault;

@@ -52,6 +52,13 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::TokenNotFound
         | Code::SecretNotFound
         | Code::SecretInUse
+        | Code::SubscriptionNotFound
+        | Code::FilterInvalid
+        | Code::DestinationInvalid
+        | Code::EventInvalid
+        | Code::SignatureInvalid
+        | Code::WebhookFailed
+        | Code::WebhookRefused
         | Code::LimitExceeded
         | Code::FunctionFailed
         | Code::FunctionCrashed

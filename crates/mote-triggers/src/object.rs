@@ -12,7 +12,7 @@ use mote_core::access::Access;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
-use mote_core::function::delivery::{Destination, Retry};
+use mote_core::function::delivery::Retry;
 use mote_core::function::{FunctionRef, Name, ObjectChange};
 use mote_core::invoke::address;
 use mote_core::invoke::deliver::parcel::Wish;
@@ -101,9 +101,9 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
             // An id each: it becomes the invocation's.
             ..StoredEvent::new(clock.id(), format!("/buckets/{bucket}"), change.kind(), now)
         };
-        address::items(directory, now, &to.namespace, &Destination::Function(to.name), event, 0, Wish { retry, ..Wish::default() })
+        address::to_function(directory, now, to, event, 0, Wish { retry, ..Wish::default() })
     };
-    bound.into_iter().filter_map(|bound| items(bound).ok()).flatten().collect()
+    bound.into_iter().map(items).collect()
 }
 
 impl Objects for ObjectTrigger {

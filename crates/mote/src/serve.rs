@@ -24,6 +24,7 @@ use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::secret::cipher::Cipher;
 use mote_core::secret::vault::Vault;
+use mote_core::topic::Topics;
 use mote_core::trigger::{Handshake, Stop, Stopper, Trigger};
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
@@ -178,6 +179,8 @@ async fn assemble(
     let access = Arc::new(access);
     let directory = Arc::new(Directory::default());
     directory.load(&*store.catalog()).await?;
+    let topics = Arc::new(Topics::new(directory.clone()));
+    topics.load(&*store.catalog()).await?;
     // Whoever changes an object, changes it through here, so that no change goes unnoticed.
     let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), access.clone(), clock.clone()));
     let s3 = mote_s3::service(objects.clone(), access.clone(), clock.clone());
@@ -192,6 +195,8 @@ async fn assemble(
     directory.kept_warm().iter().for_each(|function| engines.keep_warm(function));
     let invoker = Arc::new(Invoker {
         access: access.clone(),
+        topics,
+        secrets: vault.clone(),
         directory,
         catalog: store.catalog(),
         queue: store.queue(),

@@ -19,7 +19,7 @@ pub(super) fn mac(key: &[u8; 32], purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         for half in [byte >> 4, byte & 15] {
             text.push(char::from_digit(half.into(), 16).unwrap_or('0'));
@@ -29,7 +29,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Lower-case digits only: one value has one form.
-pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let half = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

@@ -58,6 +58,11 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::SettleDead { letters, .. } => {
             changes(Of(Invoke, &letters.namespace), "settle-dead", letters.function.as_ref().map_or("", Name::as_str))
         }
+        Action::Publish { namespace, topic, .. } => tells(Use(Invoke, namespace), "publish", topic.as_str()),
+        Action::ListTopics { namespace } => tells(Of(Read, namespace), "list-topics", ""),
+        Action::ShowTopic { namespace, topic } => tells(Of(Read, namespace), "show-topic", topic.as_str()),
+        Action::Subscribe { namespace, subscriber } => changes(Of(Deploy, namespace), "subscribe", subscriber.topic.as_str()),
+        Action::Unsubscribe { namespace, topic, .. } => changes(Of(Deploy, namespace), "unsubscribe", topic.as_str()),
         Action::Deploy(deploy) => {
             let name = deploy.wish.name.as_ref().or(deploy.wish.default_name.as_ref()).map_or("", Name::as_str);
             changes(Of(Deploy, &deploy.wish.namespace), "deploy", name)

@@ -3,11 +3,13 @@
 //! Declared by its manifest; carried out by [`crate::invoke::deliver`].
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::Name;
-use crate::error::Code;
+use crate::error::{Code, Error, Result};
+use crate::webhook::{Endpoint, HookUrl};
 
 /// See the module's text. The defaults are those of SPEC.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +92,7 @@ impl Failure {
 
     pub fn of(code: Code) -> Option<Failure> {
         match code {
-            Code::FunctionFailed | Code::ReplyInvalid | Code::FlowFailed => Some(Failure::Error),
+            Code::FunctionFailed | Code::ReplyInvalid | Code::FlowFailed | Code::WebhookFailed => Some(Failure::Error),
             Code::FunctionTimeout => Some(Failure::Timeout),
             Code::FunctionCrashed | Code::LimitExceeded | Code::FunctionStartFailed => Some(Failure::Crash),
             _ => None,
@@ -123,12 +125,39 @@ pub enum KeyPath {
 pub enum Destination {
     /// A function of the same namespace.
     Function(Name),
+    /// Whoever is subscribed there.
+    Topic(Name),
+    Webhook(Box<Endpoint>),
+}
+
+/// `thumbnail`, `topic:orders`, `https://hooks.example.com/orders`.
+impl FromStr for Destination {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Destination> {
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return text.parse::<HookUrl>().map(|url| Destination::Webhook(Box::new(Endpoint::new(url))));
+        }
+        let (kind, name) = text.split_once(':').unwrap_or(("", text));
+        let named = |make: fn(Name) -> Destination| Name::new(name).map(make);
+        match kind {
+            "" | "function" => named(Destination::Function),
+            "topic" => named(Destination::Topic),
+            _ => {
+                let shown: String = text.chars().take(80).collect();
+                Err(Error::new(Code::DestinationInvalid, format!("{shown:?} is no destination"))
+                    .hint("Write a function's name, `topic:NAME`, or a URL such as https://hooks.example.com/orders."))
+            }
+        }
+    }
 }
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Destination::Function(name) => write!(f, "the function {name}"),
+            Destination::Topic(name) => write!(f, "the topic {name}"),
+            Destination::Webhook(to) => write!(f, "the webhook {}", to.url),
         }
     }
 }

@@ -2,34 +2,71 @@
 //! in which queue. Whoever has the items commits them, alone or together with what brought them about.
 //!
 //! Not here: who may send ([`crate::access`]), and what happens to an item later
-//! ([`super::deliver`] for those of functions).
+//! ([`super::deliver`] for those of functions, a trigger for those of webhooks).
 
 use super::deliver::parcel::{Parcel, Wish};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::directory::Directory;
 use crate::error::Result;
 use crate::event::StoredEvent;
+use crate::event::cloudevents::SENDERS_ID;
 use crate::function::delivery::Destination;
 use crate::function::{FunctionRef, Name};
 use crate::store::Item;
+use crate::topic::Topics;
+use crate::topic::content::Content;
+use crate::webhook::Dispatch;
+
+/// What is known of who is where.
+pub struct Addresses<'a> {
+    pub directory: &'a Directory,
+    pub topics: &'a Topics,
+    pub clock: &'a dyn Clock,
+}
 
 /// See [`super::Invoke::items`]. A function that is not there (yet) is sent to all the same: the
 /// item becomes a dead letter that says so, and can be sent again.
-pub fn items(
-    directory: &Directory,
-    now: Timestamp,
-    namespace: &Name,
-    to: &Destination,
-    event: StoredEvent,
-    hops: u32,
-    wish: Wish,
-) -> Result<Vec<Item>> {
+pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
     match to {
         Destination::Function(name) => {
             let to = FunctionRef { namespace: namespace.clone(), name: name.clone() };
-            let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
-            let id = event.id;
-            Ok(vec![Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None }.into_item(id, &delivery, wish)])
+            Ok(vec![to_function(known.directory, known.clock.now(), to, event, hops, wish)])
         }
+        Destination::Webhook(to) => {
+            let (id, to, accepted) = (event.id, (**to).clone(), known.clock.now());
+            Ok(vec![Dispatch { namespace: namespace.clone(), to, accepted, retry: None, event }.into_item(id, wish)])
+        }
+        Destination::Topic(topic) => fan_out(known, namespace, topic, event, hops, wish),
     }
+}
+
+pub fn to_function(directory: &Directory, now: Timestamp, to: FunctionRef, event: StoredEvent, hops: u32, wish: Wish) -> Item {
+    let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
+    let id = event.id;
+    Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None }.into_item(id, &delivery, wish)
+}
+
+/// For everybody who is subscribed and whose filter takes it; each with an id of its own, since
+/// each is a call of its own, and all with the same sender's.
+fn fan_out(known: &Addresses<'_>, namespace: &Name, topic: &Name, mut event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
+    let recipients = known.topics.recipients(namespace, topic);
+    let wanted: Vec<_> = {
+        let content = Content::of(&event);
+        recipients.into_iter().filter(|one| one.filter.as_ref().is_none_or(|filter| filter.takes(&content))).collect()
+    };
+    let id = event.id.to_string();
+    event.extensions.entry(SENDERS_ID).or_insert_with(|| id.into());
+    let mut all = Vec::with_capacity(wanted.len());
+    for recipient in wanted {
+        // A key is of its topic: the same key at another one is another event.
+        let idempotency_key = wish.idempotency_key.as_ref().map(|key| format!("topic {topic} {key}"));
+        let wish = Wish { retry: recipient.retry.clone(), idempotency_key, ..wish.clone() };
+        let event = StoredEvent { id: known.clock.id(), ..event.clone() };
+        all.extend(match &recipient.to {
+            // One topic does not feed another: nobody could see where it ends.
+            Destination::Topic(_) => Vec::new(),
+            to => items(known, namespace, to, event, hops, wish)?,
+        });
+    }
+    Ok(all)
 }

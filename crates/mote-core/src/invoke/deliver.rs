@@ -223,6 +223,8 @@ impl Delivery {
             let to = Target::Function { function: parcel.to, version };
             let mut event = Event::from(parcel.event);
             event.lineage.accepted = Some(parcel.accepted);
+            // What it sends on in its turn is one deeper, so that a circle ends.
+            event.depth = parcel.hops;
             let reply = self.door.attempt(to, event, lease.attempt).await?;
             if reply.status.is_server_error() || reply.status == http::StatusCode::TOO_MANY_REQUESTS {
                 return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));

@@ -72,7 +72,13 @@ async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deploye
 async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Function, binding: &Binding) -> Option<String> {
     let name = &function.name;
     match binding {
-        Binding::Http { .. } => None,
+        Binding::Http { .. } | Binding::Topic(_) => None,
+        Binding::Webhook(inlet) => {
+            let known = invoker.secrets.reveal(&function.namespace, &inlet.secret).await;
+            known.is_err().then(|| {
+                format!("the webhook {} of {name} takes nothing before its secret is there: `mote secret set {}`", inlet.path, inlet.secret)
+            })
+        }
         // A binding may come before its bucket, but it may be mistyped as well.
         Binding::Bucket { bucket, .. } => {
             let missing = within(objects.clone(), &function.namespace, Judged).bucket(bucket).await;

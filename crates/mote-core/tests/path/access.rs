@@ -13,9 +13,11 @@ use mote_core::clock::Clock;
 use mote_core::engine::{Answer, Payload};
 use mote_core::error::Result;
 use mote_core::event::HttpRequest;
+use mote_core::function::delivery::Destination;
 use mote_core::function::{Cors, FunctionRef, Name, UrlAccess};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::store::{ObjectListQuery, ObjectMeta};
+use mote_core::topic::Subscriber;
 use mote_testkit::ScriptedEngine;
 
 use crate::house::Scene;
@@ -34,6 +36,14 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
     let token =
         TokenWish { name: name("t"), scope: Scope::One(ns()), rights: [Right::Read].into_iter().collect(), expires: None, s3: false };
     let sign = SignWish { function: function(), method: http::Method::GET, path: None, life: Duration::from_secs(1) };
+    let subscriber = || Subscriber {
+        name: name("s"),
+        topic: name("t"),
+        to: Destination::Function(name("f")),
+        filter: None,
+        retry: None,
+        created: scene.clock.now(),
+    };
     vec![
         Action::Call { to: Target::live(function()), event: scene.event("") },
         Action::Call { to: Target::Route { namespace: ns() }, event: scene.event("") },
@@ -42,6 +52,11 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::CancelCall { namespace: ns(), id: scene.clock.id() },
         Action::ListDead { letters: letters(), after: None, limit: 1 },
         Action::SettleDead { letters: letters(), fate: Fate::Forget },
+        Action::Publish { namespace: ns(), topic: name("t"), event: scene.event(""), wish: Wish::default() },
+        Action::ListTopics { namespace: ns() },
+        Action::ShowTopic { namespace: ns(), topic: name("t") },
+        Action::Subscribe { namespace: ns(), subscriber: Box::new(subscriber()) },
+        Action::Unsubscribe { namespace: ns(), topic: name("t"), name: name("s") },
         Action::Deploy(Box::new(Deploy { wish, archive: Body::empty() })),
         Action::Remove { function: function() },
         Action::Describe { function: function() },
@@ -89,7 +104,9 @@ fn may(action: &Action) -> May {
     match action {
         Action::Call { to: Target::Route { .. }, .. } | Action::Send { to: Target::Route { .. }, .. } => May::Anybody,
         Action::Call { to: Target::Function { .. }, .. } | Action::Send { to: Target::Function { .. }, .. } => May::Inside(Invoke),
-        Action::ShowCall { .. } | Action::ListDead { .. } => May::Token(Read),
+        Action::Publish { .. } => May::Inside(Invoke),
+        Action::Subscribe { .. } | Action::Unsubscribe { .. } => May::Token(Deploy),
+        Action::ShowCall { .. } | Action::ListDead { .. } | Action::ListTopics { .. } | Action::ShowTopic { .. } => May::Token(Read),
         Action::CancelCall { .. } | Action::SettleDead { .. } => May::Token(Invoke),
         Action::Deploy(_) | Action::Remove { .. } | Action::Point { .. } => May::Token(Deploy),
         Action::Describe { .. } | Action::List { .. } | Action::Logs { .. } | Action::ListTimers { .. } => May::Token(Read),
@@ -153,7 +170,7 @@ async fn every_action_by_every_right_in_every_namespace() {
             }
         }
     }
-    assert_eq!(judged, 34 * (5 + 4 * 3 * 2));
+    assert_eq!(judged, 39 * (5 + 4 * 3 * 2));
 }
 
 #[tokio::test]

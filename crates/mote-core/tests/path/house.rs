@@ -17,6 +17,7 @@ use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::secret::cipher::{Cipher, Key};
 use mote_core::secret::vault::Vault;
+use mote_core::topic::Topics;
 use mote_testkit::{EchoDialect, FakeClock, MemoryStore, ScriptedEngine};
 
 pub(crate) struct Scene {
@@ -33,9 +34,14 @@ impl Scene {
         let store = MemoryStore::new(clock.clone());
         let access = Arc::new(access(&clock, &store));
         let flows = FlowEngine { queue: store.clone(), clock: clock.clone(), access: access.clone() };
+        let cipher = Arc::new(Cipher::new(&Key::new([1; Key::BYTES]), clock.clone()));
+        let vault = Arc::new(Vault::open(store.clone(), cipher, clock.clone()).await.unwrap());
+        let directory = Arc::new(Directory::default());
         let invoker = Arc::new(Invoker {
             access: access.clone(),
-            directory: Arc::new(Directory::default()),
+            topics: Arc::new(Topics::new(directory.clone())),
+            secrets: vault.clone(),
+            directory,
             catalog: store.clone(),
             queue: store.clone(),
             logs: store.clone(),
@@ -44,8 +50,6 @@ impl Scene {
             dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
             engines: Engines::new([engine.clone() as Arc<dyn Engine>, Arc::new(flows)]),
         });
-        let cipher = Arc::new(Cipher::new(&Key::new([1; Key::BYTES]), clock.clone()));
-        let vault = Arc::new(Vault::open(store.clone(), cipher, clock.clone()).await.unwrap());
         let house = House::new(access, invoker.clone(), Arc::new(NoObjects), vault, "http://public".into());
         Scene { clock, store, engine, invoker, house }
     }

@@ -15,7 +15,7 @@ use mote_core::action::{Action, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
 use mote_core::engine::{DEPTH_MAX, Depth, Standing};
 use mote_core::event::lineage::{Cause, How, TRACE_PARENT, is_trace_parent};
-use mote_core::event::{Event, HttpRequest};
+use mote_core::event::{Event, HttpRequest, cloudevents};
 use mote_core::function::{FunctionRef, Name};
 use mote_core::{Code, Error, Result};
 
@@ -59,6 +59,10 @@ fn event(request: Request, stamp: &Stamp) -> Result<Event> {
     trace_parent(&parts.headers, &mut event);
     if let Some(id) = parts.headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX) {
         event.extensions.insert("requestid".to_owned(), id.into());
+    }
+    // Who says that it is an event is taken at his word; all else is a request.
+    if parts.headers.contains_key("ce-specversion") {
+        cloudevents::read_headers(&parts.headers, &mut event)?;
     }
     event.request = Some(Box::new(HttpRequest {
         method: parts.method,

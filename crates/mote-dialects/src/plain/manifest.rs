@@ -9,6 +9,7 @@ mod flow;
 mod keys;
 mod section;
 mod timer;
+mod topic;
 pub(super) mod units;
 
 use mote_core::bundle::{Bundle, File};

@@ -19,7 +19,9 @@ use mote_core::invoke::deliver::outcome::{Outcome, State};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::invoke::deliver::{Deliverer, QUEUES};
 use mote_core::invoke::{Dialects, Engines, Invoke, Invoker};
+use mote_core::secret::NoSecrets;
 use mote_core::store::{DeadQuery, Priority, Queue};
+use mote_core::topic::Topics;
 use mote_core::trigger::{Stopper, Trigger as _};
 use mote_store::Embedded;
 use mote_testkit::history::Said;
@@ -79,6 +81,8 @@ async fn run(life: Life, clock: Arc<JumpingClock>) {
     directory.replace(functions::all());
     let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
     let invoker = Arc::new(Invoker {
+        topics: Arc::new(Topics::new(directory.clone())),
+        secrets: Arc::new(NoSecrets),
         directory,
         catalog: store.catalog(),
         queue: queue.clone(),

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::outcome::{KeptError, KeptReply, Outcome, State};
 use crate::clock::{Id, Timestamp};
 use crate::error::Error;
-use crate::event::StoredEvent;
 use crate::event::lineage::{How, Lineage, TRACE_PARENT};
+use crate::event::{StoredEvent, cloudevents};
 use crate::function::FunctionRef;
 use crate::store::Lease;
 
@@ -37,7 +37,8 @@ impl From {
         event.content_type = reply.content_type.clone();
         event.body = reply.body.clone();
         event.extensions.insert("motestatus".into(), reply.status.into());
-        event
+        // Where the function answered with an event, that is what goes on.
+        cloudevents::of_reply(reply.content_type.as_deref(), &reply.body, event.clone().into()).unwrap_or(event)
     }
 
     /// The event as it was, with the reason and every attempt's error.

@@ -4,6 +4,7 @@
 
 mod access;
 mod calls;
+mod topics;
 
 use std::time::Duration;
 
@@ -56,6 +57,9 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
     if let Some(action) = calls::action(path, parts, &query, &body)? {
         return Ok(action);
     }
+    if let Some(action) = topics::action(path, parts, &query, &body, stamp)? {
+        return Ok(action);
+    }
     // A HEAD asks what GET would; the door leaves the body out.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     let of = |name: &str| Ok::<_, Error>(FunctionRef { namespace: query.namespace()?, name: Name::new(name)? });
@@ -81,6 +85,7 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
             let wish = calls::wish(&query, &parts.headers, stamp)?;
             Ok(Action::Send { to: Target::live(of(name)?), event: event(&parts.headers, body, stamp)?, wish })
         }
+        (["topics", topic, "publish"], "POST") => topics::publish(topic, parts, &query, body, stamp),
         (["functions", name, "point"], "POST") => Ok(Action::Point { function: of(name)?, version: json::<Point>(&body)?.version }),
         (["logs"], "GET") => logs(&query, stamp.time),
         (["timers"], "GET") => Ok(Action::ListTimers { namespace: query.namespace()?, next: query.count("next", 1, RUNS_MAX)? }),
@@ -215,6 +220,7 @@ fn unknown(path: &[&str], method: &str) -> Error {
         ["buckets" | "secrets", _] => "PUT, DELETE",
         path if let Some(allow) = access::allows(path) => allow,
         path if let Some(allow) = calls::allows(path) => allow,
+        path if let Some(allow) = topics::allows(path) => allow,
         _ => {
             let shown: String = path.join("/").chars().take(100).collect();
             return Error::new(Code::FunctionNotFound, format!("the control API has nothing at {PREFIX}{shown}"))

@@ -78,7 +78,8 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::UploadNotFound
         | Code::CallNotFound
         | Code::TokenNotFound
-        | Code::SecretNotFound => StatusCode::NOT_FOUND,
+        | Code::SecretNotFound
+        | Code::SubscriptionNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::ArgumentMissing
         | Code::ArgumentInvalid
@@ -88,17 +89,25 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::ManifestInvalid
         | Code::BundleInvalid
         | Code::PartInvalid
-        | Code::ChecksumMismatch => StatusCode::BAD_REQUEST,
+        | Code::ChecksumMismatch
+        | Code::FilterInvalid
+        | Code::DestinationInvalid
+        | Code::EventInvalid => StatusCode::BAD_REQUEST,
         Code::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::BuildFailed | Code::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
-        Code::CredentialMissing | Code::CredentialInvalid => StatusCode::UNAUTHORIZED,
+        Code::CredentialMissing | Code::CredentialInvalid | Code::SignatureInvalid => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::QuotaExceeded => StatusCode::FORBIDDEN,
         Code::Conflict | Code::BucketNotEmpty | Code::SecretInUse | Code::LeaseLost => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,
         Code::FunctionFailed | Code::FlowFailed | Code::StoreFailed | Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::FunctionCrashed | Code::LimitExceeded | Code::FunctionStartFailed | Code::ReplyInvalid => StatusCode::BAD_GATEWAY,
+        Code::FunctionCrashed
+        | Code::LimitExceeded
+        | Code::FunctionStartFailed
+        | Code::ReplyInvalid
+        | Code::WebhookFailed
+        | Code::WebhookRefused => StatusCode::BAD_GATEWAY,
         Code::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         Code::FunctionTimeout | Code::FlowUnfinished => StatusCode::GATEWAY_TIMEOUT,
         Code::LoopDetected => StatusCode::LOOP_DETECTED,

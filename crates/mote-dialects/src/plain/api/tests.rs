@@ -173,7 +173,7 @@ fn an_event_may_bring_its_attributes() {
     assert_eq!((event.id, event.extensions["tenant"].as_str(), event.content_type.as_deref()), (Id(7), Some("t1"), Some("text/plain")));
     assert!(event.request.is_none());
     let bad = [("ce-a_b", "1")];
-    assert_eq!(asked("POST /v1/functions/f/send", &bad, "").err().unwrap().code(), Code::RequestInvalid);
+    assert_eq!(asked("POST /v1/functions/f/send", &bad, "").err().unwrap().code(), Code::EventInvalid);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderMap;
 use mote_core::engine::Invocation;
+use mote_core::event::cloudevents::SENDERS_ID;
 use mote_core::event::{Event, HttpRequest};
 use mote_core::{Error, Result};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -59,7 +60,10 @@ impl Serialize for Attributes<'_> {
         let event = self.0;
         let mut map = to.serialize_map(None)?;
         map.serialize_entry("specversion", "1.0")?;
-        map.serialize_entry("id", &Text(event.id))?;
+        match event.extensions.get(SENDERS_ID) {
+            Some(id) => map.serialize_entry("id", id)?,
+            None => map.serialize_entry("id", &Text(event.id))?,
+        }
         map.serialize_entry("source", &event.source)?;
         map.serialize_entry("type", &event.kind)?;
         if let Some(subject) = &event.subject {
@@ -83,7 +87,7 @@ impl Serialize for Attributes<'_> {
 pub(super) fn is_taken(name: &str) -> bool {
     matches!(
         name,
-        "specversion" | "id" | "source" | "type" | "subject" | "time" | "datacontenttype" | "dataschema" | "data" | "data_base64" | "http"
+        "specversion" | "id" | "source" | "type" | "subject" | "time" | "datacontenttype" | SENDERS_ID | "data" | "data_base64" | "http"
     )
 }
 

@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use mote_core::engine::exchange::{RequestHead, ResponseHead};
 use mote_core::engine::{Invocation, Payload};
+use mote_core::event::cloudevents::SENDERS_ID;
 use mote_core::event::{Event, HttpRequest};
 use mote_core::reply::Reply;
 use mote_core::{Body, Code, Error, Result};
@@ -87,7 +88,8 @@ fn attributes(event: &Event, headers: &mut HeaderMap) {
         }
     };
     put("specversion", "1.0");
-    put("id", &event.id.to_string());
+    let senders = event.extensions.get(SENDERS_ID).and_then(serde_json::Value::as_str);
+    put("id", &senders.map_or_else(|| event.id.to_string(), str::to_owned));
     put("source", &event.source);
     put("type", &event.kind);
     put("time", &event.time.rfc3339());

@@ -2,11 +2,13 @@
 //! Reference: `docs/reference/manifest.md`.
 
 use mote_core::Result;
+use mote_core::egress::{Egress, Rule};
 use mote_core::function::Name;
 use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order, Retry};
+use mote_core::webhook::{Endpoint, HookUrl, Mode};
 
-use super::keys::hint;
 use super::section::{Section, Value};
+use super::topic::told;
 
 /// In `[async]`, and in a binding that says otherwise for its own events.
 pub(super) const RETRY: &[&str] = &["attempts", "backoff", "backoff_max", "max_age", "retry_on"];
@@ -15,6 +17,7 @@ const OTHERS: &[&str] = &["keep_result", "order_by", "order_width", "on_success"
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
 const KEY_BYTES_MAX: usize = 256;
+const RULES_MAX: usize = 100;
 
 /// Retries, order and destinations.
 pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
@@ -32,8 +35,7 @@ pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
     }
     for (key, destination) in [("on_success", &mut this.on_success), ("on_failure", &mut this.on_failure)] {
         if let Some(value) = table.get(key) {
-            let name = Name::new(value.text()?).map_err(|error| value.wrong(&format!("names no function: {error}")).hint(hint(&error)))?;
-            *destination = Some(Destination::Function(name));
+            *destination = Some(self::destination(&value)?);
         }
     }
     Ok(())
@@ -68,6 +70,27 @@ pub(super) fn retry(table: &Section, this: &mut Retry) -> Result<()> {
         this.on = failures(&value)?;
     }
     Ok(())
+}
+
+/// A text, or a table for what a webhook has besides: `{ url, secret, egress, mode }`.
+fn destination(value: &Value) -> Result<Destination> {
+    let Some(table) = value.maybe_table() else { return told(value, value.text()?.parse()) };
+    table.expect_keys("a webhook", &["url", "secret", "egress", "mode"])?;
+    let url = table.get("url").ok_or_else(|| value.wrong("has no `url`"))?;
+    let mut to = Endpoint::new(told(&url, url.text()?.parse::<HookUrl>())?);
+    to.secret = table.get("secret").map(|value| told(&value, Name::new(value.text()?))).transpose()?;
+    if let Some(value) = table.get("egress") {
+        to.egress =
+            Egress::Rules(value.texts(RULES_MAX)?.into_iter().map(|rule| told(&value, rule.parse::<Rule>())).collect::<Result<_>>()?);
+    }
+    if let Some(value) = table.get("mode") {
+        to.mode = match value.text()? {
+            "binary" => Mode::Binary,
+            "structured" => Mode::Structured,
+            _ => return Err(value.wanted("\"binary\" or \"structured\"")),
+        };
+    }
+    Ok(Destination::Webhook(Box::new(to)))
 }
 
 pub(super) fn failures(value: &Value) -> Result<Vec<Failure>> {

@@ -13,7 +13,7 @@ use mote_core::{Error, Result};
 use toml::de::DeTable;
 
 use super::section::{Section, Value, line_of, nearest};
-use super::{confinement, delivery, deployment, family, flow, invalid, obvious, timer};
+use super::{confinement, delivery, deployment, family, flow, invalid, obvious, timer, topic};
 
 const SHARED: &[&str] = &[
     "runtime",
@@ -42,7 +42,7 @@ fn shared() -> impl Iterator<Item = &'static str> {
     SHARED.iter().chain(confinement::KEYS).copied()
 }
 
-const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer"];
+const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer", "topic", "webhook"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 const FUNCTIONS_MAX: usize = 100;
@@ -131,7 +131,13 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
 
 /// What fires it.
 pub(super) fn bindings(table: &Section, this: &mut Deployment) -> Result<()> {
-    for (key, read) in [("http", route as fn(&Section) -> Result<Binding>), ("bucket", bucket), ("timer", timer::read)] {
+    for (key, read) in [
+        ("http", route as fn(&Section) -> Result<Binding>),
+        ("bucket", bucket),
+        ("timer", timer::read),
+        ("topic", topic::topic),
+        ("webhook", topic::webhook),
+    ] {
         let Some(value) = table.get(key) else { continue };
         for table in value.tables(BINDINGS_MAX)? {
             let mut binding = read(&table)?;
@@ -347,12 +353,17 @@ fn is_origin(text: &str) -> bool {
 
 fn route(table: &Section) -> Result<Binding> {
     table.expect_keys("[[http]]", &["path", "methods"])?;
-    let path = table.get("path").ok_or_else(|| invalid("[[http]] has no `path`"))?;
+    let at = table.get("path").ok_or_else(|| invalid("[[http]] has no `path`"))?;
+    Ok(Binding::Http { path: path(&at)?, methods: table.get("methods").map(methods).transpose()?.unwrap_or_default() })
+}
+
+/// Of a route.
+pub(super) fn path(path: &Value) -> Result<String> {
     let text = path.text()?;
     if !text.starts_with('/') || text.starts_with("/@") || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
         return Err(path.wanted("a path such as \"/orders/{id}\", which begins with '/' and not with \"/@\","));
     }
-    Ok(Binding::Http { path: text.to_owned(), methods: table.get("methods").map(methods).transpose()?.unwrap_or_default() })
+    Ok(text.to_owned())
 }
 
 fn bucket(table: &Section) -> Result<Binding> {

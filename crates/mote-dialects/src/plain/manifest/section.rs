@@ -121,6 +121,11 @@ impl<'t> Value<'t> {
         Ok(Section { text: self.text, table })
     }
 
+    /// `None`: it is something else, for whoever takes that too.
+    pub(super) fn maybe_table(&self) -> Option<Section<'t>> {
+        self.value.get_ref().as_table().map(|table| Section { text: self.text, table })
+    }
+
     pub(super) fn tables(&self, count_max: usize) -> Result<Vec<Section<'t>>> {
         let wanted = || self.wanted(&format!("tables, [[{}]]", self.key));
         let items = self.value.get_ref().as_array().ok_or_else(wanted)?;

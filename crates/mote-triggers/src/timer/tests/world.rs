@@ -15,6 +15,7 @@ use mote_core::invoke::deliver::parcel::{Parcel, Wish};
 use mote_core::invoke::{Invoke, address};
 use mote_core::reply::Reply;
 use mote_core::store::{DeadLetter, DeadQuery, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Whereabouts};
+use mote_core::topic::Topics;
 use mote_core::trigger::{Stopper, Trigger};
 use mote_core::{BoxFuture, Code, Error, Result};
 use mote_testkit::{FakeClock, MemoryStore};
@@ -114,7 +115,9 @@ impl Invoke for Door {
     }
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
-        address::items(&self.directory, self.clock.now(), namespace, to, event, hops, wish)
+        let topics = Topics::new(self.directory.clone());
+        let known = address::Addresses { directory: &self.directory, topics: &topics, clock: &*self.clock };
+        address::items(&known, namespace, to, event, hops, wish)
     }
 
     fn version(&self, _: FunctionRef, _: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {
