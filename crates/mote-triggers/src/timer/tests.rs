@@ -8,6 +8,7 @@ mod world;
 
 use std::time::Duration;
 
+use mote_core::function::delivery::Retry;
 use mote_core::schedule::CatchUp;
 use serde_json::json;
 
@@ -24,6 +25,8 @@ async fn a_fire_is_an_event_with_its_own_time_and_payload() {
     named.payload = Some(json!({"a": [1, true]}));
     let mut worded = timer("every 30m");
     worded.payload = Some("as it stands".into());
+    worded.retry = Some(Retry { attempts_max: 1, ..Retry::default() });
+    let rule = worded.retry.clone();
     world.deploy("f", &[named, worded]);
     let running = world.start();
     world.pass(Duration::from_secs(32 * 60), Duration::from_secs(1)).await;
@@ -47,6 +50,7 @@ async fn a_fire_is_an_event_with_its_own_time_and_payload() {
             tell("/timers/f", "30", "text/plain; charset=utf-8", "as it stands"),
         ]
     );
+    assert_eq!(world.queue.rules(), [None, rule]);
     // Late by its jitter and no more, and by the same after a restart.
     let late = world.queue.accepted().iter().map(|(at, event)| at.since(event.time)).max().unwrap();
     assert!(late > Duration::ZERO && late <= MINUTE + Duration::from_secs(1), "{late:?}");

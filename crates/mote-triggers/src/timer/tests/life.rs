@@ -82,14 +82,15 @@ async fn what_is_removed_or_paused_is_forgotten() {
 async fn one_that_has_much_to_catch_up_holds_no_other_up() {
     let world = World::at("2026-01-01T00:00:00Z");
     world.deploy("busy", &[Timer { catch_up: mote_core::schedule::CatchUp::All, ..timer("every 1s") }]);
-    world.deploy("calm", &[timer("every 10m")]);
+    // Due after all that the other has missed.
+    world.deploy("calm", &[timer("every 6h")]);
     world.start().stop().await;
-    world.clock.advance(Duration::from_secs(6 * 3600));
+    world.clock.advance(Duration::from_secs(6 * 3600 + 1));
     let running = world.start();
     world.clock.sleepers(1).await;
     running.stop().await;
     let fired = world.queue.events();
-    assert_eq!(fired.len(), 6 * 3600 + 1);
+    assert_eq!(fired.len(), 6 * 3600 + 2);
     let calm = fired.iter().position(|event| event.source == "/timers/calm").unwrap();
     assert!(calm < 1000, "after {calm} of another's");
 }

@@ -9,7 +9,7 @@ use mote_core::action::{Qualifier, Target};
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::directory::Directory;
 use mote_core::event::{Event, StoredEvent};
-use mote_core::function::delivery::Destination;
+use mote_core::function::delivery::{Destination, Retry};
 use mote_core::function::{Binding, Function, FunctionRef, Name};
 use mote_core::invoke::deliver::parcel::{Parcel, Wish};
 use mote_core::invoke::{Invoke, address};
@@ -165,6 +165,12 @@ impl Recorder {
             (*at, serde_json::from_slice::<Parcel>(&item.payload).unwrap().event)
         };
         taken.iter().map(read).collect()
+    }
+
+    /// The rule of its own that each came with.
+    pub(super) fn rules(&self) -> Vec<Option<Retry>> {
+        let rule = |item: &Item| serde_json::from_slice::<Parcel>(&item.payload).unwrap().retry;
+        self.taken.lock().unwrap().iter().map(|(_, item)| rule(item)).collect()
     }
 
     pub(super) fn events(&self) -> Vec<StoredEvent> {
