@@ -14,6 +14,7 @@ mod found;
 mod here;
 mod judge;
 mod names;
+mod outside;
 mod places;
 mod resolver;
 mod serve_dns;
@@ -27,6 +28,7 @@ use mote_core::function::{Function, FunctionRef, Name};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 
+pub use outside::Outside;
 pub(crate) use serve_dns::{serve_datagrams, serve_stream};
 
 use denials::Denials;

@@ -8,6 +8,7 @@ mod inside;
 mod listen;
 mod logs;
 mod memory;
+mod outside;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -33,6 +34,7 @@ use mote_store::Embedded;
 use mote_triggers::http::HttpDoor;
 use mote_triggers::object::ObjectTrigger;
 use mote_triggers::timer::TimerTrigger;
+use mote_triggers::webhook::WebhookTrigger;
 use tokio::signal::unix::Signal;
 use tokio::task::JoinSet;
 
@@ -78,6 +80,7 @@ struct Inside {
     s3: S3Door,
     queue: Deliverer,
     timers: TimerTrigger,
+    webhooks: WebhookTrigger,
     engines: Engines,
 }
 
@@ -207,11 +210,13 @@ async fn assemble(
         engines: engines.clone(),
     });
     let queue = Deliverer::new(store.queue(), store.logs(), clock.clone());
+    let way_out = Arc::new(outside::WayOut::new(clock.clone())?);
+    let webhooks = WebhookTrigger::new(store.queue(), vault.clone(), way_out, clock.clone());
     let timers = TimerTrigger::new(invoker.directory.clone(), store.catalog(), store.queue(), clock);
     let house = Arc::new(House::new(access, invoker, objects, vault, doors.public.clone()));
     // Set once, here.
     let _ = gateway.platform.set(Arc::downgrade(&house));
-    Ok(Inside { house, s3, queue, timers, engines })
+    Ok(Inside { house, s3, queue, timers, webhooks, engines })
 }
 
 /// Where the process engine keeps what it makes.
@@ -235,7 +240,7 @@ const SPARES_MAX: usize = 8;
 /// Opens every door, each on a task of its own.
 fn open(inside: Inside, listeners: Listeners, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
     let mut running = JoinSet::new();
-    let Inside { house, s3, queue, timers, .. } = inside;
+    let Inside { house, s3, queue, timers, webhooks, .. } = inside;
     let handshake = || tls.clone().map(|tls| tls as Arc<dyn Handshake>);
     let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone()).with_handshake(handshake());
     let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone()).with_handshake(handshake());
@@ -246,6 +251,8 @@ fn open(inside: Inside, listeners: Listeners, tls: Option<Arc<Tls>>, clock: &Arc
     let (socket, stopped) = (listeners.aws.socket, stop.clone());
     run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
     running.spawn(async move { house.forget_orphans().await });
+    let (door, stopped) = (invoker.clone(), stop.clone());
+    run(&mut running, "the webhooks", async move { webhooks.serve(door, stopped).await });
     let (door, stopped) = (invoker.clone(), stop.clone());
     run(&mut running, "the timers", async move { timers.serve(door, stopped).await });
     let stopped = stop.clone();

@@ -206,7 +206,7 @@ fn servers(configuration: &str) -> impl Iterator<Item = SocketAddr> {
 }
 
 /// What may be asked of the host's resolver: it would read other things as addresses, or as more.
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         !label.is_empty() && label.len() <= 63 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
     };
