@@ -135,6 +135,8 @@ impl From<StoredEvent> for Event {
 
 /// A body in a JSON record: text where it is text, so that a person can read the queue.
 pub(crate) mod text_or_bytes {
+    use std::borrow::Cow;
+
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use bytes::Bytes;
@@ -143,22 +145,22 @@ pub(crate) mod text_or_bytes {
 
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "lowercase")]
-    enum Form {
-        Text(String),
-        Base64(String),
+    enum Form<'a> {
+        Text(Cow<'a, str>),
+        Base64(Cow<'a, str>),
     }
 
     pub(crate) fn serialize<S: Serializer>(body: &Bytes, to: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(body) {
-            Ok(text) => Form::Text(text.to_owned()).serialize(to),
-            Err(_) => Form::Base64(STANDARD.encode(body)).serialize(to),
+            Ok(text) => Form::Text(text.into()).serialize(to),
+            Err(_) => Form::Base64(STANDARD.encode(body).into()).serialize(to),
         }
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
         Ok(match Form::deserialize(from)? {
-            Form::Text(text) => text.into(),
-            Form::Base64(text) => STANDARD.decode(text).map_err(D::Error::custom)?.into(),
+            Form::Text(text) => text.into_owned().into(),
+            Form::Base64(text) => STANDARD.decode(text.as_bytes()).map_err(D::Error::custom)?.into(),
         })
     }
 }

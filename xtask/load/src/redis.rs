@@ -61,9 +61,11 @@ async fn work(mut client: Client, name: String, done: Arc<AtomicU64>) -> Result<
         client.ask(&read).await?.texts(&mut texts);
         // Of all that an answer holds only the ids of entries look like this.
         let ids: Vec<Vec<u8>> = texts.into_iter().filter(|text| text.len() < 40 && text.contains(&b'-')).collect();
-        for id in ids {
-            // One by one, as each would be once its work is done.
-            client.send(&[b"XACK", b"bench", b"work", &id]).await?;
+        // One by one, as each would be once its work is done, and none waits for the other's answer.
+        for id in &ids {
+            client.send(&[b"XACK", b"bench", b"work", id]).await?;
+        }
+        for _ in &ids {
             client.answer().await?;
             done.fetch_add(1, Ordering::Relaxed);
         }

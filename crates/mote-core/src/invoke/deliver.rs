@@ -35,6 +35,9 @@ const HOPS_MAX: u32 = 16;
 /// A lease is held this long and extended while its call runs: what a crashed server held is
 /// due again after it.
 const VISIBILITY: Duration = Duration::from_secs(30);
+/// Attempts beyond those of the rule that may end without a word, since the server died meanwhile:
+/// whatever takes it down each time must not do so for ever.
+const UNANSWERED_MAX: u32 = 16;
 /// The longest time without a look at the queue.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -126,6 +129,15 @@ impl Trigger for Deliverer {
     }
 }
 
+fn unanswered(lease: &Lease) -> Error {
+    let told = lease.history.len();
+    Error::new(
+        Code::FunctionCrashed,
+        format!("of {} attempts {told} ended with an error, the others without a word: the server died meanwhile", lease.attempt - 1),
+    )
+    .hint("See what the server's log says of its ends, then send the event again.")
+}
+
 /// One lease, from its call to its end.
 struct Delivery {
     queue: Arc<dyn Queue>,
@@ -160,6 +172,9 @@ impl Delivery {
         }
         let trace = parcel.event.extensions.get(TRACE_PARENT).cloned();
         let (token, from) = (lease.token(), From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops, trace });
+        if lease.attempt > rule.retry.attempts_max.saturating_add(UNANSWERED_MAX) {
+            return self.give_up(&from, &rule, lease, &unanswered(lease)).await;
+        }
         match self.call(parcel, lease).await {
             Ok(reply) => {
                 let event = |id| from.success(lease.item.id, &reply, self.clock.now(), id);

@@ -286,3 +286,27 @@ async fn a_call_for_later_waits_and_its_age_begins_then() {
     ran.recv().await.unwrap();
     assert_eq!(over(&scene, id).await.attempts, 2);
 }
+
+#[tokio::test]
+async fn what_takes_the_server_down_each_time_is_given_up() {
+    let (engine, mut ran) = echoing();
+    let scene = Scene::new(engine).await;
+    scene.install("f", |f| f.delivery.retry.attempts_max = 2);
+    let id = scene.invoker.send(live("f"), scene.event("poison")).await.unwrap();
+    let other = scene.invoker.send(live("f"), scene.event("harmless")).await.unwrap();
+    let queue = scene.store.pending(QUEUES).await.unwrap().remove(0).0;
+    for _ in 0..18 {
+        // A server that leases it and is never heard of again.
+        assert_eq!(scene.store.lease(&queue, 1, Duration::from_secs(1)).await.unwrap()[0].item.id, id);
+        scene.clock.advance(Duration::from_secs(1));
+    }
+    let (_stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    let status = over(&scene, id).await;
+    assert_eq!((status.state, status.attempts, status.error.unwrap().code.as_str()), (State::Failed, 19, "function-crashed"));
+    assert_eq!(over(&scene, other).await.state, State::Succeeded);
+    assert_eq!(ran.recv().await.unwrap().1, "harmless");
+    assert!(ran.try_recv().is_err());
+}

@@ -13,6 +13,8 @@ use super::QUEUES;
 
 /// How long an idempotency key is remembered.
 const ONCE_KEPT_MS: u64 = 24 * 3_600_000;
+/// What a parcel has around its event's body, as a rule.
+const PARCEL_BYTES: usize = 512;
 /// A longer key is told by its digest.
 const LANE_BYTES_MAX: usize = 256;
 
@@ -60,7 +62,9 @@ impl Parcel {
 
     pub fn into_item(mut self, id: Id, delivery: &Delivery, wish: Wish) -> Item {
         self.retry = wish.retry.or(self.retry);
-        let payload = serde_json::to_vec(&self).expect("a parcel is plain data");
+        // Room for all of it at once, text with its quotes escaped: growing step by step would copy it as often.
+        let mut payload = Vec::with_capacity(PARCEL_BYTES + self.event.body.len() * 9 / 8);
+        serde_json::to_writer(&mut payload, &self).expect("a parcel is plain data");
         let lane = delivery.order.as_ref().and_then(|order| Some(Lane { key: key_of(&self.event, &order.by)?, width: order.width.max(1) }));
         let until = Timestamp(self.accepted.0.saturating_add(ONCE_KEPT_MS));
         Item {
