@@ -18,6 +18,7 @@ use crate::access::{Credential, Patch};
 use crate::body::Body;
 use crate::clock::{Id, Timestamp};
 use crate::error::{Error, Result};
+use crate::event::lineage::Cause;
 use crate::event::{Event, StoredEvent};
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::deliver::outcome::CallStatus;
@@ -25,7 +26,9 @@ use crate::invoke::deliver::parcel::Wish;
 use crate::reply::Reply;
 use crate::schedule::{CatchUp, Options, Schedule};
 use crate::secret::SecretInfo;
-use crate::store::{BucketInfo, Failed, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta};
+use crate::store::{
+    BucketInfo, CallRecord, Failed, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, RecordPage, RecordQuery,
+};
 use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 
 /// One thing that the platform can do.
@@ -47,6 +50,22 @@ pub enum Action {
         namespace: Name,
         id: Id,
         wait: Duration,
+    },
+    /// Records of calls, newest first; the query's namespace is set to it.
+    ListCalls {
+        namespace: Name,
+        query: RecordQuery,
+    },
+    /// A call with all that led to it and all that followed.
+    Trace {
+        namespace: Name,
+        id: Id,
+    },
+    /// The event of a call once more, as a call of its own that is tried once; durable once it returns.
+    Replay {
+        namespace: Name,
+        id: Id,
+        on: ReplayOn,
     },
     /// Take back a call that was sent, while it waits.
     CancelCall {
@@ -227,6 +246,16 @@ impl Target {
     }
 }
 
+/// Which version a replay is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplayOn {
+    /// The one that ran.
+    #[default]
+    Same,
+    Live,
+    Version(u64),
+}
+
 /// Which dead letters are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letters {
@@ -257,6 +286,31 @@ pub struct DeadCall {
     pub reason: String,
     pub failed: Vec<Failed>,
     pub event: Option<StoredEvent>,
+}
+
+/// A call in the tree of those that led to one another.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trace {
+    /// The one that was asked for.
+    pub id: Id,
+    /// What led to a call stands before it; the first is where it began, as far as that is kept.
+    pub calls: Vec<TracedCall>,
+    /// There were more calls than one trace holds.
+    pub more: bool,
+    /// Of the call that was asked for.
+    pub logs: Vec<LogLine>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TracedCall {
+    pub id: Id,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// Those whose records are kept, the first one first.
+    pub attempts: Vec<CallRecord>,
+    /// Where the durable path has it, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<CallStatus>,
 }
 
 #[derive(Debug)]
@@ -292,6 +346,8 @@ pub enum Done {
     Reply(Reply),
     Accepted(Id),
     Call(Box<CallStatus>),
+    Calls(RecordPage),
+    Trace(Box<Trace>),
     Dead(Vec<DeadCall>),
     Count(u64),
     Published(Published),
@@ -399,6 +455,8 @@ pub struct Status {
     pub version: String,
     pub functions: usize,
     pub queued: u64,
+    /// Records of calls that found no room since the start.
+    pub records_dropped: u64,
     /// Where function URLs begin: the public door's address, as the server is bound to it.
     pub public: String,
 }

@@ -109,6 +109,8 @@ codes! {
     ChecksumMismatch = "checksum-mismatch", Caller, Safe;
     /// No such call on the durable path, or its result has expired.
     CallNotFound = "call-not-found", Caller, Never;
+    /// The call's event is not kept any more, so it can't be sent again.
+    EventNotKept = "event-not-kept", Caller, Never;
     /// A topic has no such subscription.
     SubscriptionNotFound = "subscription-not-found", Caller, Never;
     /// A filter that says nothing that a subscription could want.

@@ -148,17 +148,22 @@ impl Invoker {
         if entry.inlet.is_some() {
             return Err(Error::new(Code::MethodNotAllowed, "a webhook is posted to, and takes what it gets for later by itself"));
         }
-        let (id, hops) = (event.id, event.depth);
+        let hops = event.depth;
         let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
         let [event] = <[StoredEvent; 1]>::try_from(cloudevents::unpack(event, limit, &*self.clock).await?).map_err(|events| {
             Error::new(Code::EventInvalid, format!("a batch of {} events came for one call", events.len()))
                 .hint("Publish a batch to a topic that the function is subscribed to.")
         })?;
+        self.accept(&entry.function, to, event, hops, wish).await
+    }
+
+    /// Onto the durable path, for a caller who was let in.
+    pub(crate) async fn accept(&self, function: &Function, to: Target, event: StoredEvent, hops: u32, wish: Wish) -> Result<Id> {
+        let id = event.id;
         let version = match to {
             Target::Function { version: Qualifier::Version(version), .. } => Some(version),
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
-        let function = entry.function;
         let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops, retry: None, event, run: None };
         let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
         let queued = self.queue.enqueue_within(vec![parcel.into_item(id, &function.delivery, wish)], rooms).await;
@@ -173,7 +178,7 @@ impl Invoker {
         }
     }
 
-    async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
+    pub(crate) async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
         match to {
             Target::Function { function, version: Qualifier::Version(version) } => self.pinned(function, *version).await,
             _ => self.directory.resolve(to, event),

@@ -3,6 +3,7 @@
 mod calls;
 mod deploy;
 mod flows;
+mod records;
 mod secrets;
 mod spaces;
 mod timers;
@@ -22,7 +23,7 @@ use crate::invoke::Invoker;
 use crate::invoke::deliver::QUEUES;
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
-use crate::store::{Catalog, LogQuery, Objects, Precondition, Write};
+use crate::store::{Catalog, LogQuery, Objects, Precondition, RecordQuery, Write};
 
 /// The platform that the doors hold; cheap to clone.
 #[derive(Clone)]
@@ -58,6 +59,11 @@ impl House {
             Action::Call { to, event } => Done::Reply(self.invoker.call_as(caller, to, event).await?),
             Action::Send { to, event, wish } => Done::Accepted(self.invoker.send_as(caller, to, event, wish).await?),
             Action::ShowCall { namespace, id, wait } => Done::Call(Box::new(self.call_status(&namespace, id, wait).await?)),
+            Action::ListCalls { namespace, query } => {
+                Done::Calls(self.invoker.records.search(RecordQuery { namespace: Some(namespace), ..query }).await?)
+            }
+            Action::Trace { namespace, id } => Done::Trace(Box::new(self.trace(&namespace, id).await?)),
+            Action::Replay { namespace, id, on } => Done::Accepted(self.replay(caller, &namespace, id, on).await?),
             Action::CancelCall { namespace, id } => Done::Call(Box::new(self.cancel(&namespace, id).await?)),
             Action::ListDead { letters, after, limit } => Done::Dead(self.dead(&letters, after, limit).await?),
             Action::SettleDead { letters, fate } => {
@@ -160,6 +166,7 @@ impl House {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             functions: self.directory().count(bound),
             queued: self.invoker.queue.depth(&queues).await?,
+            records_dropped: self.invoker.records.dropped(),
             public: self.public_url.clone(),
         })
     }

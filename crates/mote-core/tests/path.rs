@@ -16,6 +16,8 @@ mod flow_faults;
 mod flows;
 #[path = "path/house.rs"]
 mod house;
+#[path = "path/records.rs"]
+mod records;
 #[path = "path/secrets.rs"]
 mod secrets;
 #[path = "path/topics.rs"]

@@ -49,6 +49,7 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::FlowUnfinished
         | Code::LeaseLost
         | Code::CallNotFound
+        | Code::EventNotKept
         | Code::TokenNotFound
         | Code::SecretNotFound
         | Code::SecretInUse

@@ -20,6 +20,7 @@ mod namespace;
 mod new;
 mod quota;
 mod remove;
+mod replay;
 mod rollback;
 mod secret;
 mod serve;
@@ -28,6 +29,7 @@ mod sign;
 mod status;
 mod timer;
 mod token;
+mod trace;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -71,8 +73,12 @@ enum Command {
     Deploy(deploy::Deploy),
     /// Call a function
     Invoke(invoke::Invoke),
-    /// What became of calls that nobody waited for
+    /// Which calls there were, and what became of them
     Calls(calls::Calls),
+    /// How a call came about, what came of it, where its time went
+    Trace(trace::Trace),
+    /// Send the event of a call once more
+    Replay(replay::Replay),
     /// Events that were given up: look at them, send them again
     Dlq(dlq::Dlq),
     /// Read what functions and the platform said
@@ -183,6 +189,8 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Deploy(it) => ask(it.run()),
         Command::Invoke(it) => ask(it.run()),
         Command::Calls(it) => ask(it.run()),
+        Command::Trace(it) => ask(it.run()),
+        Command::Replay(it) => ask(it.run()),
         Command::Dlq(it) => ask(it.run()),
         Command::Logs(it) => ask(it.run()),
         Command::List(it) => ask(it.run()),
@@ -219,6 +227,8 @@ impl Command {
             Command::Deploy(it) => it.common.output.json,
             Command::Invoke(it) => it.output.json,
             Command::Calls(it) => it.json(),
+            Command::Trace(it) => it.common.output.json,
+            Command::Replay(it) => it.common.output.json,
             Command::Dlq(it) => it.json(),
             Command::Logs(it) => it.common.output.json,
             Command::List(it) => it.common.output.json,

@@ -35,10 +35,12 @@ pub(crate) fn bytes_out(bytes: &[u8]) -> Result<bool, Failure> {
     }
 }
 
-/// Columns as wide as their widest cell.
+/// Columns as wide as their widest cell. What is empty is a `-`, so that a line has a word for each column.
 pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) {
+    let filled = |cell: &String| if cell.is_empty() { "-".to_owned() } else { cell.clone() };
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(filled).collect()).collect();
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.len()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }

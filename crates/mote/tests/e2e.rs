@@ -28,3 +28,5 @@ mod secrets;
 mod timers;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/tracing.rs"]
+mod tracing;

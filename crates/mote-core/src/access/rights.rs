@@ -53,6 +53,11 @@ pub fn rule(action: &Action) -> Rule<'_> {
             Target::Function { function, .. } => tells(Use(Invoke, &function.namespace), "send", function.name.as_str()),
         },
         Action::ShowCall { namespace, .. } => tells(Of(Read, namespace), "show-call", ""),
+        Action::ListCalls { namespace, query } => {
+            tells(Of(Read, namespace), "list-calls", query.function.as_ref().map_or("", Name::as_str))
+        }
+        Action::Trace { namespace, .. } => tells(Of(Read, namespace), "trace", ""),
+        Action::Replay { namespace, .. } => changes(Of(Invoke, namespace), "replay", ""),
         Action::CancelCall { namespace, .. } => changes(Of(Invoke, namespace), "cancel-call", ""),
         Action::ListDead { letters, .. } => tells(Of(Read, &letters.namespace), "list-dead", ""),
         Action::SettleDead { letters, .. } => {

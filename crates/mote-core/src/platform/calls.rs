@@ -38,11 +38,15 @@ impl House {
     }
 
     /// Another namespace's is not there.
-    async fn find(&self, namespace: &Name, id: Id) -> Result<CallStatus> {
-        let found = self.queue().find(id).await?.and_then(|found| CallStatus::read(id, found));
+    pub(super) async fn find(&self, namespace: &Name, id: Id) -> Result<CallStatus> {
+        let found = match self.queue().find(id).await? {
+            Some(found) => CallStatus::read(id, found),
+            // One that somebody waited for, or whose result has expired.
+            None => CallStatus::recorded(self.invoker.records.attempts(id).await?),
+        };
         found.filter(|status| status.function.namespace == *namespace).ok_or_else(|| {
             Error::new(Code::CallNotFound, format!("there is no call {id} in the namespace {namespace}"))
-                .hint("Results are kept for the function's `keep_result`; only calls that nobody waited for are kept at all.")
+                .hint("Results are kept for the function's `keep_result`, records of calls for a week, as long as there is room.")
         })
     }
 

@@ -21,6 +21,7 @@ use crate::dialect::Deployment;
 use crate::directory::Head;
 use crate::engine::{Prepared, Progress};
 use crate::error::{Code, Error, Result};
+use crate::function::delivery::Destination;
 use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name, timer};
 use crate::invoke::Invoker;
 use crate::store::within::{Judged, within};
@@ -60,6 +61,12 @@ async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deploye
     for one in deployed {
         let function = FunctionRef { namespace: one.namespace.clone(), name: one.name.clone() };
         let Ok(live) = invoker.directory.entry(&function) else { continue };
+        for (key, name) in missing(invoker, &live.function) {
+            progress.tell(format!(
+                "{key} of {} names {name}, which is no function here yet: what is sent there becomes a dead letter",
+                one.name
+            ));
+        }
         for binding in &live.function.bindings {
             if let Some(warning) = silent(invoker, objects, &live.function, binding).await {
                 progress.tell(warning);
@@ -67,6 +74,21 @@ async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deploye
         }
         flows::missing_functions(invoker, &live.function).into_iter().for_each(|warning| progress.tell(warning));
     }
+}
+
+/// Destinations that are no functions: one may come later, but it may be mistyped as well.
+fn missing<'f>(invoker: &Invoker, function: &'f Function) -> Vec<(&'static str, &'f Name)> {
+    let destinations = [("on_success", &function.delivery.on_success), ("on_failure", &function.delivery.on_failure)];
+    let named = destinations.into_iter().filter_map(|(key, to)| Some((key, to.as_ref()?)));
+    let gone = named.filter_map(|(key, to)| match to {
+        Destination::Function(name) => {
+            let to = FunctionRef { namespace: function.namespace.clone(), name: name.clone() };
+            invoker.directory.entry(&to).is_err().then_some((key, name))
+        }
+        // A topic is made by being named; what a webhook answers is seen when it is called.
+        Destination::Topic(_) | Destination::Webhook(_) => None,
+    });
+    gone.collect()
 }
 
 async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Function, binding: &Binding) -> Option<String> {

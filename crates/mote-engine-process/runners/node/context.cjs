@@ -8,6 +8,7 @@ class Context {
     this.id = head.id;
     this.deadline = head.deadline;
     this.attempt = head.attempt;
+    this.traceparent = head.traceparent;
     this.function = facts.function;
     this.version = facts.version;
     this.namespace = facts.namespace;

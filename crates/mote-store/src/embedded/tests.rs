@@ -117,7 +117,7 @@ async fn a_newer_layout_is_refused_and_left_alone() {
 #[tokio::test]
 async fn a_lease_ends_with_the_server_that_held_it() {
     let dir = tempfile::tempdir().unwrap();
-    let minute = std::time::Duration::from_secs(60);
+    let minute = Duration::from_secs(60);
     let store = open(dir.path());
     let item = Item::new(Id(1), "q", Default::default(), "p");
     store.queue().enqueue(vec![item]).await.unwrap();
@@ -141,7 +141,7 @@ async fn dead_letters_are_bounded() {
     let store = open(dir.path());
     let item = Item::new(Id(1), "q", Default::default(), "p");
     store.queue().enqueue(vec![item]).await.unwrap();
-    let lease = store.queue().lease("q", 1, std::time::Duration::from_secs(60)).await.unwrap().remove(0);
+    let lease = store.queue().lease("q", 1, Duration::from_secs(60)).await.unwrap().remove(0);
     store.queue().settle(lease.token(), End::Dead { reason: "given up".into() }.into()).await.unwrap();
     let count = |what: &str| database.query_row(&format!("SELECT count(*) FROM dead_letters WHERE {what}"), [], |row| row.get::<_, i64>(0));
     assert_eq!((count("true"), count("reason = 'given up'"), count("id = CAST(1 AS BLOB)")), (Ok(DEAD_LETTERS_MAX), Ok(1), Ok(0)));
@@ -151,7 +151,7 @@ async fn dead_letters_are_bounded() {
 async fn until(mut done: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !done() {
-        assert!(started.elapsed() < std::time::Duration::from_secs(30), "the files were never taken away");
+        assert!(started.elapsed() < Duration::from_secs(30), "the files were never taken away");
         tokio::task::yield_now().await;
     }
 }
@@ -218,7 +218,7 @@ async fn an_older_database_is_brought_up_to_date() {
     let store = open(dir.path());
     let queue = store.queue();
     assert_eq!(queue.depth("").await.unwrap(), 1);
-    let lease = queue.lease("q", 9, std::time::Duration::from_secs(60)).await.unwrap().remove(0);
+    let lease = queue.lease("q", 9, Duration::from_secs(60)).await.unwrap().remove(0);
     assert_eq!((lease.item.id, lease.attempt, &lease.item.payload[..]), (Id(1), 3, &b"p"[..]));
     queue.settle(lease.token(), End::Done.into()).await.unwrap();
     assert_eq!((queue.depth("").await.unwrap(), queue.redrive(vec![(Id(2), Default::default())]).await.unwrap()), (0, 1));

@@ -1,4 +1,6 @@
-//! `mote calls …`: what became of calls that nobody waited for.
+//! `mote calls …`: which calls there were, and what became of them.
+
+pub(super) mod list;
 
 use std::time::{Duration, Instant};
 
@@ -13,6 +15,7 @@ use crate::output;
 
 const EXAMPLES: &str = "\
 Examples:
+  mote calls list --failed --since 1h
   ID=$(mote invoke report --async)
   mote calls wait $ID
   mote calls show $ID --json
@@ -30,6 +33,11 @@ pub(super) struct Calls {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// List records of calls, newest first: a line for each attempt
+    #[command(
+        after_help = "Examples:\n  mote calls list --function thumbnail --failed\n  mote calls list --error KeyError --since 1d --json | jq -r '.calls[].id'"
+    )]
+    List(list::List),
     /// Tell how a call stands
     #[command(after_help = "Example:\n  mote calls show 0193f1f0-5a6b-7c3d-8e9f-000102030405 --json")]
     Show(One),
@@ -44,27 +52,28 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
-struct One {
+pub(super) struct One {
     /// The call's id, as `mote invoke --async` prints it
-    id: String,
+    pub(super) id: String,
     #[command(flatten)]
-    namespace: Namespace,
+    pub(super) namespace: Namespace,
     #[command(flatten)]
-    common: Common,
+    pub(super) common: Common,
 }
 
 #[derive(Debug, Args)]
-struct Wait {
+pub(super) struct Wait {
     #[command(flatten)]
-    one: One,
+    pub(super) one: One,
     /// How long: `90s`, `10m` [default: as long as it takes]
     #[arg(long = "for", value_name = "TIME", value_parser = age)]
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
 }
 
 impl Calls {
     pub(super) fn json(&self) -> bool {
         match &self.verb {
+            Verb::List(it) => it.common.output.json,
             Verb::Show(it) | Verb::Cancel(it) => it.common.output.json,
             Verb::Wait(it) => it.one.common.output.json,
         }
@@ -72,6 +81,7 @@ impl Calls {
 
     pub(super) async fn run(self) -> Result<Exit, Failure> {
         match &self.verb {
+            Verb::List(it) => it.run().await,
             Verb::Show(it) => show(it, &it.ask(Method::GET, Duration::ZERO).await?),
             Verb::Cancel(it) => show(it, &it.ask(Method::DELETE, Duration::ZERO).await?),
             Verb::Wait(it) => it.run().await,
@@ -89,7 +99,7 @@ impl One {
 }
 
 impl Wait {
-    async fn run(&self) -> Result<Exit, Failure> {
+    pub(super) async fn run(&self) -> Result<Exit, Failure> {
         let until = self.limit.map(|ms| Instant::now() + Duration::from_millis(ms));
         loop {
             let left = until.map_or(ASK_AGAIN, |until| until.saturating_duration_since(Instant::now()).min(ASK_AGAIN));
@@ -135,8 +145,8 @@ fn body(reply: &Value) -> Result<Vec<u8>, Failure> {
     };
     let length = reply.get("body_bytes").and_then(Value::as_u64).unwrap_or_default();
     bytes.filter(|bytes| bytes.len() as u64 == length).ok_or_else(|| {
-        Failure::refused(format!("the call succeeded, but its reply of {length} bytes was too large to be kept"))
-            .hint("Have the function write what is large into a bucket.")
+        Failure::refused(format!("the call succeeded, but its reply of {length} bytes was not kept"))
+            .hint("Of calls that nobody waits for up to 256 KiB are kept; have the function write what is large into a bucket.")
     })
 }
 

@@ -6,6 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cli::calls::text;
+use crate::cli::trace::plain;
 use crate::cli::{Common, Namespace};
 use crate::failure::{Exit, Failure};
 use crate::output;
@@ -158,13 +159,66 @@ async fn show(it: &Show) -> Result<Exit, Failure> {
     let Some(letter) = found.get("dead").and_then(|letters| letters.get(0)) else {
         return Err(Failure::refused(format!("there is no dead letter {}", it.id)).hint("`mote dlq list` shows those there are."));
     };
-    // For a person too: an event is data of the person's own, and no table holds it.
     if it.common.output.json {
         output::json(letter);
-    } else {
-        output::line_out(&serde_json::to_string_pretty(letter).unwrap_or_default());
+        return Ok(Exit::Done);
     }
+    // Its records have the function's own words; they may be gone, and the letter is not.
+    let trace = client.json(client.request(Method::GET, &["calls", &it.id, "trace"]).query(&query)).await.unwrap_or_default();
+    words(letter, &trace).iter().for_each(|line| output::line_out(line));
     Ok(Exit::Done)
+}
+
+/// The event's head, its data as a person reads it, and each attempt's error with the function's own words.
+fn words(letter: &Value, trace: &Value) -> Vec<String> {
+    let time = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).map(|ms| Timestamp(ms).rfc3339()).unwrap_or_default();
+    let count = |value: &Value, key: &str| value.get(key).and_then(Value::as_u64).unwrap_or_default();
+    let mut lines = vec![
+        format!(
+            "{}  given up {} after attempt {}",
+            output::bold(&text(letter, "function")),
+            time(letter, "buried"),
+            count(letter, "attempts")
+        ),
+        format!("reason    {}", plain(&text(letter, "reason"))),
+    ];
+    let event = letter.get("event").cloned().unwrap_or_default();
+    lines.push(format!("accepted  {}", time(letter, "accepted")));
+    lines.push(
+        format!("event     {} from {}  {}", text(&event, "type"), text(&event, "source"), text(&event, "subject")).trim_end().to_owned(),
+    );
+    lines.extend(["", "data"].map(str::to_owned));
+    lines.extend(data(&event).lines().map(|line| format!("  {}", plain(line))));
+    let id = text(letter, "id");
+    let calls = trace.get("calls").and_then(Value::as_array).into_iter().flatten();
+    let records = calls.filter(|call| text(call, "id") == id).filter_map(|call| call.get("attempts")?.as_array()).flatten();
+    let records: Vec<&Value> = records.collect();
+    let failed = letter.get("failed").and_then(Value::as_array).into_iter().flatten();
+    let last = json!({ "attempt": letter.get("attempts"), "at": letter.get("buried"), "error": letter.get("reason") });
+    for one in failed.chain([&last]) {
+        let number = count(one, "attempt");
+        lines.push(String::new());
+        lines.push(format!("attempt {number}  {}  {}", time(one, "at"), plain(&text(one, "error"))));
+        // Sent again, it counts from 1 anew: the newest of a number is meant.
+        let record = records.iter().rfind(|record| count(record, "attempt") == number);
+        let report = record.map(|record| text(record, "report")).unwrap_or_default();
+        lines.extend(report.lines().map(|line| format!("  {}", plain(line))));
+    }
+    lines
+}
+
+/// JSON on lines of its own, other text as it is, and of bytes their number.
+fn data(event: &Value) -> String {
+    let body = event.get("body").cloned().unwrap_or_default();
+    match (body.get("text").and_then(Value::as_str), body.get("base64").and_then(Value::as_str)) {
+        (Some(""), _) => "(none)".to_owned(),
+        (Some(text), _) => {
+            let json: Option<Value> = serde_json::from_str(text).ok();
+            json.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| text.to_owned())
+        }
+        (None, Some(coded)) => format!("({} bytes that are no text; `--json` has them)", coded.trim_end_matches('=').len() * 3 / 4),
+        (None, None) => "(it can't be read)".to_owned(),
+    }
 }
 
 impl Chosen {

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
+use mote_core::egress::Egress;
+use mote_core::function::delivery::Delivery;
+use mote_core::function::{HttpAccess, Isolation, Limits, Recorded};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -14,6 +17,7 @@ use crate::output;
 const EXAMPLES: &str = "\
 Examples:
   mote show formula
+  mote show formula --all
   mote show formula --json | jq .versions";
 
 #[derive(Debug, Args)]
@@ -21,6 +25,9 @@ Examples:
 pub(super) struct Show {
     /// The function
     name: String,
+    /// Every limit, not only those that differ from the defaults
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
@@ -42,6 +49,7 @@ impl Show {
             let path = described.get("url_path").and_then(Value::as_str);
             let public = client.public().await.unwrap_or_default();
             print(&described, path.map(|path| format!("{public}{path}")));
+            limits(described.get("function").unwrap_or(&described), self.all);
         }
         Ok(Exit::Done)
     }
@@ -79,6 +87,51 @@ fn print(described: &Value, url: Option<String>) {
         ),
         ("artifact", text("artifact")),
     ]);
+}
+
+/// Beside those that every function shows: what differs from the default, or all.
+fn limits(function: &Value, all: bool) {
+    const SHOWN: [&str; 6] = ["timeout_ms", "memory_bytes", "body_bytes", "instances_min", "instances_max", "concurrency"];
+    let defaults = [
+        ("limits", serde_json::to_value(Limits::default())),
+        ("delivery", serde_json::to_value(Delivery::default())),
+        ("http", serde_json::to_value(HttpAccess::default())),
+        ("records", serde_json::to_value(Recorded::default())),
+        ("isolation", serde_json::to_value(Isolation::default())),
+        ("egress", serde_json::to_value(Egress::default())),
+    ];
+    let mut rows = Vec::new();
+    for (key, default) in defaults {
+        let (set, default) = (function.get(key).cloned().unwrap_or_default(), default.unwrap_or_default());
+        each("", key, &set, &default, &mut |path, set, default| {
+            if (all || set != default) && !SHOWN.contains(&path) {
+                rows.push((path.to_owned(), worded(path, set)));
+            }
+        });
+    }
+    let rows: Vec<(&str, String)> = rows.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    output::pairs(&rows);
+}
+
+/// Every value that is no object, with its default; `limits.cpu_millis` is called `cpu_millis`.
+fn each(above: &str, key: &str, set: &Value, default: &Value, tell: &mut dyn FnMut(&str, &Value, &Value)) {
+    let path = if above.is_empty() || above == "limits" { key.to_owned() } else { format!("{above}.{key}") };
+    match set {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| each(&path, name, value, default.get(name).unwrap_or(&Value::Null), tell));
+        }
+        value => tell(&path, value, default),
+    }
+}
+
+/// By the unit that ends its name.
+fn worded(path: &str, value: &Value) -> String {
+    match value {
+        Value::Number(number) if path.ends_with("_ms") => output::duration(Duration::from_millis(number.as_u64().unwrap_or_default())),
+        Value::Number(number) if path.ends_with("_bytes") => output::bytes(number.as_u64().unwrap_or_default()),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 fn calls(count: u64) -> String {

@@ -36,6 +36,7 @@ impl Status {
                 ("version", value("version")),
                 ("functions", value("functions")),
                 ("queued", value("queued")),
+                ("records dropped", value("records_dropped")),
                 ("control", client.base().to_owned()),
                 ("public", value("public")),
             ]);

@@ -84,7 +84,7 @@ fn a_failed_call_becomes_a_dead_letter_that_can_be_sent_again() {
     until("the destination ran", || server.lines("audit").contains("got mote.call.failed"));
     let letter = server.mote(&["dlq", "list", "--json"]).ok().json();
     assert_eq!((letter["id"].as_str(), letter["attempts"].as_u64()), (Some(id.as_str()), Some(2)));
-    let shown: Value = serde_json::from_str(&server.mote(&["dlq", "show", &id]).ok().stdout).unwrap();
+    let shown: Value = serde_json::from_str(&server.mote(&["dlq", "show", &id, "--json"]).ok().stdout).unwrap();
     assert_eq!(shown["event"]["body"]["text"], "{\"n\": 7}");
     assert_eq!(shown["failed"].as_array().map(Vec::len), Some(1), "the attempt before the last: {shown}");
 

@@ -10,7 +10,7 @@ use crate::event::text_or_bytes;
 use crate::flow::trace::{StepError, Trace};
 use crate::function::FunctionRef;
 use crate::reply::Reply;
-use crate::store::{Failed, Kept, Whereabouts};
+use crate::store::{CallEnd, CallRecord, Failed, Kept, Whereabouts};
 
 /// The largest reply body that is kept.
 pub const KEPT_BODY_BYTES_MAX: u64 = 256 << 10;
@@ -165,6 +165,28 @@ impl CallStatus {
                 Some(CallStatus { ended: Some(ended), reply, error, flow, ..CallStatus::new(id, function, state, accepted, attempts) })
             }
         }
+    }
+
+    /// As its records tell; they hold no reply's body.
+    pub fn recorded(mut attempts: Vec<CallRecord>) -> Option<CallStatus> {
+        let last = attempts.pop()?;
+        let ended = Timestamp(last.began.0.saturating_add(last.phases.whole_us / 1000));
+        let status = CallStatus::new(last.id, last.function, State::Succeeded, last.accepted.unwrap_or(last.began), last.attempt);
+        let failed = attempts.iter().filter_map(|record| {
+            let error = record.error_text();
+            (!error.is_empty()).then(|| Failed { at: record.began, attempt: record.attempt, error: error.trim_end().to_owned() })
+        });
+        let status = CallStatus { ended: Some(ended), failed: failed.collect(), ..status };
+        Some(match last.end {
+            CallEnd::Replied { status: code, content_type, reply_bytes } => {
+                let reply = KeptReply { status: code, content_type, body_bytes: reply_bytes, body: Bytes::new() };
+                CallStatus { reply: Some(reply), ..status }
+            }
+            CallEnd::Failed { code, message, .. } => {
+                CallStatus { state: State::Failed, error: Some(KeptError { code, message }), ..status }
+            }
+            CallEnd::Abandoned => CallStatus { state: State::Cancelled, ..status },
+        })
     }
 
     fn new(id: Id, function: FunctionRef, state: State, accepted: Timestamp, attempts: u32) -> CallStatus {

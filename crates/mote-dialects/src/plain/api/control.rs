@@ -54,7 +54,7 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
     if let Some(action) = access::action(path, parts, &query, &body, stamp)? {
         return Ok(action);
     }
-    if let Some(action) = calls::action(path, parts, &query, &body)? {
+    if let Some(action) = calls::action(path, parts, &query, &body, stamp.time)? {
         return Ok(action);
     }
     if let Some(action) = topics::action(path, parts, &query, &body, stamp)? {
@@ -121,7 +121,7 @@ fn logs(query: &Query, now: Timestamp) -> Result<Action> {
         namespace: None,
         function: query.name("function")?.map(String::from),
         invocation: query.parse::<Id>("invocation", "an invocation's id")?,
-        since: query.get("since").map(|text| since(text, now)).transpose()?,
+        since: query.get("since").map(|text| since("since", text, now)).transpose()?,
         tail: query.count("tail", TAIL, TAIL_MAX)?,
         follow: query.flag("follow")?,
     };
@@ -129,8 +129,8 @@ fn logs(query: &Query, now: Timestamp) -> Result<Action> {
 }
 
 /// Milliseconds since 1970, or so long ago: `90s`, `10m`, `2h`, `1d`.
-fn since(text: &str, now: Timestamp) -> Result<Timestamp> {
-    let wrong = || wrong("since", text, "a time in ms since 1970, or a duration such as 10m,");
+fn since(key: &str, text: &str, now: Timestamp) -> Result<Timestamp> {
+    let wrong = || wrong(key, text, "a time in ms since 1970, or a duration such as 10m,");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (count, unit) = text.split_at(digits);
     let count: u64 = count.parse().map_err(|_| wrong())?;

@@ -97,7 +97,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::BuildFailed | Code::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
         Code::CredentialMissing | Code::CredentialInvalid | Code::SignatureInvalid => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::QuotaExceeded => StatusCode::FORBIDDEN,
-        Code::Conflict | Code::BucketNotEmpty | Code::SecretInUse | Code::LeaseLost => StatusCode::CONFLICT,
+        Code::EventNotKept | Code::Conflict | Code::BucketNotEmpty | Code::SecretInUse | Code::LeaseLost => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::RangeInvalid => StatusCode::RANGE_NOT_SATISFIABLE,
         Code::Throttled => StatusCode::TOO_MANY_REQUESTS,

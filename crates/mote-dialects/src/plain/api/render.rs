@@ -40,6 +40,8 @@ fn answer(done: Done) -> Result<Response> {
         Done::Reply(reply) => Ok(respond(reply)),
         Done::Accepted(id) => json_of(StatusCode::ACCEPTED, &json!({ "id": id })),
         Done::Call(status) => json_of(StatusCode::OK, &status),
+        Done::Calls(page) => json_of(StatusCode::OK, &json!({ "calls": page.records, "next": page.next })),
+        Done::Trace(trace) => json_of(StatusCode::OK, &trace),
         Done::Dead(letters) => json_of(StatusCode::OK, &json!({ "dead": letters })),
         Done::Published(published) => json_of(StatusCode::ACCEPTED, &published),
         Done::Topics(topics) => json_of(StatusCode::OK, &json!({ "topics": topics })),

@@ -32,6 +32,9 @@ pub(super) fn payload(call: &Invocation, body: Body) -> Result<Payload> {
         ("MOTE_EVENT_SUBJECT", call.event.subject.clone().unwrap_or_default()),
         ("MOTE_EVENT_TIME", call.event.time.rfc3339()),
     ]);
+    if let Some(trace) = call.event.trace_parent() {
+        env.insert("MOTE_TRACEPARENT", trace.to_owned());
+    }
     let mut stdin = body;
     if let Some(request) = call.event.request.as_deref() {
         env.insert("MOTE_METHOD", request.method.to_string());

@@ -17,6 +17,8 @@ struct Head<'c> {
     id: Text<mote_core::clock::Id>,
     deadline: u64,
     attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'c str>,
     params: &'c [(String, String)],
     query: &'c str,
     #[serde(rename = "type")]
@@ -32,6 +34,7 @@ pub(super) fn write(call: &Invocation) -> Result<Bytes> {
         id: Text(call.id),
         deadline: call.deadline.0,
         attempt: call.attempt,
+        traceparent: event.trace_parent(),
         params: request.map_or(&[], |request| &request.params),
         query: request.map_or("", |request| &request.query),
         kind: event.content_type.as_deref().unwrap_or_default(),

@@ -13,6 +13,7 @@ use http::{Method, StatusCode};
 use mote_core::engine::exchange::{RequestHead, ResponseHead};
 use mote_core::engine::{Invocation, Payload};
 use mote_core::event::cloudevents::SENDERS_ID;
+use mote_core::event::lineage::TRACE_PARENT;
 use mote_core::event::{Event, HttpRequest};
 use mote_core::reply::Reply;
 use mote_core::{Body, Code, Error, Result};
@@ -113,6 +114,9 @@ fn ours(call: &Invocation, headers: &mut HeaderMap) {
     put(headers, HeaderName::from_static("x-mote-call-id"), call.id.to_string().as_bytes());
     headers.insert("x-mote-deadline-ms", call.deadline.0.into());
     headers.insert("x-mote-attempt", call.attempt.into());
+    if let Some(trace) = call.event.trace_parent() {
+        put(headers, HeaderName::from_static(TRACE_PARENT), trace.as_bytes());
+    }
 }
 
 /// What can't stand in a header is left out: it came from outside.

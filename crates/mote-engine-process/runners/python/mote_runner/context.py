@@ -5,10 +5,11 @@ import time
 class Context:
     """What a parameter named `context` gets."""
 
-    __slots__ = ("id", "deadline", "attempt", "function", "version", "namespace")
+    __slots__ = ("id", "deadline", "attempt", "traceparent", "function", "version", "namespace")
 
     def __init__(self, head, facts):
         self.id, self.deadline, self.attempt = head.get("id", ""), head.get("deadline", 0), head.get("attempt", 1)
+        self.traceparent = head.get("traceparent")
         self.function, self.version, self.namespace = facts
 
     def __repr__(self):

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, request};
-use mote_core::action::{Action, Fate, Letters};
+use mote_core::action::{Action, Fate, Letters, ReplayOn};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::dialect::Stamp;
 use mote_core::function::Name;
 use mote_core::invoke::deliver::parcel::Wish;
-use mote_core::store::Priority;
+use mote_core::store::{Priority, RecordQuery};
 use mote_core::{Body, Error, Result};
 use serde::Deserialize;
 
@@ -25,12 +25,16 @@ const IDS_MAX: usize = 1000;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const DELAY_MAX_MS: u64 = 366 * 86_400_000;
 const KEY_BYTES_MAX: usize = 256;
+const TEXT_BYTES_MAX: usize = 256;
 
 /// `None`: the path is none of these.
-pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body: &Body) -> Result<Option<Action>> {
+pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body: &Body, now: Timestamp) -> Result<Option<Action>> {
     let method = if parts.method == Method::HEAD { "GET" } else { parts.method.as_str() };
     let namespace = || query.namespace();
     Ok(Some(match (path, method) {
+        (["calls"], "GET") => Action::ListCalls { namespace: namespace()?, query: search(query, now)? },
+        (["calls", id, "trace"], "GET") => Action::Trace { namespace: namespace()?, id: call(id)? },
+        (["calls", id, "replay"], "POST") => Action::Replay { namespace: namespace()?, id: call(id)?, on: replay_on(query)? },
         (["calls", id], "GET") => Action::ShowCall { namespace: namespace()?, id: call(id)?, wait: wait(query)? },
         (["calls", id], "DELETE") => Action::CancelCall { namespace: namespace()?, id: call(id)? },
         (["dead"], "GET") => {
@@ -58,6 +62,8 @@ pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body:
 /// The methods of a path that is one of these.
 pub(super) fn allows(path: &[&str]) -> Option<&'static str> {
     match path {
+        ["calls"] | ["calls", _, "trace"] => Some("GET, HEAD"),
+        ["calls", _, "replay"] => Some("POST"),
         ["calls", _] => Some("GET, HEAD, DELETE"),
         ["dead", "redrive" | "purge"] => Some("POST"),
         ["dead"] | ["dead", _] => Some("GET, HEAD"),
@@ -67,6 +73,36 @@ pub(super) fn allows(path: &[&str]) -> Option<&'static str> {
 
 fn call(id: &str) -> Result<Id> {
     id.parse().map_err(|_| wrong("id", id, "a call's id as `mote invoke --async` prints it"))
+}
+
+/// Which records are wanted.
+fn search(query: &Query, now: Timestamp) -> Result<RecordQuery> {
+    let time = |key: &str| query.get(key).map(|text| super::since(key, text, now)).transpose();
+    let bounded = |key: &str| match query.get(key) {
+        Some(text) if text.len() > TEXT_BYTES_MAX => Err(wrong(key, text, &format!("at most {TEXT_BYTES_MAX} bytes"))),
+        text => Ok(text.map(str::to_owned)),
+    };
+    Ok(RecordQuery {
+        namespace: None,
+        function: query.name("function")?,
+        failed: query.get("failed").map(|_| query.flag("failed")).transpose()?,
+        status: query.parse::<u16>("status", "a status such as 500")?,
+        since: time("since")?,
+        until: time("until")?,
+        caller: bounded("caller")?,
+        error: bounded("error")?,
+        cause: query.parse::<Id>("cause", "a call's id")?,
+        before: query.parse::<u64>("before", "the `next` of the page before")?,
+        limit: query.count("limit", PAGE, PAGE_MAX)?,
+    })
+}
+
+fn replay_on(query: &Query) -> Result<ReplayOn> {
+    match query.get("version") {
+        None => Ok(ReplayOn::Same),
+        Some("live") => Ok(ReplayOn::Live),
+        Some(text) => text.parse().map(ReplayOn::Version).map_err(|_| wrong("version", text, "a version's number, or live")),
+    }
 }
 
 fn wait(query: &Query) -> Result<Duration> {
