@@ -13,6 +13,7 @@ mod dev;
 mod dlq;
 mod doctor;
 mod event;
+mod flow;
 mod invoke;
 mod list;
 mod logs;
@@ -81,6 +82,8 @@ enum Command {
     Replay(replay::Replay),
     /// Events that were given up: look at them, send them again
     Dlq(dlq::Dlq),
+    /// Functions that follow one another: the flows, and how a run stands
+    Flow(flow::FlowCommand),
     /// Read what functions and the platform said
     Logs(logs::Logs),
     /// List the functions
@@ -192,6 +195,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Trace(it) => ask(it.run()),
         Command::Replay(it) => ask(it.run()),
         Command::Dlq(it) => ask(it.run()),
+        Command::Flow(it) => ask(it.run()),
         Command::Logs(it) => ask(it.run()),
         Command::List(it) => ask(it.run()),
         Command::Show(it) => ask(it.run()),
@@ -230,6 +234,7 @@ impl Command {
             Command::Trace(it) => it.common.output.json,
             Command::Replay(it) => it.common.output.json,
             Command::Dlq(it) => it.json(),
+            Command::Flow(it) => it.json(),
             Command::Logs(it) => it.common.output.json,
             Command::List(it) => it.common.output.json,
             Command::Show(it) => it.common.output.json,

@@ -16,6 +16,8 @@ mod crash;
 mod dev;
 #[path = "e2e/durable.rs"]
 mod durable;
+#[path = "e2e/flows.rs"]
+mod flows;
 #[path = "e2e/input.rs"]
 mod input;
 #[path = "e2e/lifecycle.rs"]

@@ -172,6 +172,9 @@ fn show(it: &One, status: &Value) -> Result<Exit, Failure> {
     for (name, value) in rows {
         output::line_out(&format!("{:<10}{value}", output::dim(name)));
     }
+    if status.get("flow").is_some() {
+        output::line_out(&format!("{:<10}`mote flow show {}`", output::dim("steps"), it.id));
+    }
     for failed in status.get("failed").and_then(Value::as_array).into_iter().flatten() {
         let at = failed.get("at").and_then(Value::as_u64).map(|ms| Timestamp(ms).rfc3339()).unwrap_or_default();
         let attempt = failed.get("attempt").and_then(Value::as_u64).unwrap_or_default();

@@ -9,6 +9,7 @@ use mote_core::function::{HttpAccess, Isolation, Limits, Recorded};
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::cli::flow::definition;
 use crate::cli::list::fired_by;
 use crate::cli::{Common, Namespace};
 use crate::failure::{Exit, Failure};
@@ -87,6 +88,10 @@ fn print(described: &Value, url: Option<String>) {
         ),
         ("artifact", text("artifact")),
     ]);
+    if let Some(flow) = definition(function) {
+        output::line_out("");
+        flow.picture().iter().for_each(|line| output::line_out(line));
+    }
 }
 
 /// Beside those that every function shows: what differs from the default, or all.

@@ -1,3 +1,5 @@
+//! Flows as they are written, and what no flow can be.
+
 use mote_core::Code;
 use mote_core::bundle::Bundle;
 use mote_core::dialect::Deployment;
