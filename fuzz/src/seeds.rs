@@ -37,6 +37,7 @@ pub fn manifests() -> Vec<Vec<u8>> {
         "[[function]]\nname = \"a\"\nentry = \"a.py\"\n[[function]]\nname = \"b\"\nentry = \"b.js\"\nhttp = [{ path = \"/b/{id}\", methods = [\"GET\"] }]\n",
         "entry = \"a.py\"\nurl = false\n[env]\nA = \"1\"\n[cors]\norigins = [\"https://example.org\"]\nmax_age = \"1h\"\n[[bucket]]\nname = \"photos\"\nevents = [\"created\", \"removed\"]\nprefix = \"in/\"\nsuffix = \".jpg\"\n",
         "entry = \"a.py\"\nconcurrency = 4\ninstances_max = 8\ninstances_min = 1\nwaiting_max = 10\nprocesses = 16\nopen_files = 64\ntmp = \"1GiB\"\nmethods = [\"GET\"]\n",
+        include_str!("../../fixtures/plain/flow/mote.toml"),
     ])
 }
 
