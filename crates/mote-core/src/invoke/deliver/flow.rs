@@ -43,7 +43,8 @@ pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -
     let found = delivery.door.version(parcel.to.clone(), version).await;
     let flow = found.as_ref().ok().and_then(|function| function.flow.clone());
     match (found, flow) {
-        (Ok(function), Some(flow)) => Some(Drive::new(delivery, lease, parcel.clone(), function, flow).run().await),
+        // In a box, so that a call that is no flow's does not carry the room for one.
+        (Ok(function), Some(flow)) => Some(Box::pin(Drive::new(delivery, lease, parcel.clone(), function, flow).run()).await),
         _ if !begun => None,
         (Ok(_), None) => Some(lost(delivery, parcel, lease, &Error::internal("a run's version is no flow")).await),
         (Err(error), _) => Some(lost(delivery, parcel, lease, &error).await),
