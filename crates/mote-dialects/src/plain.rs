@@ -15,7 +15,7 @@ use mote_core::action::Done;
 use mote_core::bundle::Bundle;
 use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
 use mote_core::engine::{Depth, Invocation, Output};
-use mote_core::function::{Function, FunctionRef};
+use mote_core::function::{Function, FunctionRef, Name};
 use mote_core::reply::Reply;
 
 /// The name that is stored with functions of this dialect.
@@ -33,6 +33,8 @@ enum Door {
     Control,
     /// Every request is a call of this function, out of an instance of another.
     Sibling { to: FunctionRef, depth: Depth },
+    /// `events.mote`, for an instance of this namespace.
+    Inside { namespace: Name, depth: Depth },
 }
 
 impl Plain {
@@ -42,6 +44,11 @@ impl Plain {
 
     pub fn control() -> Plain {
         Plain { door: Door::Control }
+    }
+
+    /// For one connection that an instance of the namespace has made to `events.mote`.
+    pub fn inside(namespace: Name, depth: Depth) -> Plain {
+        Plain { door: Door::Inside { namespace, depth } }
     }
 
     /// For one connection that an instance of `to`'s namespace has made to that function's host name.
@@ -76,6 +83,7 @@ impl Dialect for Plain {
             Door::Public => api::public(request, stamp),
             Door::Control => api::control(request, stamp),
             Door::Sibling { to, depth } => api::sibling(request, stamp, to, depth),
+            Door::Inside { namespace, depth } => api::inside(request, stamp, namespace, depth),
         }
     }
 

@@ -30,6 +30,7 @@ mod sign;
 mod status;
 mod timer;
 mod token;
+mod topic;
 mod trace;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -96,6 +97,8 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Functions that the clock fires: their last and next runs
     Timer(timer::Timer),
+    /// Publish events, and say who gets them
+    Topic(topic::Topic),
     /// Buckets and their objects
     Bucket(bucket::Bucket),
     /// Values that functions are given and nobody reads back
@@ -202,6 +205,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Remove(it) => ask(it.run()),
         Command::Rollback(it) => ask(it.run()),
         Command::Timer(it) => ask(it.run()),
+        Command::Topic(it) => ask(it.run()),
         Command::Bucket(it) => ask(it.run()),
         Command::Secret(it) => ask(it.run()),
         Command::Token(it) => ask(it.run()),
@@ -241,6 +245,7 @@ impl Command {
             Command::Remove(it) => it.common.output.json,
             Command::Rollback(it) => it.common.output.json,
             Command::Timer(it) => it.json(),
+            Command::Topic(it) => it.json(),
             Command::Bucket(it) => it.json(),
             Command::Secret(it) => it.json(),
             Command::Token(it) => it.json(),

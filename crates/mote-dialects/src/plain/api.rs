@@ -6,6 +6,7 @@
 mod control;
 mod error;
 mod events;
+mod inside;
 mod query;
 mod render;
 
@@ -20,6 +21,7 @@ use mote_core::function::{FunctionRef, Name};
 use mote_core::{Code, Error, Result};
 
 pub(super) use control::parse as control;
+pub(super) use inside::parse as inside;
 pub(super) use render::render;
 
 pub(super) const PATH_BYTES_MAX: usize = 8 << 10;
@@ -36,6 +38,13 @@ pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
 /// Any request is a call of that function, as if it had come to its URL: path and query go on.
 pub(super) fn sibling(request: Request, stamp: &Stamp, to: &FunctionRef, depth: &Depth) -> Result<Parsed> {
     let mut event = event(request, stamp)?;
+    deeper(&mut event, depth, &to.to_string())?;
+    let who = Credential::Instance(to.namespace.clone());
+    Ok(Parsed::Action(who, Action::Call { to: Target::live(to.clone()), event }))
+}
+
+/// What a call brings about is one deeper than the call.
+fn deeper(event: &mut Event, depth: &Depth, to: &str) -> Result<()> {
     let Standing { depth, call, trace } = depth.now();
     event.depth = depth.saturating_add(1);
     event.lineage.cause = call.map(|call| Cause { how: How::Called, call });
@@ -47,8 +56,7 @@ pub(super) fn sibling(request: Request, stamp: &Stamp, to: &FunctionRef, depth: 
         return Err(Error::new(Code::LoopDetected, format!("{to} would be number {} of functions that call one another", event.depth))
             .hint(format!("At most {DEPTH_MAX} may; a function that calls itself again and again must find an end before.")));
     }
-    let who = Credential::Instance(to.namespace.clone());
-    Ok(Parsed::Action(who, Action::Call { to: Target::live(to.clone()), event }))
+    Ok(())
 }
 
 fn event(request: Request, stamp: &Stamp) -> Result<Event> {

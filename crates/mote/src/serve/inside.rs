@@ -13,6 +13,9 @@ use mote_dialects::plain::Plain;
 use mote_s3::S3Door;
 use mote_triggers::http::HttpDoor;
 
+/// `http://events.mote`, where a function publishes and sends.
+const EVENTS: &str = "events";
+
 /// See the module's text.
 pub(super) struct Inside {
     pub(super) s3: S3Door,
@@ -28,8 +31,11 @@ impl Gateway for Inside {
         match to {
             Service::Platform => Box::pin(self.s3.clone().attend(who, connection)),
             Service::Function(name) => {
-                let to = FunctionRef { namespace: from.function.namespace.clone(), name };
-                let dialect = Arc::new(Plain::sibling(to, from.depth));
+                let namespace = from.function.namespace.clone();
+                let dialect = Arc::new(match name.as_str() == EVENTS {
+                    true => Plain::inside(namespace, from.depth),
+                    false => Plain::sibling(FunctionRef { namespace, name }, from.depth),
+                });
                 // Gone only when the server is about to be.
                 let Some(platform) = self.platform.get().and_then(Weak::upgrade) else { return Box::pin(async {}) };
                 let door = Arc::new(HttpDoor::new(platform, vec![dialect], self.clock.clone()));
@@ -39,6 +45,10 @@ impl Gateway for Inside {
     }
 
     fn sibling(&self, from: &Function, host: &str) -> Option<Name> {
+        // Before any function of that name: what a function says to it must not reach another.
+        if host.eq_ignore_ascii_case(EVENTS) {
+            return Name::new(EVENTS).ok();
+        }
         self.directory.by_host(&from.namespace, host)
     }
 }

@@ -24,6 +24,8 @@ use super::events::event;
 use super::query::{Query, wrong};
 use super::{bounded, invalid, text};
 
+pub(super) use calls::wish;
+
 const PREFIX: &str = "/v1/";
 const PAGE: usize = 1000;
 const TAIL: usize = 100;

@@ -138,7 +138,7 @@ impl Chosen {
 }
 
 /// What the sender asks for beside the call: `delay` or `at`, `priority`, and the header `Idempotency-Key`.
-pub(super) fn wish(query: &Query, headers: &HeaderMap, stamp: &Stamp) -> Result<Wish> {
+pub(in crate::plain::api) fn wish(query: &Query, headers: &HeaderMap, stamp: &Stamp) -> Result<Wish> {
     let due = due(query, headers, stamp.time)?;
     let priority = match query.get("priority") {
         None | Some("normal") => Priority::Normal,

@@ -1,0 +1,43 @@
+//! `http://events.mote` in a jail: code in a function publishes and sends, as its namespace, with
+//! nothing but HTTP. `POST /topics/NAME` and `POST /functions/NAME`.
+//!
+//! How deep the function's own call is goes on with what it sends, so that a circle ends.
+
+use http::Method;
+use mote_core::access::Credential;
+use mote_core::action::{Action, Target};
+use mote_core::dialect::{Parsed, Request, Stamp};
+use mote_core::engine::Depth;
+use mote_core::function::{FunctionRef, Name};
+use mote_core::{Code, Error, Result};
+
+use super::control::wish;
+use super::query::Query;
+use super::{bounded, deeper, events};
+
+pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name, depth: &Depth) -> Result<Parsed> {
+    let (parts, body) = request.into_parts();
+    bounded(&parts.uri)?;
+    let (kind, name) = parts.uri.path().strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
+    if !matches!(kind, "topics" | "functions") {
+        return Err(Error::new(Code::FunctionNotFound, "events.mote has nothing at this path")
+            .hint("It takes POST /topics/NAME and POST /functions/NAME."));
+    }
+    if parts.method != Method::POST {
+        return Err(Error::new(Code::MethodNotAllowed, format!("{} is not among the methods POST", parts.method)));
+    }
+    let name = Name::new(name)?;
+    let query = Query::new(&parts.uri)?;
+    let wish = wish(&query, &parts.headers, stamp)?;
+    let mut event = events::event(&parts.headers, body, stamp)?;
+    if !parts.headers.contains_key("ce-source") {
+        event.source = format!("/namespaces/{namespace}");
+    }
+    deeper(&mut event, depth, name.as_str())?;
+    let namespace = namespace.clone();
+    let action = match kind {
+        "topics" => Action::Publish { namespace: namespace.clone(), topic: name, event, wish },
+        _ => Action::Send { to: Target::live(FunctionRef { namespace: namespace.clone(), name }), event, wish },
+    };
+    Ok(Parsed::Action(Credential::Instance(namespace), action))
+}
