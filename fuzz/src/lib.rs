@@ -4,11 +4,13 @@
 //! Deliberately through public interfaces only: what no caller can reach needs no fuzzing.
 
 mod access;
+mod events;
 mod s3;
 mod schedules;
 pub mod seeds;
 
 pub use access::credentials;
+pub use events::{cloud_events, filters, signatures};
 pub use s3::s3_request;
 pub use schedules::schedules;
 
@@ -44,6 +46,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "manifest", run: manifest, seeds: seeds::manifests, cost: 1 },
     Target { name: "names", run: names, seeds: seeds::names, cost: 1 },
     Target { name: "schedules", run: schedules, seeds: seeds::schedules, cost: 1 },
+    Target { name: "filters", run: filters, seeds: seeds::filters, cost: 1 },
+    Target { name: "cloud_events", run: cloud_events, seeds: seeds::cloud_events, cost: 1 },
+    Target { name: "signatures", run: signatures, seeds: seeds::signatures, cost: 1 },
     Target { name: "control_api", run: control_api, seeds: seeds::control_requests, cost: 1 },
     Target { name: "public_call", run: public_call, seeds: seeds::public_requests, cost: 1 },
     Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads, cost: 1 },

@@ -60,6 +60,32 @@ pub fn names() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn filters() -> Vec<Vec<u8>> {
+    texts(&[
+        "{\"type\":[\"t\",{\"prefix\":\"a\"}],\"data\":{\"n\":[{\"numeric\":[\">\",1,\"<=\",5]}]}}\n{\"n\":[1,2,{\"n\":3}]}",
+        "{\"source\":[{\"anything-but\":[\"/x\",{\"suffix\":\"y\"}]}],\"zone\":[{\"exists\":false}]}\n",
+        "{\"data\":{\"a\":{\"b\":[null,true,{\"equals-ignore-case\":\"Ä\"}]}}}\n{\"a\":[{\"b\":\"ä\"}]}",
+    ])
+}
+
+pub fn cloud_events() -> Vec<Vec<u8>> {
+    texts(&[
+        " {\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/s\",\"type\":\"t\",\"time\":\"2018-04-05T17:31:00Z\",\"data\":{\"a\":1}}",
+        " {\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/s\",\"type\":\"t\",\"datacontenttype\":\"text/xml\",\"data\":\"<a/>\",\"count\":3}",
+        "[{\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/s\",\"type\":\"t\",\"subject\":\"ä\",\"data_base64\":\"/wAB\"}]",
+    ])
+}
+
+pub fn signatures() -> Vec<Vec<u8>> {
+    texts(&[
+        "standard-webhooks\nwebhook-id: m\nwebhook-timestamp: 1614265330\nwebhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=\n\n{}",
+        "stripe\nstripe-signature: t=1614265330,v1=00,v0=11\n\n\n\n{}",
+        "slack\nx-slack-signature: v0=00\nx-slack-request-timestamp: 1614265330\n\n\n{\"type\":\"url_verification\",\"challenge\":\"c\"}",
+        "hmac-sha256:x-s\nx-s: sha256=00\n\n\n\nbody",
+        "https://[::1]:8443/a?b",
+    ])
+}
+
 pub fn schedules() -> Vec<Vec<u8>> {
     texts(&[
         "*/10 1-5,8 ? JAN-MAR/2 MON-FRI\nEurope/Berlin\n1774742400000",

@@ -30,5 +30,7 @@ mod secrets;
 mod timers;
 #[path = "e2e/tls.rs"]
 mod tls;
+#[path = "e2e/topics.rs"]
+mod topics;
 #[path = "e2e/tracing.rs"]
 mod tracing;

@@ -1,0 +1,4 @@
+//! Events whole and in batches; the target's body is in `src/events.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mote_fuzz::cloud_events(data));
