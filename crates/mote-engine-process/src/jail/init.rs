@@ -10,14 +10,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 
+use super::function::Waiting;
 use super::inside::{At, FLOOR, Failed};
 use super::message::{self, Ask, Exit, Word};
 use super::mounts::{self, Artifacts};
 use super::network::Doors;
-use super::spec::{Fill, JailLimits, Network, Program, Shell};
+use super::spec::{Fill, Network, Shell};
 use super::{Barrier, cgroup, function, namespaces, network, privileges, secrets, sockets, syscalls};
 
 struct Init<'a> {
@@ -30,10 +30,10 @@ struct Init<'a> {
     as_root: bool,
     /// Until the fill.
     artifacts: Option<Artifacts>,
-    /// The standby, later the function.
-    function: Option<Pid>,
-    /// Ends when that has become its program.
-    executed: Option<OwnedFd>,
+    /// The function's process, or its standby's.
+    function: Pid,
+    /// That, until it has been told of its program; a standby never is.
+    waiting: Option<Waiting>,
 }
 
 pub(super) fn main(
@@ -59,10 +59,12 @@ pub(super) fn main(
         network::open_low_ports().at(Barrier::Network)?;
     }
     let children = syscalls::watch_children(FLOOR).at(Barrier::Start)?;
-    let mut init = Init { socket, watcher, children, shell, as_root, artifacts: Some(artifacts), function: None, executed: None };
-    if let (Some(program), Some(channel)) = (&shell.standby, channel) {
-        init.start(program, channel, &JailLimits::WIDEST)?;
-    }
+    let waiting = function::start(shell, channel, as_root)?;
+    // The function's output must end when the function does, not when this process does.
+    syscalls::close_standard().at(Barrier::Start)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
+    let (function, waiting, artifacts) = (waiting.pid, Some(waiting), Some(artifacts));
+    let mut init = Init { socket, watcher, children, shell, as_root, artifacts, function, waiting };
     message::tell(socket, &Word::Built, doors.as_ref().map(Doors::to_send).as_ref().map_or(&[], |fds| fds.as_slice()));
     drop(doors);
     let exit = init.serve()?;
@@ -99,8 +101,7 @@ impl Init<'_> {
         let mut fds = fds.into_iter();
         match serde_json::from_slice(&ask) {
             Ok(Ask::Fill) if let (Some(artifacts), Some(fill)) = (self.artifacts.take(), fds.next()) => {
-                let fill = message::read(fill).at(Barrier::Start)?;
-                self.fill(artifacts, &fill, fds.next())
+                self.fill(artifacts, fill, fds.next())
             }
             Ok(Ask::Sockets) if self.artifacts.is_none() => {
                 sockets::hand_out(self.socket);
@@ -110,37 +111,27 @@ impl Init<'_> {
         }
     }
 
-    fn fill(&mut self, artifacts: Artifacts, fill: &Fill, channel: Option<OwnedFd>) -> Result<(), Failed> {
+    fn fill(&mut self, artifacts: Artifacts, file: OwnedFd, channel: Option<OwnedFd>) -> Result<(), Failed> {
+        let fill: Fill = message::read(&file).at(Barrier::Start)?;
         artifacts.show(fill.artifact.as_deref()).at(Barrier::Root)?;
         if fill.limits.tmp_bytes != self.shell.tmp_bytes {
             mounts::resize(fill.limits.tmp_bytes).at(Barrier::Root)?;
         }
         secrets::write(&fill.secrets).at(Barrier::Root)?;
-        if let (Some(program), Some(channel), None) = (&fill.program, channel, self.function) {
-            self.start(program, channel, &fill.limits)?;
-        }
         privileges::retire(self.as_root).at(Barrier::Capabilities)?;
         // The change of user took both back.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
         die_with(&self.watcher).at(Barrier::Start)?;
-        // As the function's own user, who may lower these and raise none, once it is that user.
-        if let (Some(_), Some(executed)) = (&self.shell.standby, self.executed.take()) {
-            rustix::io::retry_on_intr(|| rustix::io::read(&executed, &mut [0])).at(Barrier::Start)?;
-            privileges::limit(self.function, &fill.limits).at(Barrier::Limits)?;
+        if let Some(waiting) = self.waiting.take() {
+            waiting.confined().at(Barrier::Start)?;
+            // As the function's own user, who may lower these and raise none.
+            privileges::limit(Some(self.function), &fill.limits).at(Barrier::Limits)?;
+            if let Some(channel) = channel {
+                waiting.run(&file, &channel).at(Barrier::Start)?;
+            }
         }
         message::tell(self.socket, &Word::Filled, &[]);
         Ok(())
-    }
-
-    fn start(&mut self, program: &Program, channel: OwnedFd, limits: &JailLimits) -> Result<(), Failed> {
-        let (executed, held) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).at(Barrier::Start)?;
-        // Both ends are in the child too, until it executes its program.
-        self.function = Some(function::start(program, channel, self.shell, limits, self.as_root)?);
-        drop(held);
-        self.executed = Some(executed);
-        // The function's output must end when the function does, not when this process does.
-        syscalls::close_standard().at(Barrier::Start)?;
-        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)
     }
 
     /// Every orphan of the jail becomes init's child; the function's end is what it waits for.
@@ -148,7 +139,7 @@ impl Init<'_> {
         syscalls::drain(&self.children);
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) if Some(pid) == self.function => {
+                Ok(Some((pid, status))) if pid == self.function => {
                     return Some(match (status.exit_status(), status.terminating_signal()) {
                         (Some(code), _) => Exit::Code(code),
                         (None, Some(signal)) => Exit::Signal(signal),

@@ -50,7 +50,7 @@ fn watcher(socket: &OwnedFd) -> Result<std::convert::Infallible, Failed> {
     let (Ok(Ask::Build { entrance }), Some(shell)) = (serde_json::from_slice(&ask), fds.next()) else {
         return Err(Failed(Barrier::Start, io::Error::other("mote sent no shell")));
     };
-    let shell: Shell = message::read(shell).at(Barrier::Start)?;
+    let shell: Shell = message::read(&shell).at(Barrier::Start)?;
     let born = if entrance.born { fds.next() } else { None };
     let groups: Vec<OwnedFd> = fds.by_ref().take(usize::from(entrance.tasks)).collect();
     let channel = fds.next().map(|channel| syscalls::above(channel.as_fd(), FLOOR)).transpose().at(Barrier::Start)?;

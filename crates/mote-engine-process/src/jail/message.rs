@@ -152,9 +152,9 @@ fn sealed(what: &impl Serialize) -> io::Result<OwnedFd> {
 }
 
 /// What [`sealed`] wrote.
-pub(super) fn read<T: DeserializeOwned>(file: OwnedFd) -> io::Result<T> {
-    let mut json = zeroize::Zeroizing::new(vec![0; rustix::fs::fstat(&file)?.st_size as usize]);
-    File::from(file).read_exact_at(&mut json, 0)?;
+pub(super) fn read<T: DeserializeOwned>(file: &OwnedFd) -> io::Result<T> {
+    let mut json = zeroize::Zeroizing::new(vec![0; rustix::fs::fstat(file)?.st_size as usize]);
+    File::from(file.try_clone()?).read_exact_at(&mut json, 0)?;
     Ok(serde_json::from_slice(&json)?)
 }
 

@@ -119,7 +119,7 @@ async fn a_spare_is_killed() {
     let (f, _) = house.deploy(house.function("executable", "f", |_| {}), &[("f", "#!/bin/sh\necho out\n")]).await.unwrap();
     rest(&house, 1).await;
     let all = descendants(std::process::id());
-    assert_eq!(all.len(), 3, "the process that jails come from, and two of the spare's");
+    assert_eq!(all.len(), 4, "the process that jails come from, and three of the spare's");
     for &pid in &all {
         let _ = rustix::process::kill_process(rustix::process::Pid::from_raw(pid as i32).unwrap(), rustix::process::Signal::KILL);
     }
