@@ -1,10 +1,11 @@
 //! A running mote: started as a user starts it, asked by HTTP and by its own CLI.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -26,6 +27,7 @@ pub(crate) struct Server {
     pub(crate) start_up: Duration,
     /// `None` once it is to live on by itself.
     child: Option<Child>,
+    leash: Leash,
     pub(crate) pid: u32,
 }
 
@@ -56,10 +58,11 @@ impl Server {
             .arg(data);
         // Files, not pipes: a server that is kept outlives this program. Its own group, so that
         // Ctrl-C in this terminal does not end it either.
-        command.stdin(std::process::Stdio::null()).stdout(private(&ready)?).stderr(File::create(&log)?).process_group(0);
+        command.stdin(Stdio::null()).stdout(private(&ready)?).stderr(File::create(&log)?).process_group(0);
         let begun = Instant::now();
         let child = command.spawn().map_err(|e| format!("{} can't be started: {e}", binary.display()))?;
         let (pid, mut server_child) = (child.id(), child);
+        let mut leash = Leash::new(pid)?;
         let line = until(START, "the server's ready line", || {
             if let Some(status) = server_child.try_wait()? {
                 return Err(format!("the server ended with {status} before it was ready").into());
@@ -70,11 +73,14 @@ impl Server {
         let start_up = begun.elapsed();
         let doors = line.and_then(|line| serde_json::from_str(&line).map_err(|e| format!("the ready line {line:?}: {e}").into()));
         match doors {
-            Ok(doors) => Ok(Server { binary: binary.to_owned(), data: data.to_owned(), doors, start_up, child: Some(server_child), pid }),
+            Ok(doors) => {
+                Ok(Server { binary: binary.to_owned(), data: data.to_owned(), doors, start_up, child: Some(server_child), leash, pid })
+            }
             Err(error) => {
                 // It may have ended by itself already.
                 let _ = server_child.kill();
                 server_child.wait()?;
+                leash.let_go();
                 Err(format!("{error}\n{}", tail(&std::fs::read_to_string(&log).unwrap_or_default(), 30)).into())
             }
         }
@@ -131,12 +137,14 @@ impl Server {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)?;
         let status = wait(&mut child, STOP)?;
+        self.leash.let_go();
         if status.success() { Ok(()) } else { Err(format!("after SIGTERM the server ended with {status}\n{}", self.log_tail()).into()) }
     }
 
     /// Lets it live on after this program; how to stop it is the user's to know.
     pub(crate) fn keep(mut self) {
         self.child = None;
+        self.leash.let_go();
     }
 }
 
@@ -146,6 +154,30 @@ impl Drop for Server {
             // An error means that it has ended already.
             let _ = child.kill();
             let _ = child.wait();
+            self.leash.let_go();
+        }
+    }
+}
+
+/// Ends the server should this program be killed, which then can't: a shell that waits for the end
+/// of its input.
+struct Leash(Child);
+
+impl Leash {
+    fn new(pid: u32) -> Result<Leash> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "read -r _ || kill -TERM \"$0\"", &pid.to_string()]);
+        // Its own group, as what is typed in this terminal is for this program.
+        shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        Ok(Leash(shell.spawn().map_err(|e| format!("sh can't be started: {e}"))?))
+    }
+
+    /// The server has ended, or is to live on.
+    fn let_go(&mut self) {
+        if let Some(mut input) = self.0.stdin.take() {
+            // An error means that it was killed.
+            let _ = input.write_all(b"\n");
+            let _ = self.0.wait();
         }
     }
 }

@@ -31,6 +31,9 @@ pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
         let samples = (0..options.rounds).map(|_| cold_call(&server, &format!("/cold-{runtime}"))).collect::<Result<Vec<_>>>()?;
         rows.push((format!("mote, {runtime}"), Figure::of_ms(&samples)));
     }
+    server.stop()?;
+    // On all cores, as a server of one's own would be: its callers only wait.
+    let server = Server::start(binary, &fresh("bench")?.join("data"))?;
     let bursts = burst::run(options, &server)?;
     server.stop()?;
     for (name, samples) in spawn::rows(options.rounds)? {

@@ -33,7 +33,7 @@ def f() -> dict:
         "limits": [resource.getrlimit(which) for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_NPROC, resource.RLIMIT_DATA, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)],
         "space": [os.statvfs("/tmp").f_blocks, os.statvfs("/dev/shm").f_blocks, os.statvfs("/tmp").f_files],
         "mounts": sorted(line.split()[1] + " " + line.split()[3] for line in open("/proc/mounts")),
-        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd"))[:4],
+        "descriptors": sorted(int(name) for name in os.listdir("/proc/self/fd") if os.path.lexists("/proc/self/fd/" + name)),
         "capabilities": [line for line in open("/proc/self/status") if line.startswith(("Cap", "NoNewPrivs", "Seccomp"))],
         "hidden": sorted(name for name in os.listdir("/") if not os.access("/" + name, os.R_OK)),
     }
