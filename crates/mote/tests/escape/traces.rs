@@ -47,7 +47,7 @@ impl Traces {
     pub(crate) fn are_gone(&self) {
         let begun = Instant::now();
         loop {
-            let (mounts, descriptors, jails) = (mounts(self.server), descriptors(self.server), children(self.server));
+            let (mounts, descriptors, jails) = (mounts(self.server), descriptors(self.server), jails(self.server));
             let most = self.descriptors + DESCRIPTORS_MORE_MAX + jails * DESCRIPTORS_EACH_MAX;
             if mounts <= self.mounts && descriptors <= most && jails <= READY_MAX {
                 return;
@@ -100,10 +100,15 @@ fn descriptors(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
 }
 
-fn children(parent: u32) -> usize {
+/// Each is a child of the one process that the server has started for that.
+fn jails(server: u32) -> usize {
+    children(server).into_iter().map(|forks| children(forks).len()).sum()
+}
+
+fn children(parent: u32) -> Vec<u32> {
     let is_child = |pid: &u32| {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|pid| pid.trim() == parent.to_string()))
     };
-    processes().into_keys().filter(is_child).count()
+    processes().into_keys().filter(is_child).collect()
 }
