@@ -154,14 +154,16 @@ impl Invoke {
     }
 
     fn body(&self) -> Result<Option<Vec<u8>>, Failure> {
-        match self.data.as_deref() {
-            None => Ok(None),
-            Some("-") => read("-").map(Some),
-            Some(text) => match text.strip_prefix('@') {
-                Some(file) => read(file).map(Some),
-                None => Ok(Some(text.as_bytes().to_vec())),
-            },
-        }
+        self.data.as_deref().map(data).transpose()
+    }
+}
+
+/// What `--data` says: text, `@FILE`, or `-` for standard input.
+pub(super) fn data(text: &str) -> Result<Vec<u8>, Failure> {
+    match text.strip_prefix('@') {
+        _ if text == "-" => read("-"),
+        Some(file) => read(file),
+        None => Ok(text.as_bytes().to_vec()),
     }
 }
 

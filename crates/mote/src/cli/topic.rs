@@ -1,12 +1,16 @@
 //! `mote topic …`: publish, and who is subscribed.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::cli::calls::text;
-use crate::cli::{Common, Namespace};
+use crate::cli::invoke::data;
+use crate::cli::{Common, Namespace, Output};
+use crate::client::{Address, Authority};
 use crate::failure::{Exit, Failure};
 use crate::output;
 
@@ -51,8 +55,8 @@ enum Verb {
 struct Publish {
     /// The topic; any name
     topic: String,
-    /// The event's data
-    #[arg(long, value_name = "TEXT", default_value = "")]
+    /// The event's data: text, `@FILE`, or `-` for standard input
+    #[arg(long, value_name = "DATA", default_value = "")]
     data: String,
     /// What the data is
     #[arg(long, value_name = "MEDIA", default_value = "application/json")]
@@ -68,8 +72,13 @@ struct Publish {
     idempotency_key: Option<String>,
     #[command(flatten)]
     namespace: Namespace,
+    /// The data directory of a server on this machine (`--data` is the event's here)
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
     #[command(flatten)]
-    common: Common,
+    authority: Authority,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -131,7 +140,7 @@ struct Unsubscribe {
 impl Topic {
     pub(super) fn json(&self) -> bool {
         match &self.verb {
-            Verb::Publish(it) => it.common.output.json,
+            Verb::Publish(it) => it.output.json,
             Verb::List(it) => it.common.output.json,
             Verb::Show(it) => it.common.output.json,
             Verb::Subscribe(it) => it.common.output.json,
@@ -153,7 +162,8 @@ impl Topic {
 async fn publish(it: Publish) -> Result<Exit, Failure> {
     // As a header's value has it: all else is percent-encoded.
     let encoded = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
-    let client = it.common.server.connect()?;
+    let data = data(&it.data)?;
+    let client = Address { data_dir: it.data_dir, authority: it.authority }.connect()?;
     let mut request = client.request(Method::POST, &["topics", &it.topic, "publish"]).query(&[("namespace", &it.namespace.namespace)]);
     request = request.header(CONTENT_TYPE, &it.content_type).header("ce-type", encoded(&it.kind)).header("ce-source", "/cli");
     if let Some(subject) = &it.subject {
@@ -162,8 +172,8 @@ async fn publish(it: Publish) -> Result<Exit, Failure> {
     if let Some(key) = &it.idempotency_key {
         request = request.header("idempotency-key", key);
     }
-    let published = client.json(request.body(it.data)).await?;
-    if it.common.output.json {
+    let published = client.json(request.body(data)).await?;
+    if it.output.json {
         output::json(&published);
     } else {
         let count = published.get("deliveries").and_then(Value::as_u64).unwrap_or_default();

@@ -79,12 +79,12 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
             let to = Target::Function { function: of(name)?, version };
             let event = event(&parts.headers, body, stamp)?;
             if wants_no_answer(&parts.headers) {
-                return Ok(Action::Send { to, event, wish: calls::wish(&query, &parts.headers, stamp)? });
+                return Ok(Action::Send { to, event, wish: wish(&query, &parts.headers, stamp)? });
             }
             Ok(Action::Call { to, event })
         }
         (["functions", name, "send"], "POST") => {
-            let wish = calls::wish(&query, &parts.headers, stamp)?;
+            let wish = wish(&query, &parts.headers, stamp)?;
             Ok(Action::Send { to: Target::live(of(name)?), event: event(&parts.headers, body, stamp)?, wish })
         }
         (["topics", topic, "publish"], "POST") => topics::publish(topic, parts, &query, body, stamp),
