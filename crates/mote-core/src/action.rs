@@ -23,6 +23,8 @@ use crate::event::{Event, StoredEvent};
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::invoke::deliver::parcel::Wish;
+use crate::queues::QueueInfo;
+use crate::queues::message::{NewMessage, Received};
 use crate::reply::Reply;
 use crate::schedule::{CatchUp, Options, Schedule};
 use crate::secret::SecretInfo;
@@ -108,6 +110,57 @@ pub enum Action {
         namespace: Name,
         topic: Name,
         name: Name,
+    },
+    /// Make a queue, or change what the patch names of the one that is there.
+    SetQueue {
+        namespace: Name,
+        name: Name,
+        patch: Patch,
+    },
+    /// Its messages go with it.
+    RemoveQueue {
+        namespace: Name,
+        name: Name,
+    },
+    /// In name order, after a name.
+    ListQueues {
+        namespace: Name,
+        after: Option<String>,
+        limit: usize,
+    },
+    ShowQueue {
+        namespace: Name,
+        name: Name,
+    },
+    /// Durable once it returns: all of them or none.
+    SendMessages {
+        namespace: Name,
+        name: Name,
+        what: Outgoing,
+    },
+    /// Waits so long for the first; `None`: the queue's own visibility.
+    ReceiveMessages {
+        namespace: Name,
+        name: Name,
+        max: usize,
+        visibility: Option<Duration>,
+        wait: Duration,
+    },
+    SettleMessages {
+        namespace: Name,
+        name: Name,
+        what: SettleMessages,
+    },
+    PurgeQueue {
+        namespace: Name,
+        name: Name,
+    },
+    /// Move what lies in a dead-letter queue back to where it came from, or to another queue.
+    RedriveQueue {
+        namespace: Name,
+        name: Name,
+        to: Option<Name>,
+        per_second: Option<u32>,
     },
     /// Build and warm a version from an archive, then make it live.
     Deploy(Box<Deploy>),
@@ -256,6 +309,29 @@ pub enum ReplayOn {
     Version(u64),
 }
 
+/// Messages for a queue.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// One, whose body is still to be read.
+    One(Box<NewMessage>, Body),
+    /// `{"messages":[…]}`, still to be read.
+    Batch(Body),
+    Ready(Vec<NewMessage>),
+}
+
+/// What becomes of messages that were received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettleMessages {
+    Delete {
+        receipts: Vec<String>,
+    },
+    /// Nobody else's for so long from now; zero: everybody's at once.
+    Extend {
+        receipts: Vec<String>,
+        visibility: Duration,
+    },
+}
+
 /// Which dead letters are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letters {
@@ -349,6 +425,13 @@ pub enum Done {
     Calls(RecordPage),
     Trace(Box<Trace>),
     Dead(Vec<DeadCall>),
+    Queues(Vec<QueueInfo>),
+    Queue(Box<QueueInfo>),
+    /// The ids of messages that were sent, those of the earlier ones where a key was known.
+    Sent(Vec<Id>),
+    Messages(Vec<Received>),
+    /// For each receipt, why it settled nothing.
+    Settled(Vec<Option<Error>>),
     Count(u64),
     Published(Published),
     Topics(Vec<TopicInfo>),

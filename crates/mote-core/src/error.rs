@@ -125,6 +125,8 @@ codes! {
     WebhookFailed = "webhook-failed", Function, IfIdempotent;
     /// Who was posted to will never take it, or must not be connected to.
     WebhookRefused = "webhook-refused", Function, Never;
+    /// No such queue.
+    QueueNotFound = "queue-not-found", Caller, Never;
     /// No such token.
     TokenNotFound = "token-not-found", Caller, Never;
     /// No such secret.

@@ -30,6 +30,7 @@ use crate::invoke::address::Addresses;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::parcel::{Parcel, Wish};
 use crate::invoke::record::Recording;
+use crate::queues::Queues;
 use crate::reply::{Reply, Timing};
 use crate::secret::Secrets;
 use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue, Records};
@@ -70,6 +71,7 @@ pub struct Invoker {
     pub engines: Engines,
     pub access: Arc<Access>,
     pub topics: Arc<Topics>,
+    pub queues: Arc<Queues>,
     /// What webhooks are signed with.
     pub secrets: Arc<dyn Secrets>,
 }
@@ -232,7 +234,7 @@ impl Invoke for Invoker {
     }
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
-        let known = Addresses { directory: &self.directory, topics: &self.topics, clock: &*self.clock };
+        let known = Addresses { directory: &self.directory, topics: &self.topics, queues: &self.queues, clock: &*self.clock };
         address::items(&known, namespace, to, event, hops, wish)
     }
 

@@ -19,6 +19,7 @@ pub mod flow;
 pub mod function;
 pub mod invoke;
 pub mod platform;
+pub mod queues;
 pub mod reply;
 pub mod schedule;
 pub mod secret;

@@ -3,6 +3,7 @@
 mod calls;
 mod deploy;
 mod flows;
+mod queues;
 mod records;
 mod secrets;
 mod spaces;
@@ -77,6 +78,21 @@ impl House {
             Action::ShowTopic { namespace, topic } => Done::Subscribers(self.invoker.topics.show(&namespace, &topic)),
             Action::Subscribe { namespace, subscriber } => self.subscribe(namespace, *subscriber).await?,
             Action::Unsubscribe { namespace, topic, name } => self.unsubscribe(namespace, topic, name).await?,
+            Action::SetQueue { namespace, name, patch } => self.set_queue(namespace, name, patch).await?,
+            Action::RemoveQueue { namespace, name } => self.remove_queue(namespace, name).await?,
+            Action::ListQueues { namespace, after, limit } => Done::Queues(self.list_queues(&namespace, after.as_deref(), limit).await?),
+            Action::ShowQueue { namespace, name } => Done::Queue(Box::new(self.show_queue(&namespace, &name).await?)),
+            Action::SendMessages { namespace, name, what } => Done::Sent(self.send_messages(&namespace, &name, what).await?),
+            Action::ReceiveMessages { namespace, name, max, visibility, wait } => {
+                Done::Messages(self.receive(&namespace, &name, max, visibility, wait).await?)
+            }
+            Action::SettleMessages { namespace, name, what } => Done::Settled(self.settle_messages(&namespace, &name, what).await?),
+            Action::PurgeQueue { namespace, name } => Done::Count(self.purge_queue(&namespace, &name).await?),
+            Action::RedriveQueue { namespace, name, to, per_second } => {
+                let house = self.clone();
+                let moved = async move { house.redrive_queue(&namespace, &name, to.as_ref(), per_second).await };
+                Done::Count(to_the_end(moved).await?)
+            }
             Action::Deploy(_) => return Err(Error::internal("a deploy is begun before")),
             Action::Remove { function } => {
                 let house = self.clone();

@@ -16,6 +16,8 @@ mod flow_faults;
 mod flows;
 #[path = "path/house.rs"]
 mod house;
+#[path = "path/queues.rs"]
+mod queues;
 #[path = "path/records.rs"]
 mod records;
 #[path = "path/secrets.rs"]

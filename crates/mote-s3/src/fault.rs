@@ -50,6 +50,7 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::LeaseLost
         | Code::CallNotFound
         | Code::EventNotKept
+        | Code::QueueNotFound
         | Code::TokenNotFound
         | Code::SecretNotFound
         | Code::SecretInUse

@@ -53,6 +53,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     queue::a_change_wakes_who_waits(fresh().await).await;
     queue::higher_priorities_go_first(fresh().await).await;
     queue::a_room_is_never_overfull(fresh().await).await;
+    queue::a_queue_is_looked_at_as_a_whole(fresh().await).await;
     queue::steps_of_one_item_wake_one_another(fresh().await).await;
     queue::a_lane_keeps_its_order(fresh().await).await;
     queue::a_key_is_taken_once(fresh().await).await;

@@ -23,6 +23,7 @@ use mote_core::invoke::deliver::Deliverer;
 use mote_core::invoke::flow::FlowEngine;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
+use mote_core::queues::Queues;
 use mote_core::secret::cipher::Cipher;
 use mote_core::secret::vault::Vault;
 use mote_core::topic::Topics;
@@ -184,6 +185,8 @@ async fn assemble(
     directory.load(&*store.catalog()).await?;
     let topics = Arc::new(Topics::new(directory.clone()));
     topics.load(&*store.catalog()).await?;
+    let queues = Arc::new(Queues::new(credentials.root()?.server_key));
+    queues.load(&*store.catalog()).await?;
     // Whoever changes an object, changes it through here, so that no change goes unnoticed.
     let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), access.clone(), clock.clone()));
     let s3 = mote_s3::service(objects.clone(), access.clone(), clock.clone());
@@ -199,6 +202,7 @@ async fn assemble(
     let invoker = Arc::new(Invoker {
         access: access.clone(),
         topics,
+        queues: queues.clone(),
         secrets: vault.clone(),
         directory,
         catalog: store.catalog(),

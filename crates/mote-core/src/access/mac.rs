@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 /// The hash of these parts. Each goes in with its length, so that no two lists are alike.
-pub(super) fn mac(key: &[u8; 32], purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn mac(key: &[u8; 32], purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
     // HMAC fills a short key up with zeros to a block of its hash.
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);

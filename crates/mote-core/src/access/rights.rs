@@ -68,6 +68,15 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::ShowTopic { namespace, topic } => tells(Of(Read, namespace), "show-topic", topic.as_str()),
         Action::Subscribe { namespace, subscriber } => changes(Of(Deploy, namespace), "subscribe", subscriber.topic.as_str()),
         Action::Unsubscribe { namespace, topic, .. } => changes(Of(Deploy, namespace), "unsubscribe", topic.as_str()),
+        Action::SetQueue { namespace, name, .. } => changes(Of(Deploy, namespace), "set-queue", name.as_str()),
+        Action::RemoveQueue { namespace, name } => changes(Of(Deploy, namespace), "remove-queue", name.as_str()),
+        Action::ListQueues { namespace, .. } => tells(Of(Read, namespace), "list-queues", ""),
+        Action::ShowQueue { namespace, name } => tells(Of(Read, namespace), "show-queue", name.as_str()),
+        Action::SendMessages { namespace, name, .. } => tells(Use(Invoke, namespace), "send-messages", name.as_str()),
+        Action::ReceiveMessages { namespace, name, .. } => tells(Use(Invoke, namespace), "receive-messages", name.as_str()),
+        Action::SettleMessages { namespace, name, .. } => tells(Use(Invoke, namespace), "settle-messages", name.as_str()),
+        Action::PurgeQueue { namespace, name } => changes(Of(Deploy, namespace), "purge-queue", name.as_str()),
+        Action::RedriveQueue { namespace, name, .. } => changes(Of(Invoke, namespace), "redrive-queue", name.as_str()),
         Action::Deploy(deploy) => {
             let name = deploy.wish.name.as_ref().or(deploy.wish.default_name.as_ref()).map_or("", Name::as_str);
             changes(Of(Deploy, &deploy.wish.namespace), "deploy", name)

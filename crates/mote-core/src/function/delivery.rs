@@ -125,6 +125,8 @@ pub enum KeyPath {
 pub enum Destination {
     /// A function of the same namespace.
     Function(Name),
+    /// A queue of the same namespace.
+    Queue(Name),
     /// Whoever is subscribed there.
     Topic(Name),
     Webhook(Box<Endpoint>),
@@ -142,11 +144,12 @@ impl FromStr for Destination {
         let named = |make: fn(Name) -> Destination| Name::new(name).map(make);
         match kind {
             "" | "function" => named(Destination::Function),
+            "queue" => named(Destination::Queue),
             "topic" => named(Destination::Topic),
             _ => {
                 let shown: String = text.chars().take(80).collect();
                 Err(Error::new(Code::DestinationInvalid, format!("{shown:?} is no destination"))
-                    .hint("Write a function's name, `topic:NAME`, or a URL such as https://hooks.example.com/orders."))
+                    .hint("Write a function's name, `queue:NAME`, `topic:NAME`, or a URL such as https://hooks.example.com/orders."))
             }
         }
     }
@@ -156,6 +159,7 @@ impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Destination::Function(name) => write!(f, "the function {name}"),
+            Destination::Queue(name) => write!(f, "the queue {name}"),
             Destination::Topic(name) => write!(f, "the topic {name}"),
             Destination::Webhook(to) => write!(f, "the webhook {}", to.url),
         }

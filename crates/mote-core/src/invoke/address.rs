@@ -12,6 +12,8 @@ use crate::event::StoredEvent;
 use crate::event::cloudevents::SENDERS_ID;
 use crate::function::delivery::Destination;
 use crate::function::{FunctionRef, Name};
+use crate::queues::Queues;
+use crate::queues::message::Message;
 use crate::store::Item;
 use crate::topic::Topics;
 use crate::topic::content::Content;
@@ -21,6 +23,7 @@ use crate::webhook::Dispatch;
 pub struct Addresses<'a> {
     pub directory: &'a Directory,
     pub topics: &'a Topics,
+    pub queues: &'a Queues,
     pub clock: &'a dyn Clock,
 }
 
@@ -35,6 +38,12 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
         Destination::Webhook(to) => {
             let (id, to, accepted) = (event.id, (**to).clone(), known.clock.now());
             Ok(vec![Dispatch { namespace: namespace.clone(), to, accepted, retry: None, event }.into_item(id, wish)])
+        }
+        Destination::Queue(name) => {
+            // A queue that is not there (yet) gets it all the same: made, it has it.
+            let fifo = known.queues.get(namespace, name).is_ok_and(|record| record.settings.fifo);
+            let (id, now) = (event.id, known.clock.now());
+            Ok(vec![Message::of_event(event, now, fifo).into_item(id, Queues::stored(namespace, name), wish.due.unwrap_or(now), fifo)])
         }
         Destination::Topic(topic) => fan_out(known, namespace, topic, event, hops, wish),
     }

@@ -61,12 +61,7 @@ async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deploye
     for one in deployed {
         let function = FunctionRef { namespace: one.namespace.clone(), name: one.name.clone() };
         let Ok(live) = invoker.directory.entry(&function) else { continue };
-        for (key, name) in missing(invoker, &live.function) {
-            progress.tell(format!(
-                "{key} of {} names {name}, which is no function here yet: what is sent there becomes a dead letter",
-                one.name
-            ));
-        }
+        missing(invoker, &live.function).into_iter().for_each(|warning| progress.tell(warning));
         for binding in &live.function.bindings {
             if let Some(warning) = silent(invoker, objects, &live.function, binding).await {
                 progress.tell(warning);
@@ -76,15 +71,19 @@ async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deploye
     }
 }
 
-/// Destinations that are no functions: one may come later, but it may be mistyped as well.
-fn missing<'f>(invoker: &Invoker, function: &'f Function) -> Vec<(&'static str, &'f Name)> {
+/// Destinations that are not there: one may come later, but it may be mistyped as well.
+fn missing(invoker: &Invoker, function: &Function) -> Vec<String> {
     let destinations = [("on_success", &function.delivery.on_success), ("on_failure", &function.delivery.on_failure)];
     let named = destinations.into_iter().filter_map(|(key, to)| Some((key, to.as_ref()?)));
     let gone = named.filter_map(|(key, to)| match to {
         Destination::Function(name) => {
             let to = FunctionRef { namespace: function.namespace.clone(), name: name.clone() };
-            invoker.directory.entry(&to).is_err().then_some((key, name))
+            let warning = "which is no function here yet: what is sent there becomes a dead letter";
+            invoker.directory.entry(&to).is_err().then(|| format!("{key} of {} names {name}, {warning}", function.name))
         }
+        Destination::Queue(name) => invoker.queues.get(&function.namespace, name).is_err().then(|| {
+            format!("{key} of {} names a queue that is not there yet: `mote queue create {name}`; what is sent waits for it", function.name)
+        }),
         // A topic is made by being named; what a webhook answers is seen when it is called.
         Destination::Topic(_) | Destination::Webhook(_) => None,
     });

@@ -99,6 +99,18 @@ pub struct LeaseToken {
     pub epoch: u64,
 }
 
+/// How a queue stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them.
+    pub items: u64,
+    pub leased: u64,
+    /// Not yet due.
+    pub delayed: u64,
+    /// Since when the one has been due that waits longest.
+    pub oldest: Option<Timestamp>,
+}
+
 /// How a lease ends, and what comes of it in the same transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
@@ -199,6 +211,11 @@ pub trait Queue: Send + Sync {
     /// Items waiting or leased in the queues whose names begin with `prefix`, without dead letters.
     /// Costs the number of queues, not of items.
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>>;
+    /// Costs what is leased and delayed, not what waits.
+    fn tally<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Tally>>;
+    /// Takes away up to `max` items that have been due since before a time and wait in no lane; says
+    /// how many.
+    fn expire<'a>(&'a self, queue: &'a str, before: Timestamp, max: usize) -> BoxFuture<'a, Result<u64>>;
     /// Takes away all items of a queue that are not leased; says how many.
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>>;
     /// Resolves after something became due, or will, by an enqueuing or a settlement since this was

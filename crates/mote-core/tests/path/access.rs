@@ -7,7 +7,7 @@ use mote_core::Code;
 use mote_core::access::Credential;
 use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::{NewToken, TokenWish};
-use mote_core::action::{Action, Deploy, DeployWish, Done, Fate, Letters, Platform, SignWish, Target};
+use mote_core::action::{Action, Deploy, DeployWish, Done, Fate, Letters, Outgoing, Platform, SettleMessages, SignWish, Target};
 use mote_core::body::Body;
 use mote_core::clock::Clock;
 use mote_core::engine::{Answer, Payload};
@@ -60,6 +60,15 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::ShowTopic { namespace: ns(), topic: name("t") },
         Action::Subscribe { namespace: ns(), subscriber: Box::new(subscriber()) },
         Action::Unsubscribe { namespace: ns(), topic: name("t"), name: name("s") },
+        Action::SetQueue { namespace: ns(), name: name("q"), patch: Default::default() },
+        Action::RemoveQueue { namespace: ns(), name: name("q") },
+        Action::ListQueues { namespace: ns(), after: None, limit: 1 },
+        Action::ShowQueue { namespace: ns(), name: name("q") },
+        Action::SendMessages { namespace: ns(), name: name("q"), what: Outgoing::Ready(Vec::new()) },
+        Action::ReceiveMessages { namespace: ns(), name: name("q"), max: 1, visibility: None, wait: Duration::ZERO },
+        Action::SettleMessages { namespace: ns(), name: name("q"), what: SettleMessages::Delete { receipts: Vec::new() } },
+        Action::PurgeQueue { namespace: ns(), name: name("q") },
+        Action::RedriveQueue { namespace: ns(), name: name("q"), to: None, per_second: None },
         Action::Deploy(Box::new(Deploy { wish, archive: Body::empty() })),
         Action::Remove { function: function() },
         Action::Describe { function: function() },
@@ -112,6 +121,10 @@ fn may(action: &Action) -> May {
         Action::ListTopics { .. } | Action::ShowTopic { .. } => May::Token(Read),
         Action::ShowCall { .. } | Action::ListCalls { .. } | Action::Trace { .. } | Action::ListDead { .. } => May::Token(Read),
         Action::Replay { .. } | Action::CancelCall { .. } | Action::SettleDead { .. } => May::Token(Invoke),
+        Action::SetQueue { .. } | Action::RemoveQueue { .. } | Action::PurgeQueue { .. } => May::Token(Deploy),
+        Action::ListQueues { .. } | Action::ShowQueue { .. } => May::Token(Read),
+        Action::SendMessages { .. } | Action::ReceiveMessages { .. } | Action::SettleMessages { .. } => May::Inside(Invoke),
+        Action::RedriveQueue { .. } => May::Token(Invoke),
         Action::Deploy(_) | Action::Remove { .. } | Action::Point { .. } => May::Token(Deploy),
         Action::Describe { .. } | Action::List { .. } | Action::Logs { .. } | Action::ListTimers { .. } => May::Token(Read),
         Action::CreateBucket { .. } | Action::DeleteBucket { .. } => May::Token(Deploy),

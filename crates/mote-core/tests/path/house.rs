@@ -15,6 +15,7 @@ use mote_core::function::{Function, FunctionRef, Name};
 use mote_core::invoke::flow::FlowEngine;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
+use mote_core::queues::Queues;
 use mote_core::secret::cipher::{Cipher, Key};
 use mote_core::secret::vault::Vault;
 use mote_core::topic::Topics;
@@ -40,6 +41,7 @@ impl Scene {
         let invoker = Arc::new(Invoker {
             access: access.clone(),
             topics: Arc::new(Topics::new(directory.clone())),
+            queues: Arc::new(Queues::new([7; 32])),
             secrets: vault.clone(),
             directory,
             catalog: store.clone(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::Code;
-use mote_core::store::{DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, Room, Settlement, Whereabouts};
+use mote_core::store::{DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, Room, Settlement, Tally, Whereabouts};
 
 use super::{Subject, is_ready, refused};
 
@@ -328,4 +328,37 @@ pub(super) async fn dead_letters_tell_all_and_come_back(subject: Subject) {
     refused(subject.queue.settle(old.token(), End::Done.into()).await, Code::LeaseLost);
     assert_eq!(subject.queue.bury_for_good(vec![items[1].id, items[1].id]).await.unwrap(), 1);
     assert_eq!(letters().await, []);
+}
+
+pub(super) async fn a_queue_is_looked_at_as_a_whole(subject: Subject) {
+    let tally = async || subject.queue.tally("work").await.unwrap();
+    assert_eq!(tally().await, Tally::default());
+    let ranked = |priority, ms, payload| Item { priority, ..subject.item("work", ms, payload) };
+    let laned = Item { lane: Some(Lane { key: "a".into(), width: 1 }), ..subject.item("work", 2, "laned") };
+    let items = vec![
+        ranked(Priority::Low, 1, "old"),
+        ranked(Priority::High, 3, "new"),
+        ranked(Priority::Normal, 90_000, "later"),
+        laned.clone(),
+        Item { id: subject.clock.id(), ..laned },
+        subject.item("other", 0, "another's"),
+    ];
+    subject.queue.enqueue(items.clone()).await.unwrap();
+    (subject.advance)(Duration::from_millis(10));
+    assert_eq!(tally().await, Tally { items: 5, leased: 0, delayed: 1, oldest: Some(items[0].due) });
+    let held = lease(&subject, 1).await.remove(0);
+    assert_eq!(held.item.id, items[1].id);
+    assert_eq!(tally().await, Tally { items: 5, leased: 1, delayed: 1, oldest: Some(items[0].due) });
+    (subject.advance)(MINUTE);
+    assert_eq!(tally().await.leased, 0, "a lease that ran out is none");
+
+    // What is leased, laned or younger stays.
+    let held = lease(&subject, 1).await.remove(0);
+    assert_eq!(subject.queue.expire("work", items[0].due, 9).await.unwrap(), 0);
+    assert_eq!(subject.queue.expire("work", subject.clock.now(), 0).await.unwrap(), 0);
+    assert_eq!(subject.queue.expire("work", subject.clock.now(), 9).await.unwrap(), 1);
+    assert_eq!(subject.queue.find(items[0].id).await.unwrap(), None);
+    settle(&subject, &held, End::Done).await;
+    assert_eq!(depth(&subject).await, 3);
+    assert_eq!(subject.queue.depth("other").await.unwrap(), 1);
 }

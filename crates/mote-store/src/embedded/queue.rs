@@ -10,6 +10,7 @@
 mod dead;
 mod lane;
 mod row;
+mod tally;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{DeadLetter, DeadQuery, End, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Whereabouts};
+use mote_core::store::{DeadLetter, DeadQuery, End, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::row::{QUEUED, key, ms};
@@ -178,6 +179,16 @@ impl Queue for Items {
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
         let prefix = prefix.to_owned();
         Box::pin(self.db.readers.run(move |connection| depth(connection, &prefix)))
+    }
+
+    fn tally<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Tally>> {
+        let (queue, now) = (queue.to_owned(), self.db.clock.now());
+        Box::pin(self.db.readers.run(move |connection| tally::tally(connection, &queue, now)))
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, before: Timestamp, max: usize) -> BoxFuture<'a, Result<u64>> {
+        let queue = queue.to_owned();
+        Box::pin(self.db.writer.run(move |transaction| tally::expire(transaction, &queue, before, max)))
     }
 
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {

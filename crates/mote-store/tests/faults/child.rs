@@ -19,6 +19,7 @@ use mote_core::invoke::deliver::outcome::{Outcome, State};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::invoke::deliver::{Deliverer, QUEUES};
 use mote_core::invoke::{Dialects, Engines, Invoke, Invoker};
+use mote_core::queues::Queues;
 use mote_core::secret::NoSecrets;
 use mote_core::store::{DeadQuery, Priority, Queue};
 use mote_core::topic::Topics;
@@ -82,6 +83,7 @@ async fn run(life: Life, clock: Arc<JumpingClock>) {
     let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
     let invoker = Arc::new(Invoker {
         topics: Arc::new(Topics::new(directory.clone())),
+        queues: Arc::new(Queues::new([7; 32])),
         secrets: Arc::new(NoSecrets),
         directory,
         catalog: store.catalog(),

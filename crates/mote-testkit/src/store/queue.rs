@@ -6,7 +6,9 @@ use std::time::Duration;
 use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Queue, Room, Settlement, Whereabouts};
+use mote_core::store::{
+    DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts,
+};
 
 use super::MemoryStore;
 
@@ -212,6 +214,37 @@ impl Queue for MemoryStore {
 
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move { Ok(self.state().queue.items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64) })
+    }
+
+    fn tally<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Tally>> {
+        let now = self.clock.now();
+        Box::pin(async move {
+            let state = self.state();
+            let own: Vec<(usize, &Held)> = state.queue.items.iter().enumerate().filter(|(_, held)| held.item.queue == queue).collect();
+            let is_leased = |held: &Held| held.leased_until.is_some_and(|until| until > now);
+            let waits = |(at, held): &&(usize, &Held)| held.leased_until.is_none() && state.queue.is_let_in(*at);
+            Ok(Tally {
+                items: own.len() as u64,
+                leased: own.iter().filter(|(_, held)| is_leased(held)).count() as u64,
+                delayed: own.iter().filter(waits).filter(|(_, held)| held.item.due > now).count() as u64,
+                oldest: own.iter().filter(waits).map(|(_, held)| held.item.due).filter(|due| *due <= now).min(),
+            })
+        })
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, before: Timestamp, max: usize) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(async move {
+            let (mut gone, mut state) = (0, self.state());
+            state.queue.items.retain(|held| {
+                let is_old = held.item.queue == queue && held.leased_until.is_none() && held.item.lane.is_none() && held.item.due < before;
+                let goes = is_old && gone < max;
+                gone += usize::from(goes);
+                !goes
+            });
+            drop(state);
+            self.settled.notify_waiters();
+            Ok(gone as u64)
+        })
     }
 
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {

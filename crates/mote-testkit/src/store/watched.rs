@@ -7,7 +7,7 @@ use std::time::Duration;
 use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::Result;
-use mote_core::store::{DeadLetter, DeadQuery, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Whereabouts};
+use mote_core::store::{DeadLetter, DeadQuery, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts};
 
 use crate::history::{Said, Sent, Settling};
 
@@ -110,6 +110,14 @@ impl Queue for WatchedQueue {
 
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
         self.queue.depth(prefix)
+    }
+
+    fn tally<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Tally>> {
+        self.queue.tally(queue)
+    }
+
+    fn expire<'a>(&'a self, queue: &'a str, before: Timestamp, max: usize) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(self.step("expire", self.queue.expire(queue, before, max)))
     }
 
     fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {

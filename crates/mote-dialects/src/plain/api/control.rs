@@ -4,6 +4,7 @@
 
 mod access;
 mod calls;
+pub(super) mod queues;
 mod topics;
 
 use std::time::Duration;
@@ -59,6 +60,9 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
     if let Some(action) = calls::action(path, parts, &query, &body, stamp.time)? {
         return Ok(action);
     }
+    if let Some(action) = queues::action(path, parts, &query, &body)? {
+        return Ok(action);
+    }
     if let Some(action) = topics::action(path, parts, &query, &body, stamp)? {
         return Ok(action);
     }
@@ -87,6 +91,7 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
             let wish = wish(&query, &parts.headers, stamp)?;
             Ok(Action::Send { to: Target::live(of(name)?), event: event(&parts.headers, body, stamp)?, wish })
         }
+        (["queues", name, what @ ("messages" | "batch")], "POST") => queues::send(name, *what == "batch", parts, &query, body),
         (["topics", topic, "publish"], "POST") => topics::publish(topic, parts, &query, body, stamp),
         (["functions", name, "point"], "POST") => Ok(Action::Point { function: of(name)?, version: json::<Point>(&body)?.version }),
         (["logs"], "GET") => logs(&query, stamp.time),
@@ -222,6 +227,7 @@ fn unknown(path: &[&str], method: &str) -> Error {
         ["buckets" | "secrets", _] => "PUT, DELETE",
         path if let Some(allow) = access::allows(path) => allow,
         path if let Some(allow) = calls::allows(path) => allow,
+        path if let Some(allow) = queues::allows(path) => allow,
         path if let Some(allow) = topics::allows(path) => allow,
         _ => {
             let shown: String = path.join("/").chars().take(100).collect();

@@ -77,6 +77,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::ObjectNotFound
         | Code::UploadNotFound
         | Code::CallNotFound
+        | Code::QueueNotFound
         | Code::TokenNotFound
         | Code::SecretNotFound
         | Code::SubscriptionNotFound => StatusCode::NOT_FOUND,

@@ -14,6 +14,7 @@ use mote_core::{Body, Error, Result};
 use serde::Serialize;
 use serde_json::json;
 
+use super::control::queues;
 use super::error::{self, Wording};
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
@@ -46,6 +47,11 @@ fn answer(done: Done) -> Result<Response> {
         Done::Published(published) => json_of(StatusCode::ACCEPTED, &published),
         Done::Topics(topics) => json_of(StatusCode::OK, &json!({ "topics": topics })),
         Done::Subscribers(subscribers) => json_of(StatusCode::OK, &json!({ "subscribers": subscribers })),
+        Done::Queues(queues) => json_of(StatusCode::OK, &json!({ "queues": queues })),
+        Done::Queue(queue) => json_of(StatusCode::OK, &queue),
+        Done::Sent(ids) => json_of(StatusCode::ACCEPTED, &json!({ "ids": ids })),
+        Done::Messages(messages) => json_of(StatusCode::OK, &json!({ "messages": messages })),
+        Done::Settled(outcomes) => json_of(StatusCode::OK, &json!({ "settled": queues::settled(&outcomes) })),
         Done::Count(count) => json_of(StatusCode::OK, &json!({ "count": count })),
         Done::Deploying(steps) => Ok(lines(steps_body(steps))),
         Done::Function(description) => json_of(StatusCode::OK, &description),

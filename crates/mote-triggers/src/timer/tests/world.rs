@@ -13,8 +13,9 @@ use mote_core::function::delivery::{Destination, Retry};
 use mote_core::function::{Binding, Function, FunctionRef, Name};
 use mote_core::invoke::deliver::parcel::{Parcel, Wish};
 use mote_core::invoke::{Invoke, address};
+use mote_core::queues::Queues;
 use mote_core::reply::Reply;
-use mote_core::store::{DeadLetter, DeadQuery, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Whereabouts};
+use mote_core::store::{DeadLetter, DeadQuery, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts};
 use mote_core::topic::Topics;
 use mote_core::trigger::{Stopper, Trigger};
 use mote_core::{BoxFuture, Code, Error, Result};
@@ -116,7 +117,8 @@ impl Invoke for Door {
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
         let topics = Topics::new(self.directory.clone());
-        let known = address::Addresses { directory: &self.directory, topics: &topics, clock: &*self.clock };
+        let queues = Queues::new([7; 32]);
+        let known = address::Addresses { directory: &self.directory, topics: &topics, queues: &queues, clock: &*self.clock };
         address::items(&known, namespace, to, event, hops, wish)
     }
 
@@ -235,6 +237,14 @@ impl Queue for Recorder {
     }
 
     fn depth<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64>> {
+        other()
+    }
+
+    fn tally<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Tally>> {
+        other()
+    }
+
+    fn expire<'a>(&'a self, _: &'a str, _: Timestamp, _: usize) -> BoxFuture<'a, Result<u64>> {
         other()
     }
 

@@ -1,0 +1,199 @@
+//! The verbs of users' queues.
+
+use std::time::Duration;
+
+use super::{House, to_the_end};
+use crate::access::Patch;
+use crate::action::{Done, Outgoing, SettleMessages};
+use crate::clock::Id;
+use crate::error::{Code, Error, Result};
+use crate::function::Name;
+use crate::queues::message::{NewMessage, Received};
+use crate::queues::{BATCH_BYTES_MAX, BATCH_MAX, QueueInfo, Queues, Taken, WAIT_MAX};
+use crate::store::{self, End, Item, Room, Settlement};
+
+/// Messages that one step of a redrive moves.
+const PAGE: usize = 500;
+/// How long a redrive holds what it moves.
+const MOVING: Duration = Duration::from_secs(60);
+
+impl House {
+    fn queues(&self) -> &Queues {
+        &self.invoker.queues
+    }
+
+    fn items(&self) -> &dyn store::Queue {
+        &*self.invoker.queue
+    }
+
+    pub(super) async fn set_queue(&self, namespace: Name, name: Name, patch: Patch) -> Result<Done> {
+        let house = self.clone();
+        let info = async move {
+            let now = house.invoker.clock.now();
+            house.queues().set(house.catalog(), &namespace, &name, patch, now).await?;
+            house.queues().info(house.items(), &namespace, &name, now).await
+        };
+        Ok(Done::Queue(Box::new(to_the_end(info).await?)))
+    }
+
+    /// Its messages go with it.
+    pub(super) async fn remove_queue(&self, namespace: Name, name: Name) -> Result<Done> {
+        let house = self.clone();
+        to_the_end(async move {
+            house.queues().remove(house.catalog(), &namespace, &name).await?;
+            // Nobody finds them any more; those that are received now go when they are settled.
+            house.items().purge(&Queues::stored(&namespace, &name)).await.map(drop)
+        })
+        .await?;
+        Ok(Done::Nothing)
+    }
+
+    pub(super) async fn show_queue(&self, namespace: &Name, name: &Name) -> Result<QueueInfo> {
+        self.queues().info(self.items(), namespace, name, self.invoker.clock.now()).await
+    }
+
+    pub(super) async fn list_queues(&self, namespace: &Name, after: Option<&str>, limit: usize) -> Result<Vec<QueueInfo>> {
+        let mut all = Vec::new();
+        for name in self.queues().list(namespace, after, limit) {
+            // One that goes meanwhile is none of the list.
+            all.extend(self.show_queue(namespace, &name).await.ok());
+        }
+        Ok(all)
+    }
+
+    /// All of them or none.
+    pub(super) async fn send_messages(&self, namespace: &Name, name: &Name, what: Outgoing) -> Result<Vec<Id>> {
+        let record = self.queues().get(namespace, name)?;
+        let messages = match what {
+            Outgoing::Ready(messages) => messages,
+            Outgoing::One(message, body) => vec![NewMessage { body: body.collect(record.settings.message_bytes_max).await?, ..*message }],
+            Outgoing::Batch(body) => NewMessage::read_all(&body.collect(BATCH_BYTES_MAX).await?)?,
+        };
+        if messages.is_empty() || messages.len() > BATCH_MAX {
+            let detail = format!("{} messages at once; 1 to {BATCH_MAX} are wanted", messages.len());
+            return Err(Error::new(Code::RequestInvalid, detail).hint("Send them in several requests."));
+        }
+        let (clock, mut items) = (&self.invoker.clock, Vec::with_capacity(messages.len()));
+        for message in messages {
+            items.push(message.into_item(clock.id(), namespace, name, &record, clock.now())?);
+        }
+        self.put(namespace, name, record.settings.messages_max, items).await
+    }
+
+    async fn put(&self, namespace: &Name, name: &Name, messages_max: u64, items: Vec<Item>) -> Result<Vec<Id>> {
+        let stored = Queues::stored(namespace, name);
+        let room = Room { prefix: stored.clone(), items_max: messages_max };
+        self.items().enqueue_within(items, vec![room]).await.map_err(|error| match error.code() {
+            Code::Throttled => Error::new(Code::Throttled, format!("the queue {name} holds as many messages as it may, {messages_max}"))
+                .hint("Have them received, or raise `messages_max`.")
+                .retry_after(Duration::from_secs(1)),
+            _ => error,
+        })
+    }
+
+    /// Waits until there is a message, or the time is over.
+    pub(super) async fn receive(
+        &self,
+        namespace: &Name,
+        name: &Name,
+        max: usize,
+        visibility: Option<Duration>,
+        wait: Duration,
+    ) -> Result<Vec<Received>> {
+        let clock = &self.invoker.clock;
+        let until = clock.monotonic() + wait.min(WAIT_MAX);
+        let stored = Queues::stored(namespace, name);
+        loop {
+            let changed = self.items().changed();
+            let visibility = visibility.unwrap_or(Duration::from_millis(self.queues().get(namespace, name)?.settings.visibility_ms));
+            let (taken, _) = self.queues().take(self.items(), (namespace, name), max.clamp(1, BATCH_MAX), visibility, &**clock).await?;
+            let left = until.saturating_sub(clock.monotonic());
+            if !taken.is_empty() || left.is_zero() {
+                return Ok(taken.into_iter().map(|taken| self.received(namespace, name, taken)).collect());
+            }
+            let next = self.items().pending(&stored).await?.into_iter().find(|(queue, _)| *queue == stored);
+            let due = next.map_or(left, |(_, ready)| ready.since(clock.now()).max(Duration::from_millis(1)));
+            tokio::select! { () = changed => {}, () = clock.sleep(left.min(due)) => {} }
+        }
+    }
+
+    fn received(&self, namespace: &Name, name: &Name, Taken { lease, message }: Taken) -> Received {
+        let receipt = self.queues().receipt(namespace, name, lease.token());
+        Received { id: lease.item.id, receipt, receives: lease.attempt, visible: lease.until, message }
+    }
+
+    /// Each on its own: one receipt that is too late does not keep the others. Gives back an error for
+    /// each that was not settled.
+    pub(super) async fn settle_messages(&self, namespace: &Name, name: &Name, what: SettleMessages) -> Result<Vec<Option<Error>>> {
+        self.queues().get(namespace, name)?;
+        let (SettleMessages::Delete { receipts } | SettleMessages::Extend { receipts, .. }) = &what;
+        if receipts.is_empty() || receipts.len() > BATCH_MAX {
+            return Err(Error::new(Code::RequestInvalid, format!("{} receipts at once; 1 to {BATCH_MAX} are wanted", receipts.len())));
+        }
+        let mut outcomes = Vec::with_capacity(receipts.len());
+        for receipt in receipts {
+            let outcome = match self.queues().lease_of(namespace, name, receipt) {
+                Ok(lease) => match &what {
+                    SettleMessages::Delete { .. } => self.items().settle(lease, End::Done.into()).await,
+                    SettleMessages::Extend { visibility, .. } if visibility.is_zero() => {
+                        let due = self.invoker.clock.now();
+                        self.items().settle(lease, End::Again { due, counted: true, error: "released by its receiver".into() }.into()).await
+                    }
+                    SettleMessages::Extend { visibility, .. } => self.items().extend(lease, *visibility).await,
+                },
+                Err(error) => Err(error),
+            };
+            outcomes.push(outcome.err().map(|error| too_late(error, name)));
+        }
+        Ok(outcomes)
+    }
+
+    /// Says how many there were.
+    pub(super) async fn purge_queue(&self, namespace: &Name, name: &Name) -> Result<u64> {
+        self.queues().get(namespace, name)?;
+        self.items().purge(&Queues::stored(namespace, name)).await
+    }
+
+    /// Moves what lies in a dead-letter queue back where it came from, or to another queue; those that
+    /// come meanwhile stay. Says how many were moved.
+    pub(super) async fn redrive_queue(&self, namespace: &Name, name: &Name, to: Option<&Name>, per_second: Option<u32>) -> Result<u64> {
+        let begun = self.invoker.clock.now();
+        let mut moved = 0;
+        let whole = self.items().depth(&Queues::stored(namespace, name)).await?;
+        while moved < whole {
+            let (taken, _) = self.queues().take(self.items(), (namespace, name), PAGE, MOVING, &*self.invoker.clock).await?;
+            if taken.is_empty() {
+                break;
+            }
+            for Taken { lease, mut message } in taken {
+                let target = to.cloned().or_else(|| message.from.as_ref().map(|from| from.queue.clone()));
+                let known = target.and_then(|target| self.queues().get(namespace, &target).ok().map(|record| (target, record)));
+                let Some((target, record)) = known else {
+                    let end = End::Again { due: self.invoker.clock.now(), counted: false, error: "nobody said where to".into() };
+                    self.items().settle(lease.token(), end.into()).await?;
+                    return Err(Error::new(Code::QueueNotFound, format!("the message {} came from no queue that is there", lease.item.id))
+                        .hint("Name a queue to move the messages to: `--to NAME`."));
+                };
+                let wait = per_second.map_or(0, |rate| moved * 1000 / u64::from(rate.max(1)));
+                let now = self.invoker.clock.now();
+                (message.sent, message.from) = (now, None);
+                let due = begun.plus(Duration::from_millis(wait)).max(now);
+                let item = message.into_item(lease.item.id, Queues::stored(namespace, &target), due, record.settings.fifo);
+                self.items().settle(lease.token(), Settlement { follow: vec![item], ..End::Done.into() }).await?;
+                moved += 1;
+            }
+        }
+        Ok(moved)
+    }
+}
+
+/// A receipt whose message is somebody else's, or gone.
+fn too_late(error: Error, name: &Name) -> Error {
+    match error.code() {
+        Code::LeaseLost => {
+            Error::new(Code::LeaseLost, format!("the receipt is too late: its message of the queue {name} is visible again, or gone"))
+                .hint("Ask for a longer `visibility`, or extend it while you work.")
+        }
+        _ => error,
+    }
+}

@@ -1,0 +1,165 @@
+//! Queues for users: messages that wait until somebody receives them, and are gone when he says so.
+//!
+//! A queue is a record with its [`settings`]; its messages are items of the store's leased queue, so
+//! that a receipt is a lease: one that was lost settles nothing. Here are the queues that exist, and
+//! [`take`](Queues::take), the one way to messages for receivers and for functions alike. Not here: who
+//! may ([`crate::access`]), calling functions (a trigger), and the queues of calls ([`crate::invoke`]).
+
+pub mod message;
+mod receipt;
+mod records;
+pub mod settings;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use self::message::Message;
+use self::receipt::Receipts;
+use self::records::Records;
+pub use self::records::{QUEUES_MAX, Record};
+use self::settings::DeadLetters;
+use crate::clock::{Clock, Timestamp};
+use crate::error::{Code, Error, Result};
+use crate::function::Name;
+use crate::store::{self, End, Item, Lease, LeaseToken, Settlement};
+
+/// The queues of users begin with this in the store.
+pub const QUEUES: &str = "queue/";
+/// Messages that one request sends, receives or settles.
+pub const BATCH_MAX: usize = 1000;
+/// Of one request that sends several.
+pub const BATCH_BYTES_MAX: u64 = 8 << 20;
+/// The longest time that a receiver may wait for a message.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// Every queue there is.
+pub struct Queues {
+    records: Records,
+    receipts: Receipts,
+}
+
+/// A message that nobody else is given until `until`.
+#[derive(Debug)]
+pub struct Taken {
+    pub lease: Lease,
+    pub message: Message,
+}
+
+/// A queue, as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct QueueInfo {
+    pub name: Name,
+    #[serde(flatten)]
+    pub record: Record,
+    /// Messages in all.
+    pub messages: u64,
+    /// Received, and neither deleted nor visible again.
+    pub in_flight: u64,
+    /// Not yet due.
+    pub delayed: u64,
+    /// How long the message has been due that waits longest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest_age_ms: Option<u64>,
+}
+
+/// What [`Queues::take`] found beside messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleared {
+    /// Older than the queue keeps them.
+    pub expired: u64,
+    /// Received too often.
+    pub moved: u64,
+}
+
+impl Queues {
+    pub fn new(server_key: [u8; 32]) -> Queues {
+        Queues { records: Records::default(), receipts: Receipts::new(server_key) }
+    }
+
+    /// The name of a queue in the store. No other one begins with it.
+    pub fn stored(namespace: &Name, name: &Name) -> String {
+        format!("{QUEUES}{namespace}/{name}/")
+    }
+
+    /// Up to `max` messages, each for `visibility`. What has expired on the way is dropped, what was
+    /// received too often goes to the dead-letter queue.
+    pub async fn take(
+        &self,
+        queue: &dyn store::Queue,
+        of: (&Name, &Name),
+        max: usize,
+        visibility: Duration,
+        clock: &dyn Clock,
+    ) -> Result<(Vec<Taken>, Cleared)> {
+        let (namespace, name) = of;
+        let settings = self.get(namespace, name)?.settings;
+        let stored = Queues::stored(namespace, name);
+        let (mut taken, mut cleared) = (Vec::new(), Cleared::default());
+        while taken.len() < max {
+            let leases = queue.lease(&stored, max - taken.len(), visibility).await?;
+            if leases.is_empty() {
+                break;
+            }
+            let now = clock.now();
+            for lease in leases {
+                let Ok(message) = serde_json::from_slice::<Message>(&lease.item.payload) else {
+                    settle(queue, lease.token(), End::Dead { reason: "the message can't be read".to_owned() }.into()).await?;
+                    continue;
+                };
+                if now.since(message.sent) >= Duration::from_millis(settings.retention_ms) {
+                    cleared.expired += 1;
+                    settle(queue, lease.token(), End::Done.into()).await?;
+                } else if let Some(rule) = settings.dead_letters.as_ref().filter(|rule| lease.attempt > rule.receives_max) {
+                    cleared.moved += 1;
+                    let follow = vec![self.dead_letter(namespace, name, rule, &lease, message, now)];
+                    settle(queue, lease.token(), Settlement { follow, ..End::Done.into() }).await?;
+                } else {
+                    taken.push(Taken { lease, message });
+                }
+            }
+        }
+        Ok((taken, cleared))
+    }
+
+    /// The message as it goes on in its dead-letter queue, which keeps it for as long as that one does.
+    fn dead_letter(&self, namespace: &Name, name: &Name, rule: &DeadLetters, lease: &Lease, message: Message, now: Timestamp) -> Item {
+        let from = message::Origin { queue: name.clone(), receives: lease.attempt - 1, failed: lease.history.clone(), sent: message.sent };
+        let message = Message { sent: now, from: Some(from), ..message };
+        // A queue that is gone by now gets it all the same: made again, it has it.
+        let fifo = self.get(namespace, &rule.queue).is_ok_and(|record| record.settings.fifo);
+        message.into_item(lease.item.id, Queues::stored(namespace, &rule.queue), now, fifo)
+    }
+
+    /// What gives the right to settle a message, for its receiver.
+    pub fn receipt(&self, namespace: &Name, name: &Name, lease: LeaseToken) -> String {
+        self.receipts.write(&Queues::stored(namespace, name), lease)
+    }
+
+    /// An error if it is none of this queue's.
+    pub fn lease_of(&self, namespace: &Name, name: &Name, receipt: &str) -> Result<LeaseToken> {
+        self.receipts.read(&Queues::stored(namespace, name), receipt).ok_or_else(|| {
+            Error::new(Code::RequestInvalid, format!("that is no receipt of the queue {name}"))
+                .hint("Give the receipt as it was received, to the queue that it came from.")
+        })
+    }
+
+    pub async fn info(&self, queue: &dyn store::Queue, namespace: &Name, name: &Name, now: Timestamp) -> Result<QueueInfo> {
+        let record = self.get(namespace, name)?;
+        let tally = queue.tally(&Queues::stored(namespace, name)).await?;
+        let oldest_age_ms = tally.oldest.map(|due| now.since(due).as_millis() as u64);
+        let name = name.clone();
+        Ok(QueueInfo { name, record, messages: tally.items, in_flight: tally.leased, delayed: tally.delayed, oldest_age_ms })
+    }
+}
+
+/// Somebody else's lease by now is his to settle.
+async fn settle(queue: &dyn store::Queue, lease: LeaseToken, how: Settlement) -> Result<()> {
+    match queue.settle(lease, how).await {
+        Err(error) if error.code() == Code::LeaseLost => Ok(()),
+        outcome => outcome,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! Looks at a queue as a whole, and what has waited too long in it.
+
+use mote_core::clock::Timestamp;
+use mote_core::store::Tally;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::super::fault::Fault;
+use super::super::writer::Transaction;
+use super::row::{self, ms};
+
+/// In parts that an index answers each: what is leased, what comes later, what is first.
+pub(super) fn tally(connection: &Connection, queue: &str, now: Timestamp) -> Result<Tally, Fault> {
+    let items = "SELECT items FROM queues WHERE name = ?1";
+    let items: Option<u64> = connection.prepare_cached(items)?.query_row([queue], |row| row.get(0)).optional()?;
+    let leased = "SELECT count(*) FROM items INDEXED BY items_held WHERE held = 1 AND queue = ?1 AND ready > ?2";
+    let leased: u64 = connection.prepare_cached(leased)?.query_row(params![queue, ms(now)], |row| row.get(0))?;
+    let mut later = connection
+        .prepare_cached("SELECT count(*) FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready > ?3 AND held = 0")?;
+    let mut first = connection.prepare_cached(
+        "SELECT due FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3 AND held = 0 ORDER BY ready LIMIT 1",
+    )?;
+    let mut tally = Tally { items: items.unwrap_or_default(), leased, ..Tally::default() };
+    for priority in row::PRIORITIES.map(row::priority) {
+        let at = params![queue, priority, ms(now)];
+        tally.delayed += later.query_row(at, |row| row.get::<_, u64>(0))?;
+        let due = first.query_row(at, |row| row.get(0)).optional()?.map(Timestamp);
+        tally.oldest = tally.oldest.into_iter().chain(due).min();
+    }
+    Ok(tally)
+}
+
+pub(super) fn expire(transaction: &mut Transaction<'_>, queue: &str, before: Timestamp, max: usize) -> Result<u64, Fault> {
+    let sql = "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready < ?3
+                   AND held = 0 AND lane IS NULL ORDER BY ready LIMIT ?4)";
+    let mut gone = 0;
+    for priority in row::PRIORITIES.map(row::priority) {
+        let left = i64::try_from(max.saturating_sub(gone)).unwrap_or(i64::MAX);
+        gone += transaction.prepare_cached(sql)?.execute(params![queue, priority, ms(before), left])?;
+    }
+    if gone > 0 {
+        transaction.settled();
+    }
+    Ok(gone as u64)
+}
