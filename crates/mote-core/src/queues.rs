@@ -18,7 +18,7 @@ use self::message::Message;
 use self::receipt::Receipts;
 use self::records::Records;
 pub use self::records::{QUEUES_MAX, Record};
-use self::settings::DeadLetters;
+use self::settings::{DeadLetters, Settings};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
@@ -33,6 +33,11 @@ pub const BATCH_BYTES_MAX: u64 = 8 << 20;
 /// The longest time that a receiver may wait for a message.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// Messages that are leased at a time, bytes of them that one receiver is given, and rounds of it.
+const LEASES_MAX: usize = 100;
+const BYTES_MAX: usize = 16 << 20;
+const ROUNDS_MAX: usize = 100;
+
 /// Every queue there is.
 pub struct Queues {
     records: Records,
@@ -44,6 +49,13 @@ pub struct Queues {
 pub struct Taken {
     pub lease: Lease,
     pub message: Message,
+}
+
+/// What becomes of a lease before its receiver sees it.
+enum Sorted {
+    Taken(Box<Taken>),
+    Expired,
+    Moved,
 }
 
 /// A queue, as its owner sees it.
@@ -82,8 +94,8 @@ impl Queues {
         format!("{QUEUES}{namespace}/{name}/")
     }
 
-    /// Up to `max` messages, each for `visibility`. What has expired on the way is dropped, what was
-    /// received too often goes to the dead-letter queue.
+    /// Up to `max` messages, each for `visibility`, of no more bytes than fit into memory at ease.
+    /// What has expired on the way is dropped, what was received too often goes to the dead-letter queue.
     pub async fn take(
         &self,
         queue: &dyn store::Queue,
@@ -92,34 +104,59 @@ impl Queues {
         visibility: Duration,
         clock: &dyn Clock,
     ) -> Result<(Vec<Taken>, Cleared)> {
-        let (namespace, name) = of;
-        let settings = self.get(namespace, name)?.settings;
-        let stored = Queues::stored(namespace, name);
-        let (mut taken, mut cleared) = (Vec::new(), Cleared::default());
-        while taken.len() < max {
-            let leases = queue.lease(&stored, max - taken.len(), visibility).await?;
-            if leases.is_empty() {
-                break;
-            }
-            let now = clock.now();
+        let settings = self.get(of.0, of.1)?.settings;
+        let stored = Queues::stored(of.0, of.1);
+        let (mut taken, mut cleared, mut bytes) = (Vec::new(), Cleared::default(), 0);
+        for _ in 0..ROUNDS_MAX {
+            let leases = queue.lease(&stored, (max - taken.len()).min(LEASES_MAX), visibility).await?;
+            let (found, before) = (leases.len(), cleared);
             for lease in leases {
-                let Ok(message) = serde_json::from_slice::<Message>(&lease.item.payload) else {
-                    settle(queue, lease.token(), End::Dead { reason: "the message can't be read".to_owned() }.into()).await?;
-                    continue;
-                };
-                if now.since(message.sent) >= Duration::from_millis(settings.retention_ms) {
-                    cleared.expired += 1;
-                    settle(queue, lease.token(), End::Done.into()).await?;
-                } else if let Some(rule) = settings.dead_letters.as_ref().filter(|rule| lease.attempt > rule.receives_max) {
-                    cleared.moved += 1;
-                    let follow = vec![self.dead_letter(namespace, name, rule, &lease, message, now)];
-                    settle(queue, lease.token(), Settlement { follow, ..End::Done.into() }).await?;
-                } else {
-                    taken.push(Taken { lease, message });
+                match self.sort(queue, of, &settings, lease, clock.now()).await? {
+                    Sorted::Taken(one) => {
+                        bytes += one.lease.item.payload.len();
+                        taken.push(*one);
+                    }
+                    Sorted::Expired => cleared.expired += 1,
+                    Sorted::Moved => cleared.moved += 1,
                 }
+            }
+            if cleared.expired > before.expired {
+                // Where one has expired there may be many, and these cost no lease.
+                let oldest = Timestamp(clock.now().0.saturating_sub(settings.retention_ms));
+                cleared.expired += queue.expire(&stored, oldest, BATCH_MAX).await?;
+            }
+            // With no visibility the next round would find the same again.
+            if found == 0 || taken.len() >= max || bytes >= BYTES_MAX || (visibility.is_zero() && !taken.is_empty()) {
+                break;
             }
         }
         Ok((taken, cleared))
+    }
+
+    async fn sort(
+        &self,
+        queue: &dyn store::Queue,
+        of: (&Name, &Name),
+        settings: &Settings,
+        lease: Lease,
+        now: Timestamp,
+    ) -> Result<Sorted> {
+        let (namespace, name) = of;
+        let Ok(message) = serde_json::from_slice::<Message>(&lease.item.payload) else {
+            settle(queue, lease.token(), End::Dead { reason: "the message can't be read".to_owned() }.into()).await?;
+            return Ok(Sorted::Expired);
+        };
+        // Since it was due for the first time: a delay takes nothing from the time that it is kept.
+        if now.since(lease.since) >= Duration::from_millis(settings.retention_ms) {
+            settle(queue, lease.token(), End::Done.into()).await?;
+            return Ok(Sorted::Expired);
+        }
+        if let Some(rule) = settings.dead_letters.as_ref().filter(|rule| lease.attempt > rule.receives_max) {
+            let follow = vec![self.dead_letter(namespace, name, rule, &lease, message, now)];
+            settle(queue, lease.token(), Settlement { follow, ..End::Done.into() }).await?;
+            return Ok(Sorted::Moved);
+        }
+        Ok(Sorted::Taken(Box::new(Taken { lease, message })))
     }
 
     /// The message as it goes on in its dead-letter queue, which keeps it for as long as that one does.

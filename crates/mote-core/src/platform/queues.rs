@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{House, to_the_end};
 use crate::access::Patch;
 use crate::action::{Done, Outgoing, SettleMessages};
-use crate::clock::Id;
+use crate::clock::{Id, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
 use crate::queues::message::{NewMessage, Received};
@@ -14,6 +14,7 @@ use crate::store::{self, End, Item, Room, Settlement};
 
 /// Messages that one step of a redrive moves.
 const PAGE: usize = 500;
+const PURGED_AT_ONCE: usize = 5000;
 /// How long a redrive holds what it moves.
 const MOVING: Duration = Duration::from_secs(60);
 
@@ -41,8 +42,8 @@ impl House {
         let house = self.clone();
         to_the_end(async move {
             house.queues().remove(house.catalog(), &namespace, &name).await?;
-            // Nobody finds them any more; those that are received now go when they are settled.
-            house.items().purge(&Queues::stored(&namespace, &name)).await.map(drop)
+            // Those that are received just now too: a queue of that name that is made later is another one.
+            house.purge_all(&Queues::stored(&namespace, &name), true).await.map(drop)
         })
         .await?;
         Ok(Done::Nothing)
@@ -84,9 +85,7 @@ impl House {
         let stored = Queues::stored(namespace, name);
         let room = Room { prefix: stored.clone(), items_max: messages_max };
         self.items().enqueue_within(items, vec![room]).await.map_err(|error| match error.code() {
-            Code::Throttled => Error::new(Code::Throttled, format!("the queue {name} holds as many messages as it may, {messages_max}"))
-                .hint("Have them received, or raise `messages_max`.")
-                .retry_after(Duration::from_secs(1)),
+            Code::Throttled => full(name, messages_max),
             _ => error,
         })
     }
@@ -106,13 +105,19 @@ impl House {
         loop {
             let changed = self.items().changed();
             let visibility = visibility.unwrap_or(Duration::from_millis(self.queues().get(namespace, name)?.settings.visibility_ms));
-            let (taken, _) = self.queues().take(self.items(), (namespace, name), max.clamp(1, BATCH_MAX), visibility, &**clock).await?;
-            let left = until.saturating_sub(clock.monotonic());
-            if !taken.is_empty() || left.is_zero() {
-                return Ok(taken.into_iter().map(|taken| self.received(namespace, name, taken)).collect());
+            // Only a look that finds something costs a write.
+            let next = self.items().pending(&stored).await?.into_iter().next().map(|(_, ready)| ready.since(clock.now()));
+            if next.is_some_and(|wait| wait.is_zero()) {
+                let (taken, _) = self.queues().take(self.items(), (namespace, name), max.clamp(1, BATCH_MAX), visibility, &**clock).await?;
+                if !taken.is_empty() {
+                    return Ok(taken.into_iter().map(|taken| self.received(namespace, name, taken)).collect());
+                }
             }
-            let next = self.items().pending(&stored).await?.into_iter().find(|(queue, _)| *queue == stored);
-            let due = next.map_or(left, |(_, ready)| ready.since(clock.now()).max(Duration::from_millis(1)));
+            let left = until.saturating_sub(clock.monotonic());
+            if left.is_zero() {
+                return Ok(Vec::new());
+            }
+            let due = next.unwrap_or(left).max(Duration::from_millis(1));
             tokio::select! { () = changed => {}, () = clock.sleep(left.min(due)) => {} }
         }
     }
@@ -151,40 +156,79 @@ impl House {
     /// Says how many there were.
     pub(super) async fn purge_queue(&self, namespace: &Name, name: &Name) -> Result<u64> {
         self.queues().get(namespace, name)?;
-        self.items().purge(&Queues::stored(namespace, name)).await
+        self.purge_all(&Queues::stored(namespace, name), false).await
     }
 
-    /// Moves what lies in a dead-letter queue back where it came from, or to another queue; those that
-    /// come meanwhile stay. Says how many were moved.
+    /// Step by step, so that nobody else waits for long.
+    async fn purge_all(&self, stored: &str, leased: bool) -> Result<u64> {
+        let mut gone = 0;
+        loop {
+            let some = self.items().purge(stored, leased, PURGED_AT_ONCE).await?;
+            gone += some;
+            if some < PURGED_AT_ONCE as u64 {
+                return Ok(gone);
+            }
+        }
+    }
+
+    /// Moves what lies in a dead-letter queue back where it came from, or to another queue. What comes
+    /// meanwhile stays, and what nobody said where to, or has no room there. Says how many were moved.
     pub(super) async fn redrive_queue(&self, namespace: &Name, name: &Name, to: Option<&Name>, per_second: Option<u32>) -> Result<u64> {
         let begun = self.invoker.clock.now();
-        let mut moved = 0;
         let whole = self.items().depth(&Queues::stored(namespace, name)).await?;
-        while moved < whole {
+        let (mut looked_at, mut moved, mut stays, mut refused) = (0, 0, Vec::new(), None);
+        while looked_at < whole {
             let (taken, _) = self.queues().take(self.items(), (namespace, name), PAGE, MOVING, &*self.invoker.clock).await?;
             if taken.is_empty() {
                 break;
             }
-            for Taken { lease, mut message } in taken {
-                let target = to.cloned().or_else(|| message.from.as_ref().map(|from| from.queue.clone()));
-                let known = target.and_then(|target| self.queues().get(namespace, &target).ok().map(|record| (target, record)));
-                let Some((target, record)) = known else {
-                    let end = End::Again { due: self.invoker.clock.now(), counted: false, error: "nobody said where to".into() };
-                    self.items().settle(lease.token(), end.into()).await?;
-                    return Err(Error::new(Code::QueueNotFound, format!("the message {} came from no queue that is there", lease.item.id))
-                        .hint("Name a queue to move the messages to: `--to NAME`."));
-                };
+            looked_at += taken.len() as u64;
+            for one in taken {
                 let wait = per_second.map_or(0, |rate| moved * 1000 / u64::from(rate.max(1)));
-                let now = self.invoker.clock.now();
-                (message.sent, message.from) = (now, None);
-                let due = begun.plus(Duration::from_millis(wait)).max(now);
-                let item = message.into_item(lease.item.id, Queues::stored(namespace, &target), due, record.settings.fifo);
-                self.items().settle(lease.token(), Settlement { follow: vec![item], ..End::Done.into() }).await?;
-                moved += 1;
+                let (lease, due) = (one.lease.token(), begun.plus(Duration::from_millis(wait)));
+                match self.back(namespace, to, one, due).await {
+                    Ok(()) => moved += 1,
+                    Err(error) => {
+                        stays.push(lease);
+                        refused = Some(error);
+                    }
+                }
             }
         }
-        Ok(moved)
+        for lease in stays {
+            let end = End::Again { due: self.invoker.clock.now(), counted: false, error: "it could not be moved".into() };
+            // Somebody else's by now is his.
+            let _ = self.items().settle(lease, end.into()).await;
+        }
+        match refused {
+            Some(error) if moved == 0 => Err(error),
+            _ => Ok(moved),
+        }
     }
+
+    /// One message to its target, as if it were new there.
+    async fn back(&self, namespace: &Name, to: Option<&Name>, one: Taken, due: Timestamp) -> Result<()> {
+        let Taken { lease, mut message } = one;
+        let target = to.or(message.from.as_ref().map(|from| &from.queue)).cloned().ok_or_else(|| {
+            Error::new(Code::QueueNotFound, format!("the message {} came from no other queue", lease.item.id))
+                .hint("Name a queue to move the messages to: `--to NAME`.")
+        })?;
+        let settings = self.queues().get(namespace, &target)?.settings;
+        let stored = Queues::stored(namespace, &target);
+        if self.items().depth(&stored).await? >= settings.messages_max {
+            return Err(full(&target, settings.messages_max));
+        }
+        let due = due.max(self.invoker.clock.now());
+        (message.sent, message.from) = (due, None);
+        let item = message.into_item(lease.item.id, stored, due, settings.fifo);
+        self.items().settle(lease.token(), Settlement { follow: vec![item], ..End::Done.into() }).await
+    }
+}
+
+fn full(name: &Name, messages_max: u64) -> Error {
+    Error::new(Code::Throttled, format!("the queue {name} holds as many messages as it may, {messages_max}"))
+        .hint("Have them received, or raise `messages_max`.")
+        .retry_after(Duration::from_secs(1))
 }
 
 /// A receipt whose message is somebody else's, or gone.

@@ -97,9 +97,9 @@ impl Settings {
 
     fn check(&self) -> Result<()> {
         let bounds = [
-            ("visibility_ms", self.visibility_ms, 0..=12 * HOUR),
+            ("visibility_ms", self.visibility_ms, 0..=24 * HOUR),
             ("delay_ms", self.delay_ms, 0..=14 * DAY),
-            ("retention_ms", self.retention_ms, 60 * SECOND..=14 * DAY),
+            ("retention_ms", self.retention_ms, 60 * SECOND..=30 * DAY),
             ("message_bytes_max", self.message_bytes_max, 1..=1 << 20),
             ("messages_max", self.messages_max, 1..=100_000_000),
             ("dedup_ms", self.dedup_ms, SECOND..=14 * DAY),

@@ -17,7 +17,7 @@ fn settings_are_bounded() {
     assert_eq!((good.visibility_ms, good.fifo, good.retention_ms), (0, true, Settings::default().retention_ms));
     assert_eq!(good.patched(json!({ "visibility_ms": null }).as_object().unwrap().clone()).unwrap().visibility_ms, 30_000);
     for bad in [
-        json!({ "visibility_ms": 43_200_001 }),
+        json!({ "visibility_ms": 86_400_001 }),
         json!({ "visibility_ms": -1 }),
         json!({ "retention_ms": 59_999 }),
         json!({ "message_bytes_max": 1_048_577 }),

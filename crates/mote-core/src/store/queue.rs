@@ -216,8 +216,8 @@ pub trait Queue: Send + Sync {
     /// Takes away up to `max` items that have been due since before a time and wait in no lane; says
     /// how many.
     fn expire<'a>(&'a self, queue: &'a str, before: Timestamp, max: usize) -> BoxFuture<'a, Result<u64>>;
-    /// Takes away all items of a queue that are not leased; says how many.
-    fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>>;
+    /// Takes away up to `max` items of a queue, of those that are leased only if told; says how many.
+    fn purge<'a>(&'a self, queue: &'a str, leased: bool, max: usize) -> BoxFuture<'a, Result<u64>>;
     /// Resolves after something became due, or will, by an enqueuing or a settlement since this was
     /// asked for: for any number of waiters, each of whom asks before it looks. May do so early.
     fn changed(&self) -> BoxFuture<'_, ()>;

@@ -239,3 +239,65 @@ async fn a_queue_holds_no_more_than_it_may_and_no_longer() {
     let Done::Queues(all) = scene.admin(Action::ListQueues { namespace: ns(), after: None, limit: 9 }).await.unwrap() else { panic!() };
     assert_eq!(all.iter().map(|info| info.name.as_str()).collect::<Vec<_>>(), ["work", "work2"]);
 }
+
+#[tokio::test]
+async fn a_message_comes_once_in_a_receive_even_with_no_visibility() {
+    let scene = scene().await;
+    let (queue, dead) = (Queue(&scene, "work"), Queue(&scene, "dead"));
+    dead.make(json!({})).await.unwrap();
+    queue.make(json!({ "dead_letters": { "queue": "dead", "receives_max": 3 } })).await.unwrap();
+    queue.say("one").await;
+    let got = queue.receive(9, Duration::ZERO, Duration::ZERO).await;
+    assert_eq!((bodies(&got), dead.info().await.messages), (vec!["one"], 0));
+}
+
+#[tokio::test]
+async fn a_received_message_does_not_outlive_its_queue() {
+    let scene = scene().await;
+    let queue = Queue(&scene, "work");
+    queue.make(json!({})).await.unwrap();
+    queue.say("old").await;
+    queue.take(1).await;
+    scene.admin(Action::RemoveQueue { namespace: ns(), name: name("work") }).await.unwrap();
+    queue.make(json!({})).await.unwrap();
+    scene.clock.advance(31 * SECOND);
+    assert_eq!(bodies(&queue.take(9).await), Vec::<&str>::new());
+}
+
+#[tokio::test]
+async fn a_delayed_message_is_received_before_it_expires() {
+    let scene = scene().await;
+    let queue = Queue(&scene, "work");
+    queue.make(json!({ "retention_ms": 60_000 })).await.unwrap();
+    queue.send(&[NewMessage { delay: Some(90 * SECOND), ..text("late") }]).await.unwrap();
+    scene.clock.advance(90 * SECOND);
+    assert_eq!(bodies(&queue.take(9).await), ["late"]);
+}
+
+#[tokio::test]
+async fn one_stray_letter_does_not_stop_a_redrive() {
+    let scene = scene().await;
+    let (work, dead) = (Queue(&scene, "work"), Queue(&scene, "dead"));
+    dead.make(json!({})).await.unwrap();
+    work.make(json!({ "dead_letters": { "queue": "dead", "receives_max": 1 } })).await.unwrap();
+    dead.say("stray").await;
+    work.say("a").await;
+    work.take(1).await;
+    scene.clock.advance(31 * SECOND);
+    assert_eq!(work.take(9).await, []);
+    let _ = scene.admin(Action::RedriveQueue { namespace: ns(), name: name("dead"), to: None, per_second: None }).await;
+    let left = dead.info().await;
+    assert_eq!((work.info().await.messages, left.messages, left.in_flight), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn a_full_queue_is_not_overfilled_by_a_redrive() {
+    let scene = scene().await;
+    let (work, dead) = (Queue(&scene, "work"), Queue(&scene, "dead"));
+    dead.make(json!({})).await.unwrap();
+    work.make(json!({ "messages_max": 1 })).await.unwrap();
+    work.say("a").await;
+    dead.say("b").await;
+    let _ = scene.admin(Action::RedriveQueue { namespace: ns(), name: name("dead"), to: Some(name("work")), per_second: None }).await;
+    assert_eq!(work.info().await.messages, 1);
+}

@@ -296,10 +296,20 @@ pub(super) async fn what_waits_can_be_cancelled(subject: Subject) {
     assert!(!subject.queue.cancel(runs.id, None).await.unwrap());
     assert_eq!(subject.queue.find(waits.id).await.unwrap(), Some(Whereabouts::Gone(kept)));
     subject.queue.enqueue(vec![subject.item("work", 0, "more")]).await.unwrap();
-    assert_eq!(subject.queue.purge("work").await.unwrap(), 1);
+    assert_eq!(subject.queue.purge("work", false, 0).await.unwrap(), 0);
+    assert_eq!(subject.queue.purge("work", false, 9).await.unwrap(), 1);
     assert_eq!(depth(&subject).await, 1);
     settle(&subject, &held, End::Done).await;
     assert_eq!((depth(&subject).await, next_due(&subject).await), (0, None));
+
+    // Leased or not, if told; the next of a lane comes when the one before it was taken away.
+    let laned = |payload| Item { lane: Some(Lane { key: "a".into(), width: 1 }), ..subject.item("work", 0, payload) };
+    subject.queue.enqueue(vec![laned("a1"), laned("a2")]).await.unwrap();
+    let held = lease(&subject, 9).await.remove(0);
+    assert_eq!(subject.queue.purge("work", true, 1).await.unwrap(), 1);
+    refused(subject.queue.settle(held.token(), End::Done.into()).await, Code::LeaseLost);
+    assert_eq!(payloads(&lease(&subject, 9).await), ["a2"]);
+    assert_eq!(subject.queue.purge("work", true, 9).await.unwrap(), 1);
 }
 
 pub(super) async fn dead_letters_tell_all_and_come_back(subject: Subject) {

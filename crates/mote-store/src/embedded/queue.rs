@@ -191,13 +191,9 @@ impl Queue for Items {
         Box::pin(self.db.writer.run(move |transaction| tally::expire(transaction, &queue, before, max)))
     }
 
-    fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
+    fn purge<'a>(&'a self, queue: &'a str, leased: bool, max: usize) -> BoxFuture<'a, Result<u64>> {
         let queue = queue.to_owned();
-        Box::pin(self.db.writer.run(move |transaction| {
-            let gone = transaction.prepare_cached("DELETE FROM items WHERE queue = ?1 AND held = 0")?.execute([queue])?;
-            transaction.settled();
-            Ok(gone as u64)
-        }))
+        Box::pin(self.db.writer.run(move |transaction| tally::purge(transaction, &queue, leased, max)))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use mote_core::error::{Error, Result};
-use rusqlite::{Connection, OpenFlags};
+use mote_core::queues::QUEUES;
+use rusqlite::{Connection, OpenFlags, params};
 
 use super::fault::Fault;
 use super::layout;
 
 /// What leads from each version to the next; a new database takes every step.
-pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES];
+pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE];
 const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
@@ -180,6 +181,12 @@ CREATE TRIGGER parts_in AFTER INSERT ON parts BEGIN UPDATE usage SET bytes = byt
 CREATE TRIGGER parts_out AFTER DELETE ON parts BEGIN UPDATE usage SET bytes = bytes - old.size WHERE bucket = old.bucket; END;
 ";
 
+const HELD_BY_QUEUE: &str = "
+DROP INDEX items_held;
+CREATE INDEX items_held ON items (queue, ready) WHERE held = 1;
+CREATE INDEX items_queue ON items (queue);
+";
+
 /// Opens the database for writing and counts the opening.
 pub(super) fn open(path: &Path) -> Result<(Connection, i64)> {
     prepare(path).map_err(Error::from)
@@ -210,8 +217,10 @@ fn prepare(path: &Path) -> Result<(Connection, i64), Fault> {
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
     let generation = transaction.query_row("UPDATE meta SET generation = generation + 1 RETURNING generation", [], |row| row.get(0))?;
-    // The lock says that no other process holds a lease, so those of the last one are over.
-    transaction.execute("UPDATE items SET held = 0, ready = due WHERE held = 1", [])?;
+    // The lock says that no other process holds a lease, so those of the last one are over; but the
+    // receivers of users' queues are elsewhere, and go on.
+    let over = "UPDATE items SET held = 0, ready = due WHERE held = 1 AND substr(queue, 1, ?1) <> ?2";
+    transaction.execute(over, params![QUEUES.len(), QUEUES])?;
     transaction.commit()?;
     Ok((connection, generation))
 }

@@ -247,12 +247,18 @@ impl Queue for MemoryStore {
         })
     }
 
-    fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
+    fn purge<'a>(&'a self, queue: &'a str, leased: bool, max: usize) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
-            let mut state = self.state();
-            let before = state.queue.items.len();
-            state.queue.items.retain(|held| held.item.queue != queue || held.leased_until.is_some());
-            Ok((before - state.queue.items.len()) as u64)
+            let (mut gone, mut state) = (0, self.state());
+            state.queue.items.retain(|held| {
+                let goes = held.item.queue == queue && (leased || held.leased_until.is_none()) && gone < max;
+                gone += usize::from(goes);
+                !goes
+            });
+            drop(state);
+            self.changed.notify_waiters();
+            self.settled.notify_waiters();
+            Ok(gone as u64)
         })
     }
 

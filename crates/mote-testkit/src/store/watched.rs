@@ -120,8 +120,8 @@ impl Queue for WatchedQueue {
         Box::pin(self.step("expire", self.queue.expire(queue, before, max)))
     }
 
-    fn purge<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(self.step("purge", self.queue.purge(queue)))
+    fn purge<'a>(&'a self, queue: &'a str, leased: bool, max: usize) -> BoxFuture<'a, Result<u64>> {
+        Box::pin(self.step("purge", self.queue.purge(queue, leased, max)))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

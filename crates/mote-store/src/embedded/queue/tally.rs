@@ -6,13 +6,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::super::fault::Fault;
 use super::super::writer::Transaction;
+use super::lane;
 use super::row::{self, ms};
 
 /// In parts that an index answers each: what is leased, what comes later, what is first.
 pub(super) fn tally(connection: &Connection, queue: &str, now: Timestamp) -> Result<Tally, Fault> {
     let items = "SELECT items FROM queues WHERE name = ?1";
     let items: Option<u64> = connection.prepare_cached(items)?.query_row([queue], |row| row.get(0)).optional()?;
-    let leased = "SELECT count(*) FROM items INDEXED BY items_held WHERE held = 1 AND queue = ?1 AND ready > ?2";
+    let leased = "SELECT count(*) FROM items WHERE held = 1 AND queue = ?1 AND ready > ?2";
     let leased: u64 = connection.prepare_cached(leased)?.query_row(params![queue, ms(now)], |row| row.get(0))?;
     let mut later = connection
         .prepare_cached("SELECT count(*) FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready > ?3 AND held = 0")?;
@@ -41,4 +42,16 @@ pub(super) fn expire(transaction: &mut Transaction<'_>, queue: &str, before: Tim
         transaction.settled();
     }
     Ok(gone as u64)
+}
+
+pub(super) fn purge(transaction: &mut Transaction<'_>, queue: &str, leased: bool, max: usize) -> Result<u64, Fault> {
+    let sql =
+        "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND held <= ?2 LIMIT ?3) RETURNING queue, lane, width";
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let places =
+        transaction.prepare_cached(sql)?.query_map(params![queue, leased, max], lane::Place::read)?.collect::<Result<Vec<_>, _>>()?;
+    // What is behind them in their lanes comes next, if it stays.
+    places.iter().try_for_each(|place| lane::release(transaction, place))?;
+    transaction.settled();
+    Ok(places.len() as u64)
 }

@@ -248,7 +248,7 @@ impl Queue for Recorder {
         other()
     }
 
-    fn purge<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64>> {
+    fn purge<'a>(&'a self, _: &'a str, _: bool, _: usize) -> BoxFuture<'a, Result<u64>> {
         other()
     }
 

@@ -22,7 +22,7 @@ const PAGE: usize = 1000;
 /// A header for each attribute of a message.
 const ATTRIBUTE: &str = "x-mote-attribute-";
 /// The longest visibility that a receiver asks for.
-const VISIBILITY_MAX_MS: u64 = 12 * 3_600_000;
+const VISIBILITY_MAX_MS: u64 = 24 * 3_600_000;
 
 /// `None`: the path is none of these.
 pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body: &Body) -> Result<Option<Action>> {
