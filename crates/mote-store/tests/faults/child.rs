@@ -130,9 +130,10 @@ struct Fate {
 impl Fate {
     fn of(life: &Life, clock: Arc<JumpingClock>) -> Fate {
         let dice = Dice::of(life.seed, 6);
-        let jump = |most_ms| (1 + dice.roll(60), life.later_ms + dice.roll(most_ms));
-        // Far beyond a lease, and back again.
-        let jumps = if life.clock_jumps { vec![jump(120_000), jump(120_000), jump(1000)] } else { Vec::new() };
+        // Far beyond a lease, and back again when somebody else has it.
+        let ahead = (1 + dice.roll(30), life.later_ms + 31_000 + dice.roll(89_000));
+        let back = (60 + dice.roll(60), life.later_ms + dice.roll(1000));
+        let jumps = if life.clock_jumps { vec![ahead, back] } else { Vec::new() };
         Fate { steps: AtomicU64::new(0), dies_at: life.dies_at, jumps, store_errs: life.store_errs, clock, dice }
     }
 }

@@ -20,16 +20,19 @@ pub(crate) const CALLED: &[&str] = &["steady", "flaky", "broken", "hopeless", "h
 /// Its events of one key come in order.
 pub(crate) const ORDERED: &str = "ordered";
 const BROKEN_ATTEMPTS: u32 = 3;
+/// Of an event whose server died each time: the fewest attempts of all rules here, and 16 more.
+const UNANSWERED_MAX: u32 = BROKEN_ATTEMPTS + 16;
 /// Longer than any run believes to last.
 const MONTH_MS: u64 = 30 * 24 * 3_600_000;
 
 /// What may become of the items of a queue.
 pub(crate) fn rules(queue: &str) -> Rules {
-    match queue.rsplit('/').next() {
-        Some("broken") => Rules { attempts_max: Some(BROKEN_ATTEMPTS), hopeless: &[] },
-        Some("hopeless") => Rules { attempts_max: None, hopeless: &["argument-missing"] },
-        _ => Rules { attempts_max: None, hopeless: &[] },
-    }
+    let (attempts_max, hopeless): (_, &[_]) = match queue.rsplit('/').next() {
+        Some("broken") => (Some(BROKEN_ATTEMPTS), &[]),
+        Some("hopeless") => (None, &["argument-missing"]),
+        _ => (None, &[]),
+    };
+    Rules { attempts_max, hopeless, unanswered_max: UNANSWERED_MAX }
 }
 
 pub(crate) fn all() -> Vec<Arc<Function>> {
@@ -89,8 +92,8 @@ async fn act(name: &str, id: Id, attempt: u32, clock: &JumpingClock) -> Result<(
             // Past the end of its lease, if the clock jumps in this life: somebody else has it by
             // then, and takes longer still.
             tokio::select! {
-                () = clock.jumped() => clock.sleep(Duration::from_millis(15)).await,
-                () = clock.sleep(Duration::from_millis(40)) => {}
+                () = clock.jumped() => clock.sleep(Duration::from_millis(80)).await,
+                () = clock.sleep(Duration::from_millis(20)) => {}
             }
             Ok(())
         }

@@ -15,6 +15,8 @@ pub struct Rules {
     pub attempts_max: Option<u32>,
     /// Beginnings of errors after which no attempt follows.
     pub hopeless: &'static [&'static str],
+    /// Given up after more than so many attempts, whatever it is: each of their servers died.
+    pub unanswered_max: u32,
 }
 
 /// What a history that is right comes to.

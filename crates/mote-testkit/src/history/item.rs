@@ -129,7 +129,8 @@ impl Life {
         }
         wrongs.extend(letter.history.iter().filter_map(|failed| self.happened(failed)));
         wrongs.extend(self.untold(letter));
-        if let Some(Rules { attempts_max, hopeless }) = rules
+        if let Some(Rules { attempts_max, hopeless, unanswered_max }) = rules
+            && letter.attempts <= *unanswered_max
             && !hopeless.iter().any(|slug| letter.reason.starts_with(slug))
             && attempts_max.is_none_or(|max| letter.attempts < max)
         {

@@ -52,7 +52,7 @@ fn gone() -> Fate {
 }
 
 fn judge(history: &[&[Said]], fates: impl IntoIterator<Item = (Id, Fate)>) -> Result<Tally, Vec<String>> {
-    check(&history.concat(), &fates.into_iter().collect(), |_| Rules { attempts_max: Some(2), hopeless: &["hopeless"] })
+    check(&history.concat(), &fates.into_iter().collect(), |_| Rules { attempts_max: Some(2), hopeless: &["hopeless"], unanswered_max: 18 })
 }
 
 #[track_caller]
