@@ -54,7 +54,9 @@ impl Server {
         let (ready, log) = (beside(data, "ready"), beside(data, "log"));
         let mut command = Command::new(binary);
         command
-            .args(["serve", "--json", "--public", "127.0.0.1:0", "--control", "127.0.0.1:0", "--aws", "127.0.0.1:0", "--data"])
+            .args(["serve", "--json"])
+            .args(["--public", "--control", "--aws", "--mqtt"].map(|door| [door, "127.0.0.1:0"]).concat())
+            .arg("--data")
             .arg(data);
         // Files, not pipes: a server that is kept outlives this program. Its own group, so that
         // Ctrl-C in this terminal does not end it either.

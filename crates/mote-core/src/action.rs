@@ -23,6 +23,7 @@ use crate::event::{Event, StoredEvent};
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::invoke::deliver::parcel::Wish;
+use crate::mqtt::{BrokerStatus, Message};
 use crate::queues::QueueInfo;
 use crate::queues::message::{NewMessage, Received};
 use crate::reply::Reply;
@@ -192,6 +193,16 @@ pub enum Action {
     ListTimers {
         namespace: Name,
         next: usize,
+    },
+    /// Publish to the devices and functions of a namespace; the body is the message's payload.
+    PublishMqtt {
+        namespace: Name,
+        message: Box<Message>,
+        body: Body,
+    },
+    /// What the broker holds of a namespace.
+    ShowMqtt {
+        namespace: Name,
     },
     CreateBucket {
         namespace: Name,
@@ -441,6 +452,7 @@ pub enum Done {
     Functions(Vec<Arc<Function>>),
     Logs(LogStream),
     Timers(Vec<TimerInfo>),
+    Mqtt(BrokerStatus),
     Buckets(Vec<BucketInfo>),
     Object(ObjectInfo, Body),
     Stored(ObjectInfo),

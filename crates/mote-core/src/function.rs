@@ -4,6 +4,7 @@
 //! ([`crate::directory`]) and how a manifest is written (each dialect's `manifest.rs`).
 
 pub mod delivery;
+pub mod mqtt;
 pub mod timer;
 
 use std::collections::BTreeMap;
@@ -434,6 +435,8 @@ pub enum Binding {
     Topic(Arc<crate::topic::Subscription>),
     /// What a provider posts, signed, to a path.
     Webhook(Arc<crate::webhook::Inlet>),
+    /// What devices publish.
+    Mqtt(Arc<mqtt::MqttFilter>),
 }
 
 impl Binding {
@@ -444,6 +447,7 @@ impl Binding {
             Binding::Topic(subscription) => Some(&mut Arc::make_mut(subscription).retry),
             Binding::Bucket { retry, .. } => Some(retry),
             Binding::Timer(timer) => Some(&mut Arc::make_mut(timer).retry),
+            Binding::Mqtt(filter) => Some(&mut Arc::make_mut(filter).retry),
         }
     }
 }

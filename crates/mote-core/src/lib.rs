@@ -18,6 +18,7 @@ pub mod event;
 pub mod flow;
 pub mod function;
 pub mod invoke;
+pub mod mqtt;
 pub mod platform;
 pub mod queues;
 pub mod reply;

@@ -3,6 +3,7 @@
 mod calls;
 mod deploy;
 mod flows;
+mod mqtt;
 mod queues;
 mod records;
 mod secrets;
@@ -22,6 +23,7 @@ use crate::error::{Code, Error, Result};
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::Invoker;
 use crate::invoke::deliver::QUEUES;
+use crate::mqtt::Broker;
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
 use crate::store::{Catalog, LogQuery, Objects, Precondition, RecordQuery, Write};
@@ -36,11 +38,18 @@ pub struct House {
     /// Of the public door.
     public_url: String,
     turns: turns::Turns,
+    mqtt: Option<Arc<dyn Broker>>,
 }
 
 impl House {
     pub fn new(access: Arc<Access>, invoker: Arc<Invoker>, objects: Arc<dyn Objects>, vault: Arc<Vault>, public_url: String) -> Self {
-        House { access, invoker, objects, vault, public_url, turns: turns::Turns::new() }
+        House { access, invoker, objects, vault, public_url, turns: turns::Turns::new(), mqtt: None }
+    }
+
+    /// With a broker for its verbs.
+    pub fn with_mqtt(mut self, broker: Arc<dyn Broker>) -> Self {
+        self.mqtt = Some(broker);
+        self
     }
 
     async fn run(&self, who: Credential, what: Action) -> Result<Done> {
@@ -108,6 +117,11 @@ impl House {
                 Done::Logs(self.invoker.logs.read(LogQuery { namespace: Some(namespace.to_string()), ..query }).await?)
             }
             Action::ListTimers { namespace, next } => Done::Timers(self.list_timers(&namespace, next).await?),
+            Action::PublishMqtt { namespace, message, body } => {
+                self.publish_mqtt(&namespace, *message, body).await?;
+                Done::Nothing
+            }
+            Action::ShowMqtt { namespace } => Done::Mqtt(self.mqtt()?.status(&namespace).await?),
             Action::CreateBucket { namespace, name } => {
                 self.within(&namespace).create_bucket(&name).await?;
                 Done::Nothing

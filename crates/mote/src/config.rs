@@ -53,8 +53,8 @@ pub(crate) struct Addresses {
     /// Where S3 clients are answered [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDR")]
     pub(crate) aws: Option<String>,
-    /// Where devices connect; this version has no such door
-    #[arg(long, value_name = "ADDR", hide = true)]
+    /// Where devices connect [default: 127.0.0.1:1883]
+    #[arg(long, value_name = "ADDR")]
     pub(crate) mqtt: Option<String>,
 }
 
@@ -65,18 +65,9 @@ impl Addresses {
             Door::Public => &self.public,
             Door::Control => &self.control,
             Door::Aws => &self.aws,
+            Door::Mqtt => &self.mqtt,
         };
         text.as_deref().map(|text| socket_address(door, text)).transpose()
-    }
-
-    /// Refuses what this version does not have.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        match &self.mqtt {
-            None => Ok(()),
-            Some(address) => Err(Failure::usage(format!("--mqtt {address} asks for the MQTT door"))
-                .wanted("wanted: no --mqtt, since this version of mote has no MQTT door yet")
-                .hint("Let a bridge post the messages to a function's URL.")),
-        }
     }
 }
 
@@ -86,6 +77,7 @@ pub(crate) enum Door {
     Public,
     Control,
     Aws,
+    Mqtt,
 }
 
 impl Door {
@@ -94,6 +86,7 @@ impl Door {
             Door::Public => "--public",
             Door::Control => "--control",
             Door::Aws => "--aws",
+            Door::Mqtt => "--mqtt",
         }
     }
 
@@ -102,6 +95,7 @@ impl Door {
             Door::Public => 8080,
             Door::Control => 8081,
             Door::Aws => 4566,
+            Door::Mqtt => 1883,
         };
         SocketAddr::from(([127, 0, 0, 1], port))
     }
@@ -119,6 +113,8 @@ impl Door {
             }
             Door::Aws if encrypted => "who reaches it and holds an access key may read and write buckets; what is said is encrypted",
             Door::Aws => "who reaches it and holds an access key may read and write buckets; objects cross the network unencrypted",
+            Door::Mqtt if encrypted => "who reaches it and holds a token may publish and subscribe; what is said is encrypted",
+            Door::Mqtt => "who reaches it and holds a token may publish and subscribe; tokens and messages cross the network unencrypted",
         }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Doors {
     pub(crate) public: String,
     pub(crate) control: String,
     pub(crate) aws: String,
+    #[serde(default)]
+    pub(crate) mqtt: String,
     /// What they show, in base64 of DER, if they speak TLS: a client on this machine trusts it alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<String>,

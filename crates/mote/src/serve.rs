@@ -30,6 +30,7 @@ use mote_core::topic::Topics;
 use mote_core::trigger::{Handshake, Stop, Stopper, Trigger};
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
+use mote_mqtt::{Guests, MqttBroker, MqttDoor};
 use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_triggers::http::HttpDoor;
@@ -60,6 +61,8 @@ pub(crate) struct Config {
     pub(crate) busy: Busy,
     pub(crate) passphrase: PassphraseFrom,
     pub(crate) tls: TlsFiles,
+    /// Who may publish and subscribe without a token.
+    pub(crate) guests: Guests,
 }
 
 /// A server that answers on every door.
@@ -82,12 +85,12 @@ struct Inside {
     queue: Deliverer,
     timers: TimerTrigger,
     webhooks: WebhookTrigger,
+    broker: Arc<MqttBroker>,
     engines: Engines,
 }
 
 impl Server {
     pub(crate) async fn start(config: Config) -> Result<Server, Failure> {
-        config.addresses.check()?;
         mote_engine_process::no_core_dumps()
             .map_err(|error| mote_core::Error::internal("core dumps can't be switched off").caused_by(error))?;
         memory::keep();
@@ -95,7 +98,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;
-        let data_dir = config.data_dir;
+        let (data_dir, guests) = (config.data_dir, config.guests);
         let store = Embedded::open(&data_dir, clock.clone())?;
         let credentials = Credentials::read_or_make(&data_dir)?;
         let vault = vault(&store, &data_dir, &config.passphrase, &clock).await?;
@@ -105,7 +108,7 @@ impl Server {
         doors.certificate = tls.as_ref().map(|tls| encoded(&tls.certificate()));
         let inside = assemble(&store, &credentials, vault, &data_dir, &doors, clock.clone(), stop.clone()).await?;
         let engines = inside.engines.clone();
-        let mut running = open(inside, listeners, tls.clone(), &clock, &stop);
+        let mut running = open(inside, listeners, guests, tls.clone(), &clock, &stop);
         let announced = doors.announce(&data_dir)?;
         if let Some(tls) = tls {
             running.spawn(keep_fresh(tls, Tls::hangups()?, doors.clone(), data_dir.clone(), stop));
@@ -216,11 +219,20 @@ async fn assemble(
     let queue = Deliverer::new(store.queue(), store.logs(), clock.clone());
     let way_out = Arc::new(outside::WayOut::new(clock.clone())?);
     let webhooks = WebhookTrigger::new(store.queue(), vault.clone(), way_out, clock.clone());
-    let timers = TimerTrigger::new(invoker.directory.clone(), store.catalog(), store.queue(), clock);
-    let house = Arc::new(House::new(access, invoker, objects, vault, doors.public.clone()));
+    let timers = TimerTrigger::new(invoker.directory.clone(), store.catalog(), store.queue(), clock.clone());
+    let broker = MqttBroker::open(mote_mqtt::Seams {
+        queue: store.queue(),
+        catalog: store.catalog(),
+        clock,
+        directory: invoker.directory.clone(),
+        access: access.clone(),
+        invoke: invoker.clone(),
+    });
+    let broker = broker.await?;
+    let house = Arc::new(House::new(access, invoker, objects, vault, doors.public.clone()).with_mqtt(broker.clone()));
     // Set once, here.
     let _ = gateway.platform.set(Arc::downgrade(&house));
-    Ok(Inside { house, s3, queue, timers, webhooks, engines })
+    Ok(Inside { house, s3, queue, timers, webhooks, broker, engines })
 }
 
 /// Where the process engine keeps what it makes.
@@ -242,9 +254,9 @@ fn settings(data_dir: &Path) -> Result<Settings, Failure> {
 const SPARES_MAX: usize = 8;
 
 /// Opens every door, each on a task of its own.
-fn open(inside: Inside, listeners: Listeners, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
+fn open(inside: Inside, listeners: Listeners, guests: Guests, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
     let mut running = JoinSet::new();
-    let Inside { house, s3, queue, timers, webhooks, .. } = inside;
+    let Inside { house, s3, queue, timers, webhooks, broker, .. } = inside;
     let handshake = || tls.clone().map(|tls| tls as Arc<dyn Handshake>);
     let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone()).with_handshake(handshake());
     let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone()).with_handshake(handshake());
@@ -254,6 +266,8 @@ fn open(inside: Inside, listeners: Listeners, tls: Option<Arc<Tls>>, clock: &Arc
     let s3 = s3.with_handshake(handshake());
     let (socket, stopped) = (listeners.aws.socket, stop.clone());
     run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
+    let mqtt = MqttDoor::new(broker, guests, handshake());
+    run(&mut running, "the mqtt door", mqtt.serve(listeners.mqtt.socket, stop.clone()));
     running.spawn(async move { house.forget_orphans().await });
     let (door, stopped) = (invoker.clone(), stop.clone());
     run(&mut running, "the webhooks", async move { webhooks.serve(door, stopped).await });

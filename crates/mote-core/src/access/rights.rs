@@ -86,6 +86,8 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::Describe { function } => tells(Of(Read, &function.namespace), "describe", function.name.as_str()),
         Action::List { namespace, .. } => tells(Of(Read, namespace), "list", ""),
         Action::Logs { namespace, query } => tells(Of(Read, namespace), "logs", query.function.as_deref().unwrap_or_default()),
+        Action::PublishMqtt { namespace, message, .. } => Rule { about: message.topic.as_str(), ..Device::Publish.rule(namespace) },
+        Action::ShowMqtt { namespace } => tells(Of(Read, namespace), "show-mqtt", ""),
         Action::ListTimers { namespace, .. } => tells(Of(Read, namespace), "list-timers", ""),
         Action::CreateBucket { namespace, name } => Rule { about: name, ..Touch::Create.rule(namespace) },
         Action::DeleteBucket { namespace, name } => Rule { about: name, ..Touch::Remove.rule(namespace) },
@@ -135,6 +137,25 @@ impl Touch {
             Touch::Write => (Need::Use(Right::Invoke, namespace), "write-object", false),
         };
         Rule { need, verb, about: "", change }
+    }
+}
+
+/// What a device does, over MQTT or by an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    Connect,
+    Publish,
+    Subscribe,
+}
+
+impl Device {
+    pub fn rule(self, namespace: &Name) -> Rule<'_> {
+        let (need, verb) = match self {
+            Device::Connect => (Need::Enter(namespace), "connect-mqtt"),
+            Device::Publish => (Need::Use(Right::Invoke, namespace), "publish-mqtt"),
+            Device::Subscribe => (Need::Use(Right::Read, namespace), "subscribe-mqtt"),
+        };
+        Rule { need, verb, about: "", change: false }
     }
 }
 

@@ -93,7 +93,7 @@ fn missing(invoker: &Invoker, function: &Function) -> Vec<String> {
 async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Function, binding: &Binding) -> Option<String> {
     let name = &function.name;
     match binding {
-        Binding::Http { .. } | Binding::Topic(_) => None,
+        Binding::Http { .. } | Binding::Topic(_) | Binding::Mqtt(_) => None,
         Binding::Webhook(inlet) => {
             let known = invoker.secrets.reveal(&function.namespace, &inlet.secret).await;
             known.is_err().then(|| {

@@ -16,6 +16,7 @@ use mote_core::event::HttpRequest;
 use mote_core::function::delivery::Destination;
 use mote_core::function::{Cors, FunctionRef, Name, UrlAccess};
 use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::mqtt::{Message, Qos};
 use mote_core::store::{ObjectListQuery, ObjectMeta};
 use mote_core::topic::Subscriber;
 use mote_testkit::ScriptedEngine;
@@ -76,6 +77,8 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::Point { function: function(), version: None },
         Action::Logs { namespace: ns(), query: Default::default() },
         Action::ListTimers { namespace: ns(), next: 1 },
+        Action::PublishMqtt { namespace: ns(), message: Message::new("t".parse().unwrap(), Qos::AtMost, "").into(), body: Body::empty() },
+        Action::ShowMqtt { namespace: ns() },
         Action::CreateBucket { namespace: ns(), name: bucket() },
         Action::DeleteBucket { namespace: ns(), name: bucket() },
         Action::ListBuckets { namespace: ns() },
@@ -127,6 +130,8 @@ fn may(action: &Action) -> May {
         Action::RedriveQueue { .. } => May::Token(Invoke),
         Action::Deploy(_) | Action::Remove { .. } | Action::Point { .. } => May::Token(Deploy),
         Action::Describe { .. } | Action::List { .. } | Action::Logs { .. } | Action::ListTimers { .. } => May::Token(Read),
+        Action::PublishMqtt { .. } => May::Inside(Invoke),
+        Action::ShowMqtt { .. } => May::Token(Read),
         Action::CreateBucket { .. } | Action::DeleteBucket { .. } => May::Token(Deploy),
         Action::ListBuckets { .. } | Action::GetObject { .. } | Action::ListObjects { .. } => May::Inside(Read),
         Action::PutObject { .. } | Action::DeleteObject { .. } => May::Inside(Invoke),

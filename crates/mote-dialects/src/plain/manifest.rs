@@ -7,6 +7,7 @@ mod confinement;
 mod delivery;
 mod flow;
 mod keys;
+mod mqtt;
 mod section;
 mod timer;
 mod topic;

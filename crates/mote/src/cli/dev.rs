@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use mote_core::clock::{Clock, SystemClock};
+use mote_mqtt::Guests;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -76,6 +77,7 @@ impl Dev {
                 busy: Busy::TakeAnother,
                 passphrase: self.passphrase,
                 tls: TlsFiles::default(),
+                guests: Guests::default(),
             })
             .await?;
             let client = Client::of(server.doors(), server.token())?;
@@ -94,7 +96,7 @@ impl Dev {
 fn greet(dir: &Path, server: &Server) {
     let doors = server.doors();
     eprintln!("{}", output::bold(&format!("mote serves {}", dir.display())));
-    eprintln!("  public   {}\n  control  {}\n  aws      {}", doors.public, doors.control, doors.aws);
+    eprintln!("  public   {}\n  control  {}\n  aws      {}\n  mqtt     {}", doors.public, doors.control, doors.aws, doors.mqtt);
     eprintln!("  data     {}\n  Ctrl-C ends it; what is saved till then is live at once", server.data_dir().display());
 }
 

@@ -53,7 +53,7 @@ impl Doctor {
         let dir = self.data_dir.unwrap_or_else(crate::config::default_data_dir);
         let data = data_dir(&dir);
         let doors = Doors::read(&dir);
-        let ports = [Door::Public, Door::Control, Door::Aws].map(|door| port(door, doors.as_ref()));
+        let ports = [Door::Public, Door::Control, Door::Aws, Door::Mqtt].map(|door| port(door, doors.as_ref()));
         let holds = |isolation| barriers.iter().filter(|barrier| barrier.required <= isolation).all(|barrier| barrier.enforced);
         let (able, strict) = (data.good && holds(Isolation::Standard), data.good && holds(Isolation::Strict));
         let user = further_groups(&mote_engine_process::further_groups());
@@ -168,9 +168,10 @@ fn port(door: Door, doors: Option<&Doors>) -> Finding {
         Door::Public => &doors.public,
         Door::Control => &doors.control,
         Door::Aws => &doors.aws,
+        Door::Mqtt => &doors.mqtt,
     });
     let free = TcpListener::bind(address).is_ok();
-    let mine = ours.is_some_and(|url| url.strip_prefix("http://").and_then(|url| url.parse::<SocketAddr>().ok()) == Some(address));
+    let mine = ours.is_some_and(|url| url.split_once("://").and_then(|(_, url)| url.parse::<SocketAddr>().ok()) == Some(address));
     let name = format!("{} {address}", door.flag().trim_start_matches('-'));
     let found = match (free, mine) {
         (true, _) => "free",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use mote_mqtt::Guests;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -20,12 +21,12 @@ use crate::tls::TlsFiles;
 const EXAMPLES: &str = "\
 Examples:
   mote serve
-  mote serve --data ./data --public 127.0.0.1:0 --control 127.0.0.1:0 --aws 127.0.0.1:0 --json
+  mote serve --data ./data --public 127.0.0.1:0 --control 127.0.0.1:0 --aws 127.0.0.1:0 --mqtt 127.0.0.1:0 --json
   mote serve --public 0.0.0.0:80
 
 Nothing listens beyond this machine unless an address asks for it. With --json the first line on
 standard output, once every door answers, is
-{\"ready\":true,\"public\":\"http://…\",\"control\":\"http://…\",\"aws\":\"http://…\",\"mqtt\":null,\"token\":\"…\"}.
+{\"ready\":true,\"public\":\"http://…\",\"control\":\"http://…\",\"aws\":\"http://…\",\"mqtt\":\"mqtt://…\",\"token\":\"…\"}.
 SIGTERM or Ctrl-C: no new calls, 30 s for those that run; a second one ends at once.";
 
 /// What runs may go on for so long after the first signal.
@@ -43,6 +44,9 @@ pub(super) struct Serve {
     passphrase: PassphraseFrom,
     #[command(flatten)]
     tls: TlsFiles,
+    /// Let devices without a password publish and subscribe in this namespace
+    #[arg(long, value_name = "NAMESPACE")]
+    mqtt_anonymous: Option<mote_core::function::Name>,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -51,7 +55,8 @@ impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let data_dir = self.data_dir.unwrap_or_else(default_data_dir);
         check_data_dir(&data_dir, "name another directory with `--data DIR`")?;
-        let config = Config { data_dir, addresses: self.addresses, busy: Busy::Refuse, passphrase: self.passphrase, tls: self.tls };
+        let (addresses, passphrase, tls) = (self.addresses, self.passphrase, self.tls);
+        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests: Guests(self.mqtt_anonymous) };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;
@@ -71,7 +76,7 @@ fn announce(server: &Server, json: bool) {
     let (doors, token) = (server.doors(), server.token());
     if json {
         output::json(&json!({
-            "ready": true, "public": doors.public, "control": doors.control, "aws": doors.aws, "mqtt": null, "token": token,
+            "ready": true, "public": doors.public, "control": doors.control, "aws": doors.aws, "mqtt": doors.mqtt, "token": token,
         }));
         return;
     }
@@ -80,6 +85,7 @@ fn announce(server: &Server, json: bool) {
         ("  public", doors.public.clone()),
         ("  control", doors.control.clone()),
         ("  aws", doors.aws.clone()),
+        ("  mqtt", doors.mqtt.clone()),
         ("  data", server.data_dir().display().to_string()),
     ]);
 }

@@ -23,6 +23,7 @@ pub(super) struct Listeners {
     pub(super) public: Listener,
     pub(super) control: Listener,
     pub(super) aws: Listener,
+    pub(super) mqtt: Listener,
 }
 
 /// A bound socket, and the address that clients on this machine reach it by.
@@ -36,12 +37,15 @@ pub(super) async fn all(addresses: &Addresses, busy: Busy, encrypted: bool) -> R
         public: bind(Door::Public, addresses, busy, encrypted).await?,
         control: bind(Door::Control, addresses, busy, encrypted).await?,
         aws: bind(Door::Aws, addresses, busy, encrypted).await?,
+        mqtt: bind(Door::Mqtt, addresses, busy, encrypted).await?,
     })
 }
 
 impl Listeners {
     pub(super) fn doors(&self) -> Doors {
-        Doors { public: self.public.origin.clone(), control: self.control.origin.clone(), aws: self.aws.origin.clone(), certificate: None }
+        let origin = |door: &Listener| door.origin.clone();
+        let (public, control, aws, mqtt) = (origin(&self.public), origin(&self.control), origin(&self.aws), origin(&self.mqtt));
+        Doors { public, control, aws, mqtt, certificate: None }
     }
 }
 
@@ -62,7 +66,12 @@ async fn bind(door: Door, addresses: &Addresses, busy: Busy, encrypted: bool) ->
     }
     // What listens everywhere is reached from here by the loopback address.
     let reached = if local.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], local.port())) } else { local };
-    let scheme = if encrypted { "https" } else { "http" };
+    let scheme = match (door, encrypted) {
+        (Door::Mqtt, true) => "mqtts",
+        (Door::Mqtt, false) => "mqtt",
+        (Door::Public | Door::Control | Door::Aws, true) => "https",
+        (Door::Public | Door::Control | Door::Aws, false) => "http",
+    };
     Ok(Listener { socket, origin: format!("{scheme}://{reached}") })
 }
 

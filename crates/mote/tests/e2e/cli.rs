@@ -269,7 +269,7 @@ fn a_server_that_is_not_there_is_exit_code_three() {
     Run::of(mote().args(["list"]).env("MOTE_URL", format!("https://127.0.0.1:{port}"))).exits(3);
     Run::of(mote().args(["list"]).env("MOTE_URL", "ftp://127.0.0.1")).exits(2);
     Run::of(mote().args(["frobnicate"])).exits(2);
-    Run::of(mote().args(["serve", "--mqtt", "127.0.0.1:0"])).exits(2);
+    Run::of(mote().args(["serve", "--mqtt", "nowhere"])).exits(2);
 }
 
 #[test]

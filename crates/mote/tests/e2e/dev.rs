@@ -19,7 +19,7 @@ impl Dev {
         let mut child = mote()
             .arg("dev")
             .arg(dir)
-            .args(["--public", "127.0.0.1:0", "--control", "127.0.0.1:0", "--aws", "127.0.0.1:0"])
+            .args(["--public", "127.0.0.1:0", "--control", "127.0.0.1:0", "--aws", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

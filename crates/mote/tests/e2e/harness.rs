@@ -57,7 +57,7 @@ impl Server {
     fn run(data: Data) -> Server {
         let mut serve = mote();
         serve.arg("serve").arg("--data").arg(data.path()).arg("--json");
-        for door in ["--public", "--control", "--aws"] {
+        for door in ["--public", "--control", "--aws", "--mqtt"] {
             serve.args([door, "127.0.0.1:0"]);
         }
         Server::spawned(serve, data)
@@ -80,7 +80,7 @@ impl Server {
     /// `127.0.0.1:12345` of a door.
     pub(crate) fn address(&self, door: &str) -> &str {
         let url = self.ready[door].as_str().unwrap_or_else(|| panic!("no door {door} in {}", self.ready));
-        url.strip_prefix("http://").expect("doors speak HTTP")
+        url.split_once("://").expect("a door is a URL").1
     }
 
     /// The command line, pointed at this server.

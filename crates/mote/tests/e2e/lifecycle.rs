@@ -128,6 +128,8 @@ fn one_directory_has_one_server() {
         "127.0.0.1:0",
         "--aws",
         "127.0.0.1:0",
+        "--mqtt",
+        "127.0.0.1:0",
     ]);
     let refused = Run::of(&mut second).exits(1);
     assert!(refused.stderr.contains("another server has the data directory"), "{refused:#?}");
@@ -156,6 +158,8 @@ fn a_door_to_the_world_is_opened_with_a_warning() {
         "--control",
         "127.0.0.1:0",
         "--aws",
+        "127.0.0.1:0",
+        "--mqtt",
         "127.0.0.1:0",
         "--json",
     ]);

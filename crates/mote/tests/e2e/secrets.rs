@@ -219,7 +219,7 @@ fn a_passphrase_opens_the_secrets_or_nothing_starts() {
     let serve = |passphrase: Option<&str>| {
         let mut serve = mote();
         serve.arg("serve").arg("--data").arg(data.path()).arg("--json");
-        for door in ["--public", "--control", "--aws"] {
+        for door in ["--public", "--control", "--aws", "--mqtt"] {
             serve.args([door, "127.0.0.1:0"]);
         }
         if let Some(name) = passphrase {

@@ -56,7 +56,7 @@ impl Authority {
     fn serve(&self, data: &Path) -> Command {
         let mut serve = mote();
         serve.arg("serve").arg("--data").arg(data).arg("--json");
-        for door in ["--public", "--control", "--aws"] {
+        for door in ["--public", "--control", "--aws", "--mqtt"] {
             serve.args([door, "127.0.0.1:0"]);
         }
         serve.arg("--tls-cert").arg(self.file("cert.pem")).arg("--tls-key").arg(self.file("key.pem"));

@@ -4,6 +4,7 @@
 
 mod access;
 mod calls;
+mod mqtt;
 pub(super) mod queues;
 mod topics;
 
@@ -96,6 +97,8 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
         (["functions", name, "point"], "POST") => Ok(Action::Point { function: of(name)?, version: json::<Point>(&body)?.version }),
         (["logs"], "GET") => logs(&query, stamp.time),
         (["timers"], "GET") => Ok(Action::ListTimers { namespace: query.namespace()?, next: query.count("next", 1, RUNS_MAX)? }),
+        (["mqtt"], "GET") => Ok(Action::ShowMqtt { namespace: query.namespace()? }),
+        (["mqtt", "publish"], "POST") => mqtt::publish(&query, &parts.headers, body),
         (["status"], "GET") => Ok(Action::Status),
         (["buckets"], "GET") => Ok(Action::ListBuckets { namespace: query.namespace()? }),
         (["buckets", name], "PUT") => Ok(Action::CreateBucket { namespace: query.namespace()?, name: (*name).to_owned() }),
@@ -221,8 +224,8 @@ fn decode(segment: &str) -> Result<String> {
 /// A path that is none, or one that takes other methods.
 fn unknown(path: &[&str], method: &str) -> Error {
     let allow = match path {
-        ["deploy"] | ["functions", _, "invoke" | "send" | "point"] => "POST",
-        ["functions" | "logs" | "status" | "buckets" | "secrets" | "timers"] | ["buckets", _, "objects"] => "GET, HEAD",
+        ["deploy"] | ["mqtt", "publish"] | ["functions", _, "invoke" | "send" | "point"] => "POST",
+        ["functions" | "logs" | "status" | "buckets" | "secrets" | "timers" | "mqtt"] | ["buckets", _, "objects"] => "GET, HEAD",
         ["functions", _] => "GET, HEAD, DELETE",
         ["buckets" | "secrets", _] => "PUT, DELETE",
         path if let Some(allow) = access::allows(path) => allow,

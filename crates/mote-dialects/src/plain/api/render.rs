@@ -58,6 +58,7 @@ fn answer(done: Done) -> Result<Response> {
         Done::Functions(functions) => json_of(StatusCode::OK, &json!({ "functions": functions })),
         Done::Logs(stream) => Ok(lines(Body::stream(stream.map(|line| line_of(&line?)), None))),
         Done::Timers(timers) => json_of(StatusCode::OK, &json!({ "timers": timers })),
+        Done::Mqtt(status) => json_of(StatusCode::OK, &status),
         Done::Buckets(buckets) => json_of(StatusCode::OK, &json!({ "buckets": buckets })),
         Done::Object(info, body) => Ok(object(info, body)),
         Done::Stored(info) => json_of(StatusCode::CREATED, &info),

@@ -13,7 +13,7 @@ use mote_core::{Error, Result};
 use toml::de::DeTable;
 
 use super::section::{Section, Value, line_of, nearest};
-use super::{confinement, delivery, deployment, family, flow, invalid, obvious, timer, topic};
+use super::{confinement, delivery, deployment, family, flow, invalid, mqtt, obvious, timer, topic};
 
 const SHARED: &[&str] = &[
     "runtime",
@@ -42,7 +42,7 @@ fn shared() -> impl Iterator<Item = &'static str> {
     SHARED.iter().chain(confinement::KEYS).copied()
 }
 
-const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer", "topic", "webhook"];
+const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer", "topic", "webhook", "mqtt"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 const FUNCTIONS_MAX: usize = 100;
@@ -137,6 +137,7 @@ pub(super) fn bindings(table: &Section, this: &mut Deployment) -> Result<()> {
         ("timer", timer::read),
         ("topic", topic::topic),
         ("webhook", topic::webhook),
+        ("mqtt", mqtt::read),
     ] {
         let Some(value) = table.get(key) else { continue };
         for table in value.tables(BINDINGS_MAX)? {

@@ -1,0 +1,93 @@
+//! Messages as events of the functions that are bound to their topics.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use mote_core::directory::Directory;
+use mote_core::event::StoredEvent;
+use mote_core::function::delivery::{Destination, Retry};
+use mote_core::function::{Binding, Name};
+use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::mqtt::{MESSAGE, Message, Qos};
+use mote_core::store::Item;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::MqttBroker;
+use crate::tree::Tree;
+
+/// The bindings by namespace, and when they were read.
+pub(super) struct Bound {
+    changes: watch::Receiver<u64>,
+    index: Arc<HashMap<Name, Tree<Wanted>>>,
+}
+
+struct Wanted {
+    function: Name,
+    qos: Qos,
+    retry: Option<Retry>,
+}
+
+impl Bound {
+    pub(super) fn new(directory: &Directory) -> Bound {
+        let changes = directory.changes();
+        Bound { changes, index: index(directory) }
+    }
+}
+
+fn index(directory: &Directory) -> Arc<HashMap<Name, Tree<Wanted>>> {
+    let mut index: HashMap<Name, Tree<Wanted>> = HashMap::new();
+    let bindings = directory.bindings(|function, binding| match binding {
+        Binding::Mqtt(filter) => Some((function.reference(), filter.clone())),
+        Binding::Http { .. } | Binding::Bucket { .. } | Binding::Timer(_) => None,
+    });
+    for (function, bound) in bindings {
+        let wanted = Wanted { function: function.name.clone(), qos: bound.qos, retry: bound.retry.clone() };
+        index.entry(function.namespace).or_default().insert(bound.filter.as_str(), &function.name.as_str().into(), wanted);
+    }
+    Arc::new(index)
+}
+
+impl MqttBroker {
+    /// One for each binding that takes the topic, as for each binding to a bucket.
+    pub(super) fn events(&self, namespace: &Name, message: &Message) -> Vec<Item> {
+        let index = {
+            let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+            if bound.changes.has_changed().unwrap_or(false) {
+                bound.changes.mark_unchanged();
+                bound.index = index(&self.seams.directory);
+            }
+            bound.index.clone()
+        };
+        let mut items = Vec::new();
+        let Some(tree) = index.get(namespace) else { return items };
+        tree.visit(message.topic.as_str(), &mut |here| {
+            for (_, wanted) in here.iter().filter(|(_, wanted)| wanted.qos <= message.qos) {
+                let wish = Wish { retry: wanted.retry.clone(), ..Wish::default() };
+                match self.seams.invoke.items(namespace, &Destination::Function(wanted.function.clone()), self.event(message), 0, wish) {
+                    Ok(made) => items.extend(made),
+                    Err(error) => tracing::error!(?error, function = %wanted.function, "a message could not be addressed"),
+                }
+            }
+        });
+        items
+    }
+
+    fn event(&self, message: &Message) -> StoredEvent {
+        let (id, now) = (self.seams.clock.id(), self.seams.clock.now());
+        let mut event = StoredEvent {
+            subject: Some(message.topic.to_string()),
+            content_type: message.content_type.clone(),
+            body: message.payload.clone(),
+            ..StoredEvent::new(id, format!("/mqtt/{}", message.topic), MESSAGE, now)
+        };
+        event.extensions.insert("mqttqos".to_owned(), json!(u8::from(message.qos)));
+        if message.retain {
+            event.extensions.insert("mqttretain".to_owned(), json!(true));
+        }
+        if let Some(topic) = &message.response_topic {
+            event.extensions.insert("mqttresponsetopic".to_owned(), json!(topic));
+        }
+        event
+    }
+}

@@ -1,0 +1,234 @@
+//! Sessions that come, stay beyond their connection, and end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mote_core::Result;
+use mote_core::store::Write;
+use mote_core::trigger::Stop;
+use tokio::sync::OwnedMutexGuard;
+
+use super::MqttBroker;
+use crate::limits::{SESSIONS_MAX, SUBSCRIPTIONS_MAX};
+use crate::session::{Kept, Session, Subscribed};
+use crate::space::{Space, parted};
+use crate::wire::{Breach, Options, Reason};
+
+const PREFIX: &str = "mqtt/sessions/";
+const PAGE: usize = 1000;
+const SWEEP: Duration = Duration::from_secs(60);
+/// For whoever had the session before to give back what it held.
+const LEAVE_WAIT: Duration = Duration::from_secs(5);
+
+/// The right to speak with a client; nobody else has it meanwhile.
+pub(crate) struct Seat {
+    pub(crate) session: Arc<Session>,
+    /// The session was there before.
+    pub(crate) present: bool,
+    _guard: OwnedMutexGuard<()>,
+}
+
+impl MqttBroker {
+    /// Sits down as that client; whoever did so before is sent away.
+    pub(crate) async fn sit(&self, space: &Arc<Space>, client: &str, clean: bool, expiry_s: u32) -> Result<Seat, Breach> {
+        let busy = |why: &str| Breach::new(Reason::Busy, why);
+        loop {
+            let session = {
+                let mut sessions = space.sessions();
+                if !sessions.contains_key(client) && sessions.len() >= SESSIONS_MAX {
+                    return Err(Breach::new(Reason::Quota, format!("the namespace has {SESSIONS_MAX} sessions")));
+                }
+                let new = || Arc::new(Session::new(&space.name, client, Kept::default()));
+                sessions.entry(client.into()).or_insert_with(new).clone()
+            };
+            session.leave.notify_one();
+            let guard = tokio::select! {
+                guard = session.seat.clone().lock_owned() => guard,
+                () = self.seams.clock.sleep(LEAVE_WAIT) => return Err(busy("the client's other connection does not end")),
+            };
+            if !space.sessions().get(client).is_some_and(|known| Arc::ptr_eq(known, &session)) {
+                continue;
+            }
+            // A word for the one before me is none for me.
+            tokio::select! { biased; () = session.leave.notified() => {}, () = std::future::ready(()) => {} }
+            let gone = session.has_gone(self.seams.clock.now());
+            let present = !clean && !gone && session.persists();
+            if !present && session.persists() {
+                self.clear(space, &session).await.map_err(|error| busy(error.detail()))?;
+            }
+            {
+                let mut state = session.state();
+                (state.is_connected, state.kept.left, state.kept.expiry_s) = (true, None, expiry_s);
+                state.connections += 1;
+            }
+            session.due.store(true, Ordering::SeqCst);
+            let seat = Seat { session, present, _guard: guard };
+            if (present || expiry_s > 0)
+                && let Err(error) = self.write(space, &seat.session).await
+            {
+                self.rise(space, seat).await;
+                return Err(busy(error.detail()));
+            }
+            return Ok(seat);
+        }
+    }
+
+    /// Gets up: a session that ends with its connection is gone.
+    pub(crate) async fn rise(&self, space: &Arc<Space>, seat: Seat) {
+        let session = &seat.session;
+        {
+            let mut state = session.state();
+            state.is_connected = false;
+            state.clear_memory();
+            state.kept.left = Some(self.seams.clock.now());
+        }
+        let outcome = if session.persists() { self.write(space, session).await } else { self.forget(space, session).await };
+        if let Err(error) = outcome {
+            tracing::error!(?error, client = %session.client, "a session's end could not be written");
+        }
+    }
+
+    /// For whoever has the seat.
+    pub(crate) async fn subscribe(
+        &self,
+        space: &Arc<Space>,
+        session: &Arc<Session>,
+        number: Option<u32>,
+        wanted: Vec<(String, Options)>,
+    ) -> Result<Vec<Result<mote_core::mqtt::Qos, Reason>>> {
+        let (mut told, mut replays) = (Vec::new(), Vec::new());
+        for (text, options) in wanted {
+            let subscribed = Subscribed { options, number };
+            let (group, filter) = match parted(&text) {
+                Ok((group, filter)) => (group.map(str::to_owned), filter),
+                Err(reason) => {
+                    told.push(Err(reason));
+                    continue;
+                }
+            };
+            {
+                let mut state = session.state();
+                let subscriptions = &mut state.kept.subscriptions;
+                if !subscriptions.contains_key(&text) && subscriptions.len() >= SUBSCRIPTIONS_MAX {
+                    told.push(Err(Reason::Quota));
+                    continue;
+                }
+                subscriptions.insert(text, subscribed);
+            }
+            let is_new = space.subscribe(session, group.as_deref(), &filter, subscribed);
+            let replay = group.is_none() && (options.retained == 0 || options.retained == 1 && is_new);
+            if replay {
+                replays.extend(space.retained(&filter, subscribed, self.seams.clock.now()));
+            }
+            told.push(Ok(options.qos));
+        }
+        if session.persists() {
+            self.write(space, session).await?;
+        }
+        session.replay(replays);
+        Ok(told)
+    }
+
+    pub(crate) async fn unsubscribe(&self, space: &Arc<Space>, session: &Session, filters: &[String]) -> Result<Vec<bool>> {
+        let mut found = Vec::new();
+        for text in filters {
+            found.push(session.state().kept.subscriptions.remove(text).is_some());
+            space.unsubscribe(&session.client, text);
+        }
+        if session.persists() {
+            self.write(space, session).await?;
+        }
+        Ok(found)
+    }
+
+    /// Ends the sessions whose time is up, until told to stop.
+    pub(crate) async fn sweep(&self, mut stop: Stop) {
+        loop {
+            tokio::select! { () = self.seams.clock.sleep(SWEEP) => {}, () = stop.wait() => return }
+            let spaces: Vec<Arc<Space>> = self.spaces.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect();
+            let now = self.seams.clock.now();
+            for space in spaces {
+                let gone: Vec<Arc<Session>> = space.sessions().values().filter(|session| session.has_gone(now)).cloned().collect();
+                for session in gone {
+                    let Ok(_seat) = session.seat.clone().try_lock_owned() else { continue };
+                    if session.has_gone(now)
+                        && let Err(error) = self.forget(&space, &session).await
+                    {
+                        tracing::error!(?error, client = %session.client, "a session that is over could not be removed");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn forget(&self, space: &Arc<Space>, session: &Session) -> Result<()> {
+        self.clear(space, session).await?;
+        space.dropped.fetch_add(session.state().dropped, Ordering::SeqCst);
+        space.sessions().remove(&*session.client);
+        Ok(())
+    }
+
+    /// As if it had never been.
+    async fn clear(&self, space: &Arc<Space>, session: &Session) -> Result<()> {
+        let subscriptions = {
+            let mut state = session.state();
+            state.received.clear();
+            state.clear_memory();
+            std::mem::take(&mut state.kept.subscriptions)
+        };
+        subscriptions.keys().for_each(|text| space.unsubscribe(&session.client, text));
+        let key = key(space, session);
+        if let Some(record) = self.seams.catalog.get(&key).await? {
+            self.seams.catalog.commit(vec![Write::Delete { key, expect: record.revision }]).await?;
+            self.seams.queue.purge(&session.queue).await?;
+        }
+        session.waiting.store(0, Ordering::SeqCst);
+        Ok(())
+    }
+
+    async fn write(&self, space: &Arc<Space>, session: &Session) -> Result<()> {
+        let kept = session.state().kept.clone();
+        let (key, value) = (key(space, session), serde_json::to_vec(&kept).expect("a session is plain data"));
+        let expect = self.seams.catalog.get(&key).await?.map_or(0, |record| record.revision);
+        self.seams.catalog.commit(vec![Write::Put { key, expect, value: value.into() }]).await
+    }
+
+    pub(super) async fn load_sessions(&self) -> Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.seams.catalog.scan(PREFIX, after.as_deref(), PAGE).await?;
+            let is_full = page.len() == PAGE;
+            for record in page {
+                let parts = record.key.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
+                match (parts, serde_json::from_slice::<Kept>(&record.value)) {
+                    (Some((namespace, client)), Ok(kept)) => self.revive(namespace, client, kept).await?,
+                    (_, outcome) => tracing::error!(error = ?outcome.err(), key = record.key, "a session can't be read"),
+                }
+                after = Some(record.key);
+            }
+            if !is_full {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn revive(&self, namespace: &str, client: &str, mut kept: Kept) -> Result<()> {
+        let space = self.space(&namespace.parse()?);
+        // The server's end was its connection's end.
+        kept.left.get_or_insert(self.seams.clock.now());
+        let session = Arc::new(Session::new(&space.name, client, kept.clone()));
+        session.waiting.store(self.seams.queue.depth(&session.queue).await?, Ordering::SeqCst);
+        for (text, subscribed) in &kept.subscriptions {
+            if let Ok((group, filter)) = parted(text) {
+                space.subscribe(&session, group, &filter, *subscribed);
+            }
+        }
+        space.sessions().insert(session.client.clone(), session);
+        Ok(())
+    }
+}
+
+fn key(space: &Space, session: &Session) -> String {
+    format!("{PREFIX}{}/{}", space.name, session.client)
+}

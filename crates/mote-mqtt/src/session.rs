@@ -1,0 +1,202 @@
+//! What a client has here, whether it is connected or away: its subscriptions and what waits for it.
+//!
+//! Of a session that outlives its connection, subscriptions are a record of the catalog and messages of
+//! QoS 1 and 2 are items of a queue; all else is in memory and goes with the server.
+//! Not here: who is given which message ([`crate::space`]) and the talk itself ([`crate::connection`]).
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mote_core::clock::Timestamp;
+use mote_core::function::Name;
+use mote_core::mqtt::{Message, Qos};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, RETAINED_MAX};
+use crate::wire::Options;
+
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+pub(crate) struct Session {
+    pub(crate) client: Arc<str>,
+    /// Where its messages wait on disk.
+    pub(crate) queue: String,
+    /// Whoever holds it is the one who speaks with the client.
+    pub(crate) seat: Arc<tokio::sync::Mutex<()>>,
+    /// Asks whoever has the seat to leave it.
+    pub(crate) leave: Notify,
+    /// Something waits.
+    pub(crate) news: Notify,
+    /// There may be items on disk that nobody has leased.
+    pub(crate) due: AtomicBool,
+    /// Items on disk, leased ones too.
+    pub(crate) waiting: AtomicU64,
+    /// One at a time makes room.
+    pub(crate) clearing: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) kept: Kept,
+    pub(crate) is_connected: bool,
+    /// Counts connections: a will that waits is void once there was another.
+    pub(crate) connections: u64,
+    /// Packets of QoS 2 that were taken and not released yet.
+    pub(crate) received: HashSet<u16>,
+    outbox: VecDeque<Copy>,
+    outbox_bytes: usize,
+    /// Retained messages for new subscriptions.
+    replay: VecDeque<Copy>,
+    pub(crate) dropped: u64,
+}
+
+/// What survives the server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    /// By the filter as the client wrote it, `$share/GROUP/` included.
+    pub(crate) subscriptions: BTreeMap<String, Subscribed>,
+    /// 0: the session ends with its connection.
+    pub(crate) expiry_s: u32,
+    /// When the client went away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) left: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Subscribed {
+    #[serde(flatten)]
+    pub(crate) options: Options,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) number: Option<u32>,
+}
+
+/// One message for one client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Copy {
+    pub(crate) message: Arc<Message>,
+    pub(crate) qos: Qos,
+    pub(crate) retain: bool,
+    /// Of the subscriptions that it came by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) numbers: Vec<u32>,
+}
+
+impl Session {
+    pub(crate) fn new(namespace: &Name, client: &str, kept: Kept) -> Session {
+        Session {
+            client: client.into(),
+            queue: format!("{}{}/", queues(namespace), utf8_percent_encode(client, PLAIN)),
+            seat: Arc::default(),
+            leave: Notify::new(),
+            news: Notify::new(),
+            due: AtomicBool::new(true),
+            waiting: AtomicU64::new(0),
+            clearing: tokio::sync::Mutex::default(),
+            state: Mutex::new(State { kept, ..State::default() }),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It outlives its connection.
+    pub(crate) fn persists(&self) -> bool {
+        self.state().kept.expiry_s > 0
+    }
+
+    /// Gives a message that is nowhere else; where there is no room, the oldest goes.
+    pub(crate) fn pass(&self, copy: Copy) {
+        let mut state = self.state();
+        if !state.is_connected {
+            return;
+        }
+        state.outbox_bytes += copy.message.payload.len();
+        state.outbox.push_back(copy);
+        while state.outbox.len() > OUTBOX_MAX || state.outbox_bytes > OUTBOX_BYTES_MAX {
+            let Some(old) = state.outbox.pop_front() else { break };
+            state.outbox_bytes -= old.message.payload.len();
+            state.dropped += 1;
+        }
+        drop(state);
+        self.news.notify_one();
+    }
+
+    pub(crate) fn replay(&self, copies: Vec<Copy>) {
+        let mut state = self.state();
+        for copy in copies {
+            if state.replay.len() >= RETAINED_MAX {
+                state.dropped += 1;
+                continue;
+            }
+            state.replay.push_back(copy);
+        }
+        drop(state);
+        self.news.notify_one();
+    }
+
+    /// The next message that lies in memory.
+    pub(crate) fn next(&self) -> Option<Copy> {
+        let mut state = self.state();
+        if let Some(copy) = state.replay.pop_front() {
+            return Some(copy);
+        }
+        let copy = state.outbox.pop_front()?;
+        state.outbox_bytes -= copy.message.payload.len();
+        Some(copy)
+    }
+
+    /// More lies on disk.
+    pub(crate) fn wake(&self) {
+        self.due.store(true, Ordering::SeqCst);
+        self.news.notify_one();
+    }
+
+    pub(crate) fn has_gone(&self, now: Timestamp) -> bool {
+        let state = self.state();
+        let until = state.kept.left.map(|left| left.plus(std::time::Duration::from_secs(state.kept.expiry_s.into())));
+        !state.is_connected && until.is_some_and(|until| until <= now)
+    }
+}
+
+impl State {
+    /// What ends with a connection.
+    pub(crate) fn clear_memory(&mut self) {
+        self.outbox = VecDeque::new();
+        self.outbox_bytes = 0;
+        self.replay = VecDeque::new();
+    }
+}
+
+/// Where the sessions' queues of a namespace begin.
+pub(crate) fn queues(namespace: &Name) -> String {
+    format!("mqtt/{namespace}/")
+}
+
+#[cfg(test)]
+mod tests {
+    use mote_core::mqtt::Topic;
+
+    use super::*;
+
+    fn copy(n: usize) -> Copy {
+        let message = Message::new(Topic::new(&format!("t/{n}")).unwrap(), Qos::AtMost, "x");
+        Copy { message: Arc::new(message), qos: Qos::AtMost, retain: false, numbers: Vec::new() }
+    }
+
+    #[test]
+    fn a_full_outbox_loses_its_oldest_and_counts_it() {
+        let session = Session::new(&Name::default_namespace(), "a/b ä", Kept::default());
+        assert_eq!(session.queue, "mqtt/default/a%2Fb%20%C3%A4/");
+        session.pass(copy(0));
+        assert_eq!(session.next(), None, "nobody is there to take it");
+        session.state().is_connected = true;
+        (0..OUTBOX_MAX + 5).for_each(|n| session.pass(copy(n)));
+        assert_eq!(session.state().dropped, 5);
+        assert_eq!(session.next(), Some(copy(5)));
+    }
+}
