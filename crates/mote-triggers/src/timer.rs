@@ -109,7 +109,12 @@ impl TimerTrigger {
     fn renew(&self, agenda: &mut Agenda) {
         let timers = self.directory.bindings(|function, binding| match binding {
             Binding::Timer(timer) if timer.enabled => Some((function.clone(), timer.clone())),
-            Binding::Timer(_) | Binding::Http { .. } | Binding::Bucket { .. } | Binding::Topic(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
+            Binding::Timer(_)
+            | Binding::Http { .. }
+            | Binding::Bucket { .. }
+            | Binding::Topic(_)
+            | Binding::Webhook(_)
+            | Binding::Mqtt(_) => None,
         });
         agenda.renew(timers);
     }

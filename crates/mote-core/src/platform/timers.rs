@@ -16,7 +16,12 @@ impl House {
     pub(super) async fn list_timers(&self, namespace: &Name, next: usize) -> Result<Vec<TimerInfo>> {
         let timers = self.directory().bindings(|function, binding| match binding {
             Binding::Timer(timer) if function.namespace == *namespace => Some((function.clone(), timer.clone())),
-            Binding::Http { .. } | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
+            Binding::Http { .. }
+            | Binding::Bucket { .. }
+            | Binding::Timer(_)
+            | Binding::Topic(_)
+            | Binding::Webhook(_)
+            | Binding::Mqtt(_) => None,
         });
         let (cursors, now) = (self.cursors(namespace).await?, self.invoker.clock.now());
         let told = timers.iter().map(|(function, timer)| {
