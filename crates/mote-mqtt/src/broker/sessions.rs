@@ -17,6 +17,7 @@ use crate::wire::{Breach, Options, Reason};
 
 const PREFIX: &str = "mqtt/sessions/";
 const PAGE: usize = 1000;
+const PURGE: usize = 1000;
 const SWEEP: Duration = Duration::from_secs(60);
 /// For whoever had the session before to give back what it held.
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
@@ -181,7 +182,8 @@ impl MqttBroker {
         let key = key(space, session);
         if let Some(record) = self.seams.catalog.get(&key).await? {
             self.seams.catalog.commit(vec![Write::Delete { key, expect: record.revision }]).await?;
-            self.seams.queue.purge(&session.queue).await?;
+            // Some at a time, so that a full session does not hold up the store.
+            while self.seams.queue.purge(&session.queue, true, PURGE).await? >= PURGE as u64 {}
         }
         session.waiting.store(0, Ordering::SeqCst);
         Ok(())
