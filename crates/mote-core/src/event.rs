@@ -35,7 +35,7 @@ pub struct Event {
     pub body: Body,
 }
 
-/// An event as it lies on disk, with its whole body.
+/// An event as it lies on disk, with its whole body, unless that is large.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredEvent {
     pub id: Id,
@@ -56,6 +56,9 @@ pub struct StoredEvent {
     pub lineage: Lineage,
     #[serde(default, with = "text_or_bytes")]
     pub body: bytes::Bytes,
+    /// The size of a body that lies beside the queue, under the event's id: see [`crate::invoke::spill`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spilled_bytes: Option<u64>,
 }
 
 impl StoredEvent {
@@ -72,6 +75,7 @@ impl StoredEvent {
             request: None,
             lineage: Lineage::default(),
             body: bytes::Bytes::new(),
+            spilled_bytes: None,
         }
     }
 }
@@ -111,6 +115,7 @@ impl Event {
             request: None,
             lineage: self.lineage,
             body: self.body.collect(limit_bytes).await?,
+            spilled_bytes: None,
         })
     }
 }

@@ -10,6 +10,7 @@ pub mod flow;
 mod publish;
 pub mod record;
 pub mod retry;
+pub mod spill;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use crate::BoxFuture;
 use crate::access::{self, Access, Caller};
 use crate::action::{Qualifier, Target};
+use crate::body::Body;
 use crate::clock::{Clock, Id};
 use crate::dialect::{Dialect, Encoded};
 use crate::directory::{Directory, Entry, Head};
@@ -30,6 +32,7 @@ use crate::invoke::address::Addresses;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::parcel::{Parcel, Wish};
 use crate::invoke::record::Recording;
+use crate::invoke::spill::Spill;
 use crate::queues::Queues;
 use crate::reply::{Reply, Timing};
 use crate::secret::Secrets;
@@ -54,6 +57,11 @@ pub trait Invoke: Send + Sync {
     /// The version that is live now.
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>>;
 
+    /// Where large events lie, if anywhere.
+    fn spill(&self) -> Option<&Spill> {
+        None
+    }
+
     fn call(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Reply>> {
         self.attempt(to, event, 1)
     }
@@ -64,6 +72,7 @@ pub struct Invoker {
     pub directory: Arc<Directory>,
     pub catalog: Arc<dyn Catalog>,
     pub queue: Arc<dyn Queue>,
+    pub spill: Arc<Spill>,
     pub logs: Arc<dyn Logs>,
     pub records: Arc<dyn Records>,
     pub clock: Arc<dyn Clock>,
@@ -151,26 +160,56 @@ impl Invoker {
             return Err(Error::new(Code::MethodNotAllowed, "a webhook is posted to, and takes what it gets for later by itself"));
         }
         let hops = event.depth;
-        let limit = entry.function.limits.body_bytes.min(EVENT_BYTES_MAX);
+        let limit = spill::body_bytes_max(&entry.function);
+        // One that is whole in its body is read whole.
+        let whole = cloudevents::is_whole(event.content_type.as_deref());
+        let large = if whole { None } else { spill::take_large(&mut event, limit).await? };
         let [event] = <[StoredEvent; 1]>::try_from(cloudevents::unpack(event, limit, &*self.clock).await?).map_err(|events| {
             Error::new(Code::EventInvalid, format!("a batch of {} events came for one call", events.len()))
                 .hint("Publish a batch to a topic that the function is subscribed to.")
         })?;
-        self.accept(&entry.function, to, event, hops, wish).await
+        self.accept(&entry.function, to, event, large, hops, wish).await
     }
 
-    /// Onto the durable path, for a caller who was let in.
-    pub(crate) async fn accept(&self, function: &Function, to: Target, event: StoredEvent, hops: u32, wish: Wish) -> Result<Id> {
+    /// Onto the durable path, for a caller who was let in. `large`: the event's body, if it is not in it.
+    pub(crate) async fn accept(
+        &self,
+        function: &Function,
+        to: Target,
+        mut event: StoredEvent,
+        mut large: Option<Body>,
+        hops: u32,
+        wish: Wish,
+    ) -> Result<Id> {
         let id = event.id;
+        if let Some(body) = large.take_if(|_| function.delivery.reads_data()) {
+            event.body = body.collect(spill::body_bytes_max(function)).await?;
+        }
         let version = match to {
             Target::Function { version: Qualifier::Version(version), .. } => Some(version),
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
         let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops, retry: None, event, run: None };
+        if large.is_some() || parcel.event.body.len() as u64 > EVENT_BYTES_MAX {
+            return self.accept_large(parcel, function, large, wish).await;
+        }
         let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
         let queued = self.queue.enqueue_within(vec![parcel.into_item(id, &function.delivery, wish)], rooms).await;
         let ids = queued.map_err(|error| self.access.limits.told(error, &function.namespace))?;
         Ok(ids.first().copied().unwrap_or(id))
+    }
+
+    async fn accept_large(&self, mut parcel: Parcel, function: &Function, large: Option<Body>, wish: Wish) -> Result<Id> {
+        // While the data that may hold its key is at hand.
+        let lane = parcel.lane(&function.delivery);
+        let body = large.unwrap_or_else(|| std::mem::take(&mut parcel.event.body).into());
+        let (id, body) = (parcel.event.id, self.spill.stage(body).await?);
+        parcel.event.spilled_bytes = Some(body.size());
+        let item = Item { lane, ..parcel.into_item(id, &function.delivery, wish) };
+        let (spill, namespace) = (self.spill.clone(), function.namespace.clone());
+        // To its end, though the caller goes away: he may have sent it with a key.
+        let queued = tokio::spawn(async move { spill.enqueue(&namespace, item, body).await });
+        queued.await.map_err(|error| Error::internal("the sending of a large event broke off").caused_by(error))?
     }
 
     fn admit(&self, caller: &Caller, to: &Target, function: &Function, event: &mut Event) -> Result<access::Entry> {
@@ -250,6 +289,10 @@ impl Invoke for Invoker {
 
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>> {
         self.directory.entry(function).ok().map(|entry| entry.function)
+    }
+
+    fn spill(&self) -> Option<&Spill> {
+        Some(&self.spill)
     }
 }
 

@@ -21,6 +21,7 @@ use mote_core::directory::Directory;
 use mote_core::engine::Engine;
 use mote_core::invoke::deliver::Deliverer;
 use mote_core::invoke::flow::FlowEngine;
+use mote_core::invoke::spill::Spill;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::queues::Queues;
@@ -210,6 +211,7 @@ async fn assemble(
         directory,
         catalog: store.catalog(),
         queue: store.queue(),
+        spill: Arc::new(Spill::new(store.objects(), store.queue(), access.clone())),
         logs,
         records: store.records(),
         clock: clock.clone(),
@@ -273,6 +275,8 @@ fn open(inside: Inside, listeners: Listeners, guests: Guests, tls: Option<Arc<Tl
     run(&mut running, "the webhooks", async move { webhooks.serve(door, stopped).await });
     let (door, stopped) = (invoker.clone(), stop.clone());
     run(&mut running, "the timers", async move { timers.serve(door, stopped).await });
+    let (spill, clock, stopped) = (invoker.spill.clone(), clock.clone(), stop.clone());
+    running.spawn(async move { spill.keep_swept(&*clock, stopped).await });
     let stopped = stop.clone();
     run(&mut running, "the queue", async move { queue.serve(invoker, stopped).await });
     running

@@ -35,6 +35,13 @@ impl Default for Delivery {
     }
 }
 
+impl Delivery {
+    /// Whether an event's data must be read before it is queued.
+    pub fn reads_data(&self) -> bool {
+        self.order.as_ref().is_some_and(|order| matches!(order.by, KeyPath::Data(_)))
+    }
+}
+
 /// When a failed attempt is made again, and when it is given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

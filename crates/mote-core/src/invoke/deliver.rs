@@ -28,7 +28,7 @@ use crate::trigger::{Stop, Trigger};
 
 /// The queues of accepted events begin with this; each function has one of its own.
 pub const QUEUES: &str = "invoke/";
-/// The largest event that is taken for later.
+/// The largest body that lies in the queue itself; for larger ones see [`super::spill`].
 pub const EVENT_BYTES_MAX: u64 = 1 << 20;
 /// Calls that may follow one another as each other's destinations.
 const HOPS_MAX: u32 = 16;
@@ -141,7 +141,14 @@ impl Delivery {
     async fn deliver(&self, lease: Lease) {
         let token = lease.token();
         let settled = match serde_json::from_slice::<Parcel>(&lease.item.payload) {
-            Ok(parcel) => self.run(parcel, &lease).await,
+            Ok(parcel) => {
+                let spilled = parcel.event.spilled_bytes.map(|_| parcel.to.namespace.clone());
+                let settled = self.run(parcel, &lease).await;
+                if let (Some(namespace), Some(spill), Ok(())) = (spilled, self.door.spill(), &settled) {
+                    spill.release(&namespace, token.id).await;
+                }
+                settled
+            }
             Err(error) => {
                 tracing::error!(id = %token.id, %error, "an accepted event can't be read; it is kept as a dead letter");
                 self.queue.settle(token, End::Dead { reason: format!("the item can't be read: {error}") }.into()).await
@@ -226,8 +233,13 @@ impl Delivery {
     async fn call(&self, parcel: Parcel, lease: &Lease) -> Result<KeptReply> {
         let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
         let call = async {
+            let large = match (parcel.event.spilled_bytes, self.door.spill()) {
+                (Some(_), Some(spill)) => Some(spill.open(&parcel.to.namespace, lease.item.id).await?),
+                _ => None,
+            };
             let to = Target::Function { function: parcel.to, version };
             let mut event = Event::from(parcel.event);
+            event.body = large.unwrap_or(event.body);
             event.lineage.accepted = Some(parcel.accepted);
             // What it sends on in its turn is one deeper, so that a circle ends.
             event.depth = parcel.hops;

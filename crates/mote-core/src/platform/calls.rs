@@ -64,6 +64,7 @@ impl House {
             let outcome = Outcome { function, state: State::Cancelled, accepted, ended, attempts, reply: None, error: None, flow: None };
             // A result that nobody may fetch any more would look like a call that never was.
             if self.queue().cancel(id, Some(outcome.kept(kept_ms.max(60_000)))).await? {
+                self.invoker.spill.release(namespace, id).await;
                 return self.find(namespace, id).await;
             }
         }
@@ -122,6 +123,9 @@ impl House {
                 Fate::Forget => self.queue().bury_for_good(ids.collect()).await?,
             };
             if !full {
+                if let Fate::Forget = fate {
+                    self.invoker.spill.sweep(&letters.namespace).await?;
+                }
                 return Ok(Done::Count(settled));
             }
         }

@@ -88,7 +88,12 @@ impl House {
             return Err(Error::new(Code::CallNotFound, format!("there is no record of a call {id} in the namespace {namespace}"))
                 .hint("`mote calls list` shows those that are kept."));
         };
-        if !record.body_kept {
+        // As long as its item is there, a large event is, too; the new call has a copy.
+        let large = match record.body_kept {
+            true => None,
+            false => self.invoker.spill.open(namespace, id).await.ok(),
+        };
+        if !record.body_kept && large.is_none() {
             let size = record.body_bytes.map_or("of unknown size".to_owned(), |bytes| format!("of {bytes} bytes"));
             return Err(Error::new(Code::EventNotKept, format!("the data {size} of the call {id} was not kept with its record")).hint(
                 format!(
@@ -108,7 +113,7 @@ impl House {
         let function = self.invoker.resolve(&to, &mut event.clone().into()).await?.function;
         // Somebody looks at what comes of it: no other attempt behind his back.
         let retry = Some(Retry { attempts_max: 1, ..function.delivery.retry.clone() });
-        self.invoker.accept(&function, to, event, 0, Wish { retry, ..Wish::default() }).await
+        self.invoker.accept(&function, to, event, large, 0, Wish { retry, ..Wish::default() }).await
     }
 }
 

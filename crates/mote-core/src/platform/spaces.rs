@@ -13,7 +13,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::{Event, HttpRequest};
 use crate::function::{Name, UrlAccess};
 use crate::invoke::deliver::QUEUES;
-use crate::store::within::{parted, prefix};
+use crate::store::within::{is_hidden, parted, prefix};
 
 impl House {
     /// Those that hold anything, and the default one; one alone where that is all the caller may know.
@@ -25,7 +25,7 @@ impl House {
         for name in self.directory().namespaces() {
             found.entry(name.clone()).or_insert_with(|| empty(&name)).functions = self.directory().count(Some(&name));
         }
-        for bucket in self.objects.buckets().await? {
+        for bucket in self.objects.buckets().await?.into_iter().filter(|bucket| !is_hidden(&bucket.name)) {
             let (name, _) = parted(&bucket.name)?;
             found.entry(name.clone()).or_insert_with(|| empty(&name)).buckets += 1;
         }

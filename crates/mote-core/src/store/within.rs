@@ -2,7 +2,8 @@
 //!
 //! The default namespace's buckets are stored under their plain names, another's as
 //! `namespace/bucket`, which is no name that anybody can give a bucket. What may be done to them
-//! is asked of whoever made the view, at each operation.
+//! is asked of whoever made the view, at each operation. What the platform keeps for itself in a
+//! namespace ([`EVENTS`]) no view shows, or lets anybody name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +17,14 @@ use crate::access::rights::Touch;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
+
+/// The bucket of a namespace's large events: see [`crate::invoke::spill`]. No bucket of anybody's has a `+`.
+pub const EVENTS: &str = "+events";
+
+/// Whether a bucket, by its name in the store, is the platform's own.
+pub fn is_hidden(stored: &str) -> bool {
+    stored.contains('+')
+}
 
 /// Who is asked before a bucket is touched, and told of what was changed.
 pub trait Guard: Send + Sync {
@@ -63,8 +72,8 @@ impl<G: Guard> Within<G> {
     /// The name in the store, if it may be touched so.
     fn name(&self, bucket: &str, touch: Touch) -> Result<String> {
         self.guard.permit(touch, bucket)?;
-        // Else the default namespace could name what is another's.
-        if bucket.contains('/') {
+        // Else the default namespace could name what is another's, and everybody what is the platform's.
+        if bucket.contains('/') || is_hidden(bucket) {
             let shown: String = bucket.chars().take(80).collect();
             return Err(Error::new(Code::NameInvalid, format!("{shown:?} is no name for a bucket")));
         }
@@ -130,7 +139,7 @@ impl<G: Guard> Objects for Within<G> {
             self.guard.permit(Touch::List, "")?;
             let all = self.inner.buckets().await?.into_iter();
             let own = all.filter_map(|info| match info.name.strip_prefix(&self.prefix) {
-                Some(name) if !name.contains('/') => Some(BucketInfo { name: name.to_owned(), ..info }),
+                Some(name) if !name.contains('/') && !is_hidden(name) => Some(BucketInfo { name: name.to_owned(), ..info }),
                 _ => None,
             });
             Ok(own.collect())

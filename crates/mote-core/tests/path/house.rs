@@ -13,6 +13,7 @@ use mote_core::error::Result;
 use mote_core::event::Event;
 use mote_core::function::{Function, FunctionRef, Name};
 use mote_core::invoke::flow::FlowEngine;
+use mote_core::invoke::spill::Spill;
 use mote_core::invoke::{Dialects, Engines, Invoker};
 use mote_core::platform::House;
 use mote_core::queues::Queues;
@@ -46,6 +47,7 @@ impl Scene {
             directory,
             catalog: store.clone(),
             queue: store.clone(),
+            spill: Arc::new(Spill::new(Arc::new(NoObjects), store.clone(), access.clone())),
             logs: store.clone(),
             records: store.clone(),
             clock: clock.clone(),
@@ -122,16 +124,20 @@ pub(crate) fn reference(name: &str) -> FunctionRef {
 pub(crate) use no_objects::NoObjects;
 
 mod no_objects {
-    //! The path's tests touch no object: every call of this is a failure of the test.
+    //! The path's tests touch no object: there is none, and whoever makes one fails the test.
 
     use std::collections::BTreeMap;
 
     use mote_core::BoxFuture;
     use mote_core::body::Body;
-    use mote_core::error::Result;
+    use mote_core::error::{Code, Error, Result};
     use mote_core::store::*;
 
     pub(crate) struct NoObjects;
+
+    fn no_bucket() -> Error {
+        Error::new(Code::BucketNotFound, "there is no bucket")
+    }
 
     macro_rules! never {
         ($($(#[$l:ident])? fn $name:ident($($arg:ty),*) -> $out:ty;)*) => {
@@ -141,6 +147,18 @@ mod no_objects {
                 /// Which is true, and asked for by whoever shows a quota.
                 fn bytes<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<u64>> {
                     Box::pin(async { Ok(0) })
+                }
+
+                fn get<'a>(&'a self, _: &'a str, _: &'a str, _: Option<ByteRange>) -> BoxFuture<'a, Result<(ObjectInfo, Body)>> {
+                    Box::pin(async { Err(no_bucket()) })
+                }
+
+                fn head<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<ObjectInfo>> {
+                    Box::pin(async { Err(no_bucket()) })
+                }
+
+                fn list<'a>(&'a self, _: &'a str, _: ObjectListQuery) -> BoxFuture<'a, Result<ObjectList>> {
+                    Box::pin(async { Err(no_bucket()) })
                 }
             }
         };
@@ -153,10 +171,7 @@ mod no_objects {
         fn buckets() -> Vec<BucketInfo>;
         fn stage(Body) -> Box<dyn Staged>;
         fn put(&'a str, &'a str, Box<dyn Staged>, ObjectMeta, Precondition, Effects) -> ObjectInfo;
-        fn get(&'a str, &'a str, Option<ByteRange>) -> (ObjectInfo, Body);
-        fn head(&'a str, &'a str) -> ObjectInfo;
         fn delete(&'a str, &'a str, Precondition, Effects) -> bool;
-        fn list(&'a str, ObjectListQuery) -> ObjectList;
         fn create_upload(&'a str, &'a str, ObjectMeta) -> UploadInfo;
         fn upload(&'a str, &'a str, &'a str) -> UploadInfo;
         fn put_part(&'a UploadInfo, u32, Box<dyn Staged>, BTreeMap<String, String>, Option<ByteRoom>) -> PartInfo;

@@ -18,6 +18,7 @@ use mote_core::function::{FunctionRef, Name};
 use mote_core::invoke::deliver::outcome::{Outcome, State};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::invoke::deliver::{Deliverer, QUEUES};
+use mote_core::invoke::spill::Spill;
 use mote_core::invoke::{Dialects, Engines, Invoke, Invoker};
 use mote_core::queues::Queues;
 use mote_core::secret::NoSecrets;
@@ -81,7 +82,9 @@ async fn run(life: Life, clock: Arc<JumpingClock>) {
     let directory = Arc::new(Directory::default());
     directory.replace(functions::all());
     let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
+    let access = Arc::new(Access::new(root, clock.clone()));
     let invoker = Arc::new(Invoker {
+        spill: Arc::new(Spill::new(store.objects(), queue.clone(), access.clone())),
         topics: Arc::new(Topics::new(directory.clone())),
         queues: Arc::new(Queues::new([7; 32])),
         secrets: Arc::new(NoSecrets),
@@ -93,7 +96,7 @@ async fn run(life: Life, clock: Arc<JumpingClock>) {
         clock: clock.clone(),
         dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
         engines: Engines::new([functions::engine(clock.clone(), watcher) as Arc<dyn Engine>]),
-        access: Arc::new(Access::new(root, clock.clone())),
+        access,
     });
     let (_stopper, stop) = Stopper::new();
     let (deliverer, door) = (Deliverer::new(queue.clone(), store.logs(), clock.clone()), invoker.clone() as Arc<dyn Invoke>);

@@ -42,6 +42,11 @@ pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -
     let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
     let found = delivery.door.version(parcel.to.clone(), version).await;
     let flow = found.as_ref().ok().and_then(|function| function.flow.clone());
+    if flow.is_some() && parcel.event.spilled_bytes.is_some() {
+        // It was sent to what was a function then.
+        let error = Error::new(Code::FlowFailed, format!("a flow carries {BODY_BYTES_MAX} bytes, and the event has more"));
+        return Some(lost(delivery, parcel, lease, &error).await);
+    }
     match (found, flow) {
         // In a box, so that a call that is no flow's does not carry the room for one.
         (Ok(function), Some(flow)) => Some(Box::pin(Drive::new(delivery, lease, parcel.clone(), function, flow).run()).await),

@@ -60,12 +60,16 @@ impl Parcel {
         format!("{QUEUES}{}/{}", to.namespace, to.name)
     }
 
+    pub(in crate::invoke) fn lane(&self, delivery: &Delivery) -> Option<Lane> {
+        delivery.order.as_ref().and_then(|order| Some(Lane { key: key_of(&self.event, &order.by)?, width: order.width.max(1) }))
+    }
+
     pub fn into_item(mut self, id: Id, delivery: &Delivery, wish: Wish) -> Item {
         self.retry = wish.retry.or(self.retry);
         // Room for all of it at once, text with its quotes escaped: growing step by step would copy it as often.
         let mut payload = Vec::with_capacity(PARCEL_BYTES + self.event.body.len() * 9 / 8);
         serde_json::to_writer(&mut payload, &self).expect("a parcel is plain data");
-        let lane = delivery.order.as_ref().and_then(|order| Some(Lane { key: key_of(&self.event, &order.by)?, width: order.width.max(1) }));
+        let lane = self.lane(delivery);
         let until = Timestamp(self.accepted.0.saturating_add(ONCE_KEPT_MS));
         Item {
             priority: wish.priority,

@@ -9,9 +9,12 @@ pub const KEY_BYTES_MAX: usize = 1024;
 pub const BUCKET_NAME_RULE: &str =
     "A bucket's name has 3 to 63 lower-case letters, digits, `-` and `.`, begins and ends with a letter or digit, and is no IP address.";
 
-/// A bucket's name, behind its namespace where that is not the default one.
+/// A bucket's name, behind its namespace where that is not the default one; or the platform's own.
 pub(super) fn check_bucket(stored: &str) -> Result<()> {
     let (_, name) = within::parted(stored)?;
+    if name == within::EVENTS {
+        return Ok(());
+    }
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let edge = |byte: Option<&u8>| byte.is_some_and(|&byte| plain(byte));
     let bytes = name.as_bytes();
@@ -44,6 +47,7 @@ mod tests {
         check("photos", true);
         check("a-b.c9", true);
         check("Shop_1/photos", true);
+        check("shop/+events", true);
         check(&"a".repeat(63), true);
         for bad in [
             "",
@@ -56,6 +60,8 @@ mod tests {
             "a..b",
             "192.168.0.1",
             "a_b",
+            "+event",
+            "a+b",
             "a/b",
             "a/b/photos",
             "../photos",
