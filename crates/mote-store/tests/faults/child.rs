@@ -133,9 +133,9 @@ struct Fate {
 impl Fate {
     fn of(life: &Life, clock: Arc<JumpingClock>) -> Fate {
         let dice = Dice::of(life.seed, 6);
-        // Far beyond a lease, and back again when somebody else has it.
+        // Far beyond a lease, and back again shortly before the end: what waits then waits for long.
         let ahead = (1 + dice.roll(30), life.later_ms + 31_000 + dice.roll(89_000));
-        let back = (60 + dice.roll(60), life.later_ms + dice.roll(1000));
+        let back = (life.dies_at.unwrap_or_default().saturating_sub(dice.roll(15) + 1), life.later_ms);
         let jumps = if life.clock_jumps { vec![ahead, back] } else { Vec::new() };
         Fate { steps: AtomicU64::new(0), dies_at: life.dies_at, jumps, store_errs: life.store_errs, clock, dice }
     }

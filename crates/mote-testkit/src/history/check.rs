@@ -29,6 +29,8 @@ pub struct Tally {
     pub queued: usize,
     /// Items that were leased again after a lease whose end nobody answered for.
     pub repeated: usize,
+    /// Items whose lease ran out while its holder lived, and went to somebody else.
+    pub overtaken: usize,
 }
 
 /// Every promise that was broken, or what it all came to. `rules` are asked by queue.
@@ -52,6 +54,7 @@ pub fn check(history: &[Said], fates: &Fates, rules: impl Fn(&str) -> Rules) -> 
         }
         tally.accepted += usize::from(life.accepted);
         tally.repeated += usize::from(life.repeated());
+        tally.overtaken += usize::from(life.overtaken());
         match fate {
             Some(Fate::Queued) => tally.queued += 1,
             Some(Fate::Dead(_)) => tally.dead += 1,

@@ -62,6 +62,19 @@ impl Life {
         false
     }
 
+    /// Whether it was leased again within one life, while its holder had not begun to settle.
+    pub(super) fn overtaken(&self) -> bool {
+        let mut held = None;
+        self.events.iter().any(|(opening, said)| match said {
+            Said::Leased { .. } => held.replace(*opening) == Some(*opening),
+            Said::Settling(_) => {
+                held = None;
+                false
+            }
+            _ => false,
+        })
+    }
+
     /// Leases, attempts and settlements, in the order in which they were told.
     pub(super) fn wrongs(&self) -> Vec<String> {
         let mut wrongs = Vec::new();
