@@ -347,6 +347,8 @@ pub enum SettleMessages {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letters {
     pub namespace: Name,
+    /// Of events for webhooks, in place of those for functions.
+    pub webhooks: bool,
     /// `None`: every function's.
     pub function: Option<Name>,
     /// `None`: all of them.
@@ -366,6 +368,7 @@ pub enum Fate {
 #[derive(Clone, Debug, Serialize)]
 pub struct DeadCall {
     pub id: Id,
+    /// Or the URL of a webhook.
     pub function: String,
     pub accepted: Option<Timestamp>,
     pub buried: Timestamp,

@@ -12,6 +12,7 @@ use crate::invoke::deliver::QUEUES;
 use crate::invoke::deliver::outcome::{CallStatus, Outcome, State};
 use crate::invoke::deliver::parcel::Parcel;
 use crate::store::{DeadLetter, DeadQuery, Queue};
+use crate::webhook::{self, Dispatch};
 
 /// Dead letters that are looked at, or dealt with, at one go.
 const PAGE: usize = 500;
@@ -94,9 +95,10 @@ impl House {
     }
 
     async fn page(&self, letters: &Letters, after: Option<Id>, limit: usize) -> Result<Vec<DeadLetter>> {
+        let queues = if letters.webhooks { webhook::QUEUES } else { QUEUES };
         let prefix = match &letters.function {
-            Some(name) => format!("{QUEUES}{}/{name}", letters.namespace),
-            None => format!("{QUEUES}{}/", letters.namespace),
+            Some(name) => format!("{queues}{}/{name}", letters.namespace),
+            None => format!("{queues}{}/", letters.namespace),
         };
         self.queue().dead(DeadQuery { prefix, after, limit }).await
     }
@@ -142,17 +144,25 @@ impl Letters {
 impl From<DeadLetter> for DeadCall {
     fn from(letter: DeadLetter) -> DeadCall {
         // What could not be read once is a dead letter too, without an event.
-        let parcel: Option<Parcel> = serde_json::from_slice(&letter.item.payload).ok();
-        let function = letter.item.queue.rsplit('/').next().unwrap_or_default().to_owned();
+        let to = letter.item.queue.rsplit('/').next().unwrap_or_default();
+        let (to, found) = if letter.item.queue.starts_with(webhook::QUEUES) {
+            let dispatch = serde_json::from_slice::<Dispatch>(&letter.item.payload).ok();
+            let to = dispatch.as_ref().map_or_else(|| to.to_owned(), |dispatch| dispatch.to.url.to_string());
+            (to, dispatch.map(|dispatch| (dispatch.accepted, dispatch.event)))
+        } else {
+            let parcel = serde_json::from_slice::<Parcel>(&letter.item.payload).ok();
+            (to.to_owned(), parcel.map(|parcel| (parcel.accepted, parcel.event)))
+        };
+        let (accepted, event) = found.unzip();
         DeadCall {
             id: letter.item.id,
-            function,
-            accepted: parcel.as_ref().map(|parcel| parcel.accepted),
+            function: to,
+            accepted,
             buried: letter.buried,
             attempts: letter.attempts,
             reason: letter.reason,
             failed: letter.history,
-            event: parcel.map(|parcel| parcel.event),
+            event,
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::output;
 const EXAMPLES: &str = "\
 Examples:
   mote dlq list
+  mote dlq list --webhooks
   mote dlq show 0193f1f0-5a6b-7c3d-8e9f-000102030405
   mote dlq redrive --function thumbnail --rate 10
   mote dlq purge --all";
@@ -48,6 +49,9 @@ struct List {
     /// Of one function alone
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
+    /// Of events for webhooks, in place of those for functions
+    #[arg(long, conflicts_with = "function")]
+    webhooks: bool,
     /// So many at most
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -64,6 +68,9 @@ struct List {
 struct Show {
     /// The call's id
     id: String,
+    /// Of events for webhooks, in place of those for functions
+    #[arg(long)]
+    webhooks: bool,
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
@@ -97,6 +104,9 @@ struct Chosen {
     /// Every one of the namespace
     #[arg(long, conflicts_with_all = ["ids", "function"])]
     all: bool,
+    /// Of events for webhooks, in place of those for functions
+    #[arg(long, conflicts_with = "function")]
+    webhooks: bool,
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
@@ -125,6 +135,7 @@ impl Dlq {
 async fn list(it: &List) -> Result<Exit, Failure> {
     let client = it.common.server.connect()?;
     let mut query = vec![("namespace", it.namespace.namespace.clone()), ("limit", it.limit.to_string())];
+    query.extend(it.webhooks.then(|| ("webhooks", "1".to_owned())));
     query.extend(it.function.clone().map(|name| ("function", name)));
     query.extend(it.after.clone().map(|id| ("after", id)));
     let found = client.json(client.request(Method::GET, &["dead"]).query(&query)).await?;
@@ -154,7 +165,7 @@ fn row(letter: &Value) -> Vec<String> {
 
 async fn show(it: &Show) -> Result<Exit, Failure> {
     let client = it.common.server.connect()?;
-    let query = [("namespace", it.namespace.namespace.as_str())];
+    let query = [("namespace", it.namespace.namespace.as_str()), ("webhooks", flag(it.webhooks))];
     let found = client.json(client.request(Method::GET, &["dead", &it.id]).query(&query)).await?;
     let Some(letter) = found.get("dead").and_then(|letters| letters.get(0)) else {
         return Err(Failure::refused(format!("there is no dead letter {}", it.id)).hint("`mote dlq list` shows those there are."));
@@ -221,6 +232,10 @@ fn data(event: &Value) -> String {
     }
 }
 
+fn flag(on: bool) -> &'static str {
+    if on { "1" } else { "0" }
+}
+
 impl Chosen {
     async fn settle(&self, verb: &str, rate: Option<u32>, done: &str) -> Result<Exit, Failure> {
         let client = self.common.server.connect()?;
@@ -234,7 +249,7 @@ impl Chosen {
         if let Some(rate) = rate {
             asked["per_second"] = json!(rate);
         }
-        let query = [("namespace", self.namespace.namespace.as_str())];
+        let query = [("namespace", self.namespace.namespace.as_str()), ("webhooks", flag(self.webhooks))];
         let settled = client.json(client.request(Method::POST, &["dead", verb]).query(&query).json(&asked)).await?;
         if self.common.output.json {
             output::json(&settled);

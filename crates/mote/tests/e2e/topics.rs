@@ -73,6 +73,14 @@ fn what_is_published_reaches_functions_and_webhooks() {
     assert_eq!(small["deliveries"], 1, "the filter keeps it from the function");
     taken(&receiver);
 
+    server.mote(&["topic", "subscribe", "gone", "--name", "near", "--to", "http://127.0.0.1:9/"]).ok();
+    server.mote(&["topic", "publish", "gone"]).ok();
+    let dead = || server.mote(&["dlq", "list", "--webhooks", "--json"]).ok().lines();
+    until("the refused one is buried", || dead().len() == 1);
+    assert!(dead()[0]["reason"].as_str().unwrap().starts_with("webhook-refused"), "{:?}", dead());
+    server.mote(&["dlq", "purge", "--webhooks", "--all"]).ok();
+    assert!(dead().is_empty());
+
     let hook = |token: &str| {
         let head = format!(
             "POST /hooks/lab HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-gitlab-token: {token}\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n"

@@ -30,7 +30,7 @@ const TEXT_BYTES_MAX: usize = 256;
 /// `None`: the path is none of these.
 pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body: &Body, now: Timestamp) -> Result<Option<Action>> {
     let method = if parts.method == Method::HEAD { "GET" } else { parts.method.as_str() };
-    let namespace = || query.namespace();
+    let (namespace, webhooks) = (|| query.namespace(), || query.flag("webhooks"));
     Ok(Some(match (path, method) {
         (["calls"], "GET") => Action::ListCalls { namespace: namespace()?, query: search(query, now)? },
         (["calls", id, "trace"], "GET") => Action::Trace { namespace: namespace()?, id: call(id)? },
@@ -38,22 +38,22 @@ pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body:
         (["calls", id], "GET") => Action::ShowCall { namespace: namespace()?, id: call(id)?, wait: wait(query)? },
         (["calls", id], "DELETE") => Action::CancelCall { namespace: namespace()?, id: call(id)? },
         (["dead"], "GET") => {
-            let letters = Letters { namespace: namespace()?, function: query.name("function")?, ids: None };
+            let letters = Letters { namespace: namespace()?, webhooks: webhooks()?, function: query.name("function")?, ids: None };
             let after = query.parse::<Id>("after", "a call's id")?;
             Action::ListDead { letters, after, limit: query.count("limit", PAGE, PAGE_MAX)? }
         }
         (["dead", id], "GET") => {
-            let letters = Letters { namespace: namespace()?, function: None, ids: Some(vec![call(id)?]) };
+            let letters = Letters { namespace: namespace()?, webhooks: webhooks()?, function: None, ids: Some(vec![call(id)?]) };
             Action::ListDead { letters, after: None, limit: 1 }
         }
         (["dead", "redrive"], "POST") => {
             let asked: Chosen = json(body)?;
             let fate = Fate::Redrive { per_second: asked.per_second };
-            Action::SettleDead { letters: asked.letters(namespace()?)?, fate }
+            Action::SettleDead { letters: asked.letters(namespace()?, webhooks()?)?, fate }
         }
         (["dead", "purge"], "POST") => {
             let asked: Chosen = json(body)?;
-            Action::SettleDead { letters: asked.letters(namespace()?)?, fate: Fate::Forget }
+            Action::SettleDead { letters: asked.letters(namespace()?, webhooks()?)?, fate: Fate::Forget }
         }
         _ => return Ok(None),
     }))
@@ -123,7 +123,7 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn letters(self, namespace: Name) -> Result<Letters> {
+    fn letters(self, namespace: Name, webhooks: bool) -> Result<Letters> {
         if self.ids.as_ref().is_some_and(|ids| ids.len() > IDS_MAX) {
             return Err(invalid(format!("`ids` holds more than {IDS_MAX} ids")));
         }
@@ -133,7 +133,7 @@ impl Chosen {
         if self.ids.is_none() && self.function.is_none() && !self.all {
             return Err(invalid("the body names no dead letters").hint("Give `ids`, a `function`, or `all`: true."));
         }
-        Ok(Letters { namespace, function: self.function, ids: self.ids })
+        Ok(Letters { namespace, webhooks, function: self.function, ids: self.ids })
     }
 }
 
