@@ -352,7 +352,7 @@ impl Inner {
                         }));
                     }
                     // Whoever fires these keeps an index of its own.
-                    Binding::Timer(_) | Binding::Topic(_) | Binding::Mqtt(_) => {}
+                    Binding::Timer(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Mqtt(_) => {}
                 }
             }
         }
@@ -371,7 +371,7 @@ fn http_routes(function: &Function) -> impl Iterator<Item = (&str, &[String], &N
     function.bindings.iter().filter_map(|binding| match binding {
         Binding::Http { path, methods } => Some((path.as_str(), methods.as_slice(), &function.name)),
         Binding::Webhook(inlet) => Some((inlet.path.as_str(), POST.as_slice(), &function.name)),
-        Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Mqtt(_) => None,
+        Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Mqtt(_) => None,
     })
 }
 

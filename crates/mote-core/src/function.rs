@@ -433,6 +433,8 @@ pub enum Binding {
     Timer(Arc<timer::Timer>),
     /// What is published to a topic.
     Topic(Arc<crate::topic::Subscription>),
+    /// Messages of a queue, one by one or in batches.
+    Queue(Arc<QueueBinding>),
     /// What a provider posts, signed, to a path.
     Webhook(Arc<crate::webhook::Inlet>),
     /// What devices publish.
@@ -447,9 +449,24 @@ impl Binding {
             Binding::Topic(subscription) => Some(&mut Arc::make_mut(subscription).retry),
             Binding::Bucket { retry, .. } => Some(retry),
             Binding::Timer(timer) => Some(&mut Arc::make_mut(timer).retry),
+            Binding::Queue(queue) => Some(&mut Arc::make_mut(queue).retry),
             Binding::Mqtt(filter) => Some(&mut Arc::make_mut(filter).retry),
         }
     }
+}
+
+/// How a function gets the messages of a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueBinding {
+    pub queue: Name,
+    /// Messages of one call at most; with 1 the message is the event itself.
+    pub batch: u32,
+    /// How long a batch that is not full waits for more.
+    pub window_ms: u64,
+    /// Calls at once.
+    pub concurrency: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<delivery::Retry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

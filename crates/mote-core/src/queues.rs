@@ -159,6 +159,21 @@ impl Queues {
         Ok(Sorted::Taken(Box::new(Taken { lease, message })))
     }
 
+    /// What becomes of a message whose receiver has given it up: it goes to the dead-letter queue, or,
+    /// where there is none, comes again until it expires.
+    pub fn give_up(&self, of: (&Name, &Name), one: Taken, error: String, again_ms: u64, now: Timestamp) -> Settlement {
+        let Taken { mut lease, message } = one;
+        let rule = self.get(of.0, of.1).ok().and_then(|record| record.settings.dead_letters);
+        let Some(rule) = rule else {
+            return End::Again { due: now.plus(Duration::from_millis(again_ms)), counted: true, error }.into();
+        };
+        lease.history.push(store::Failed { at: now, attempt: lease.attempt, error });
+        // As if it had been received once more: so it counts those that there were.
+        lease.attempt += 1;
+        let follow = vec![self.dead_letter(of.0, of.1, &rule, &lease, message, now)];
+        Settlement { follow, ..End::Done.into() }
+    }
+
     /// The message as it goes on in its dead-letter queue, which keeps it for as long as that one does.
     fn dead_letter(&self, namespace: &Name, name: &Name, rule: &DeadLetters, lease: &Lease, message: Message, now: Timestamp) -> Item {
         let from = message::Origin { queue: name.clone(), receives: lease.attempt - 1, failed: lease.history.clone(), sent: message.sent };

@@ -149,7 +149,12 @@ impl Topics {
         let mut by_topic: ByTopic<Arc<Recipient>> = HashMap::new();
         let subscriptions = self.directory.bindings(|function, binding| match binding {
             Binding::Topic(subscription) => Some((function.reference(), subscription.clone())),
-            Binding::Http { .. } | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
+            Binding::Http { .. }
+            | Binding::Bucket { .. }
+            | Binding::Timer(_)
+            | Binding::Webhook(_)
+            | Binding::Queue(_)
+            | Binding::Mqtt(_) => None,
         });
         for (function, subscription) in subscriptions {
             let Subscription { topic, filter, retry } = (*subscription).clone();

@@ -5,5 +5,6 @@
 
 pub mod http;
 pub mod object;
+pub mod queue;
 pub mod timer;
 pub mod webhook;

@@ -113,6 +113,7 @@ impl TimerTrigger {
             | Binding::Http { .. }
             | Binding::Bucket { .. }
             | Binding::Topic(_)
+            | Binding::Queue(_)
             | Binding::Webhook(_)
             | Binding::Mqtt(_) => None,
         });

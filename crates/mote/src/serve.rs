@@ -36,6 +36,7 @@ use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_triggers::http::HttpDoor;
 use mote_triggers::object::ObjectTrigger;
+use mote_triggers::queue::QueueTrigger;
 use mote_triggers::timer::TimerTrigger;
 use mote_triggers::webhook::WebhookTrigger;
 use tokio::signal::unix::Signal;
@@ -85,6 +86,7 @@ struct Inside {
     s3: S3Door,
     queue: Deliverer,
     timers: TimerTrigger,
+    messages: QueueTrigger,
     webhooks: WebhookTrigger,
     broker: Arc<MqttBroker>,
     engines: Engines,
@@ -221,6 +223,7 @@ async fn assemble(
     let queue = Deliverer::new(store.queue(), store.logs(), clock.clone());
     let way_out = Arc::new(outside::WayOut::new(clock.clone())?);
     let webhooks = WebhookTrigger::new(store.queue(), vault.clone(), way_out, clock.clone());
+    let messages = QueueTrigger::new(invoker.directory.clone(), queues, store.queue(), store.logs(), clock.clone());
     let timers = TimerTrigger::new(invoker.directory.clone(), store.catalog(), store.queue(), clock.clone());
     let broker = MqttBroker::open(mote_mqtt::Seams {
         queue: store.queue(),
@@ -234,7 +237,7 @@ async fn assemble(
     let house = Arc::new(House::new(access, invoker, objects, vault, doors.public.clone()).with_mqtt(broker.clone()));
     // Set once, here.
     let _ = gateway.platform.set(Arc::downgrade(&house));
-    Ok(Inside { house, s3, queue, timers, webhooks, broker, engines })
+    Ok(Inside { house, s3, queue, timers, messages, webhooks, broker, engines })
 }
 
 /// Where the process engine keeps what it makes.
@@ -258,7 +261,7 @@ const SPARES_MAX: usize = 8;
 /// Opens every door, each on a task of its own.
 fn open(inside: Inside, listeners: Listeners, guests: Guests, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
     let mut running = JoinSet::new();
-    let Inside { house, s3, queue, timers, webhooks, broker, .. } = inside;
+    let Inside { house, s3, queue, timers, messages, webhooks, broker, .. } = inside;
     let handshake = || tls.clone().map(|tls| tls as Arc<dyn Handshake>);
     let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone()).with_handshake(handshake());
     let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone()).with_handshake(handshake());
@@ -273,6 +276,8 @@ fn open(inside: Inside, listeners: Listeners, guests: Guests, tls: Option<Arc<Tl
     running.spawn(async move { house.forget_orphans().await });
     let (door, stopped) = (invoker.clone(), stop.clone());
     run(&mut running, "the webhooks", async move { webhooks.serve(door, stopped).await });
+    let (door, stopped) = (invoker.clone(), stop.clone());
+    run(&mut running, "the queues of users", async move { messages.serve(door, stopped).await });
     let (door, stopped) = (invoker.clone(), stop.clone());
     run(&mut running, "the timers", async move { timers.serve(door, stopped).await });
     let (spill, clock, stopped) = (invoker.spill.clone(), clock.clone(), stop.clone());

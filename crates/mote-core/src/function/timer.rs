@@ -54,7 +54,9 @@ pub fn check_names(function: &Name, bindings: &[Binding]) -> Result<()> {
     let mut names = HashSet::new();
     let mut timers = bindings.iter().filter_map(|binding| match binding {
         Binding::Timer(timer) => Some(timer.name(function)),
-        Binding::Http { .. } | Binding::Bucket { .. } | Binding::Topic(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
+        Binding::Http { .. } | Binding::Bucket { .. } | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) | Binding::Mqtt(_) => {
+            None
+        }
     });
     match timers.find(|name| !names.insert(*name)) {
         Some(name) => Err(Error::new(Code::ManifestInvalid, format!("two timers of the function {function} have the same name: {name}"))

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::secrets::Given;
 use super::{House, flows};
+use crate::access::Patch;
 use crate::access::audit::Note;
 use crate::access::limits::exceeded;
 use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
@@ -63,11 +64,25 @@ async fn warn(invoker: &Invoker, objects: &Arc<dyn Objects>, deployed: &[Deploye
         let Ok(live) = invoker.directory.entry(&function) else { continue };
         missing(invoker, &live.function).into_iter().for_each(|warning| progress.tell(warning));
         for binding in &live.function.bindings {
+            make_queue(invoker, &live.function, binding, progress).await;
             if let Some(warning) = silent(invoker, objects, &live.function, binding).await {
                 progress.tell(warning);
             }
         }
         flows::missing_functions(invoker, &live.function).into_iter().for_each(|warning| progress.tell(warning));
+    }
+}
+
+/// The queue that a function is bound to, if nobody has made it yet.
+async fn make_queue(invoker: &Invoker, function: &Function, binding: &Binding, progress: &Progress) {
+    let Binding::Queue(binding) = binding else { return };
+    let (namespace, name) = (&function.namespace, &binding.queue);
+    if invoker.queues.get(namespace, name).is_ok() {
+        return;
+    }
+    match invoker.queues.set(&*invoker.catalog, namespace, name, Patch::new(), invoker.clock.now()).await {
+        Ok(_) => progress.tell(format!("made the queue {name}")),
+        Err(error) => progress.tell(format!("the queue {name} could not be made: {error}; `mote queue create {name}` tries again")),
     }
 }
 
@@ -93,7 +108,7 @@ fn missing(invoker: &Invoker, function: &Function) -> Vec<String> {
 async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Function, binding: &Binding) -> Option<String> {
     let name = &function.name;
     match binding {
-        Binding::Http { .. } | Binding::Topic(_) | Binding::Mqtt(_) => None,
+        Binding::Http { .. } | Binding::Topic(_) | Binding::Queue(_) | Binding::Mqtt(_) => None,
         Binding::Webhook(inlet) => {
             let known = invoker.secrets.reveal(&function.namespace, &inlet.secret).await;
             known.is_err().then(|| {

@@ -20,6 +20,7 @@ impl House {
             | Binding::Bucket { .. }
             | Binding::Timer(_)
             | Binding::Topic(_)
+            | Binding::Queue(_)
             | Binding::Webhook(_)
             | Binding::Mqtt(_) => None,
         });

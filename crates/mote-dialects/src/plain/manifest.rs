@@ -8,6 +8,7 @@ mod delivery;
 mod flow;
 mod keys;
 mod mqtt;
+mod queue;
 mod section;
 mod timer;
 mod topic;

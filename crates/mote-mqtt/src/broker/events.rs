@@ -39,7 +39,9 @@ fn index(directory: &Directory) -> Arc<HashMap<Name, Tree<Wanted>>> {
     let mut index: HashMap<Name, Tree<Wanted>> = HashMap::new();
     let bindings = directory.bindings(|function, binding| match binding {
         Binding::Mqtt(filter) => Some((function.reference(), filter.clone())),
-        Binding::Http { .. } | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Webhook(_) => None,
+        Binding::Http { .. } | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) => {
+            None
+        }
     });
     for (function, bound) in bindings {
         let wanted = Wanted { function: function.name.clone(), qos: bound.qos, retry: bound.retry.clone() };

@@ -61,7 +61,7 @@ fn allowed(cors: &Cors, request: &HeaderMap) -> Option<HeaderValue> {
 fn methods_of(function: &Function) -> String {
     let routes = function.bindings.iter().filter_map(|binding| match binding {
         Binding::Http { methods, .. } => Some(methods),
-        Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
+        Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
     });
     let mut all: Vec<&str> = Vec::new();
     for methods in routes.chain(function.http.url.then_some(&function.http.methods)) {

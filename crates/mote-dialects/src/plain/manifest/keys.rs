@@ -13,7 +13,7 @@ use mote_core::{Error, Result};
 use toml::de::DeTable;
 
 use super::section::{Section, Value, line_of, nearest};
-use super::{confinement, delivery, deployment, family, flow, invalid, mqtt, obvious, timer, topic};
+use super::{confinement, delivery, deployment, family, flow, invalid, mqtt, obvious, queue, timer, topic};
 
 const SHARED: &[&str] = &[
     "runtime",
@@ -42,7 +42,7 @@ fn shared() -> impl Iterator<Item = &'static str> {
     SHARED.iter().chain(confinement::KEYS).copied()
 }
 
-const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer", "topic", "webhook", "mqtt"];
+const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer", "topic", "queue", "webhook", "mqtt"];
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 const FUNCTIONS_MAX: usize = 100;
@@ -136,6 +136,7 @@ pub(super) fn bindings(table: &Section, this: &mut Deployment) -> Result<()> {
         ("bucket", bucket),
         ("timer", timer::read),
         ("topic", topic::topic),
+        ("queue", queue::read),
         ("webhook", topic::webhook),
         ("mqtt", mqtt::read),
     ] {

@@ -1,0 +1,128 @@
+//! One batch: the call with it, and what becomes of each of its messages.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use mote_core::action::Target;
+use mote_core::event::Event;
+use mote_core::invoke::Invoke;
+use mote_core::invoke::retry::Next;
+use mote_core::queues::Taken;
+use mote_core::queues::message::BATCH;
+use mote_core::reply::Reply;
+use mote_core::store::{End, LeaseToken, Settlement};
+use mote_core::{Code, Error, Result};
+use serde_json::{Value, json};
+
+use super::{Parts, Source, VISIBILITY};
+
+/// The largest reply that is read for the messages that it names.
+const REPLY_BYTES_MAX: u64 = 1 << 20;
+/// CloudEvents extension: how often the message was received.
+const RECEIVES: &str = "motereceives";
+
+pub(super) struct Call {
+    pub(super) parts: Parts,
+    pub(super) door: Arc<dyn Invoke>,
+    pub(super) source: Source,
+}
+
+impl Call {
+    pub(super) async fn run(&self, batch: Vec<Taken>) {
+        let tokens: Vec<LeaseToken> = batch.iter().map(|one| one.lease.token()).collect();
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.call(&batch) => outcome,
+            () = self.keep(&tokens) => Err(Error::new(Code::LeaseLost, "the leases of the batch were lost")),
+        };
+        let (failed, error) = match outcome {
+            Ok(failed) if failed.is_empty() => (failed, None),
+            Ok(failed) => (failed, Some(Error::new(Code::FunctionFailed, "the function named the message as failed"))),
+            Err(error) => (batch.iter().map(|one| one.lease.item.id.to_string()).collect(), Some(error)),
+        };
+        for one in batch {
+            let error = error.as_ref().filter(|_| failed.contains(&one.lease.item.id.to_string()));
+            let (token, how) = (one.lease.token(), self.end(one, error));
+            match self.parts.queue.settle(token, how).await {
+                Err(error) if error.code() != Code::LeaseLost => {
+                    tracing::warn!(id = %token.id, ?error, "a message could not be settled; it will be received again");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The ids of those messages that failed.
+    async fn call(&self, batch: &[Taken]) -> Result<HashSet<String>> {
+        let attempt = batch.iter().map(|one| one.lease.attempt).max().unwrap_or(1);
+        let reply = self.door.attempt(Target::live(self.source.function.reference()), self.event(batch), attempt).await?;
+        if reply.status.is_server_error() || reply.status == http::StatusCode::TOO_MANY_REQUESTS {
+            return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));
+        }
+        if self.source.binding.batch == 1 {
+            // Only with its reply's end has it succeeded.
+            reply.body.collect(u64::MAX).await?;
+            return Ok(HashSet::new());
+        }
+        partial(reply, batch).await
+    }
+
+    /// A message of its own is the event; several are one event's data.
+    fn event(&self, batch: &[Taken]) -> Event {
+        if let ([one], 1) = (batch, self.source.binding.batch) {
+            let mut event = Event::from(one.message.event.clone());
+            event.id = one.lease.item.id;
+            event.extensions.insert(RECEIVES.to_owned(), one.lease.attempt.into());
+            return event;
+        }
+        let (clock, queue) = (&self.parts.clock, &self.source.binding.queue);
+        let messages: Vec<_> = batch.iter().map(|one| one.message.in_batch(one.lease.item.id, one.lease.attempt)).collect();
+        let data = json!({ "queue": queue, "messages": messages }).to_string();
+        Event::new(clock.id(), format!("/queues/{queue}"), BATCH, clock.now(), data).with_content_type("application/json")
+    }
+
+    /// How a message ends: done, again, or with those that nobody could work off.
+    fn end(&self, one: Taken, error: Option<&Error>) -> Settlement {
+        let Some(error) = error else { return End::Done.into() };
+        let (now, id) = (self.parts.clock.now(), one.lease.item.id);
+        let function = &self.source.function;
+        let rule = self.source.binding.retry.as_ref().unwrap_or(&function.delivery.retry);
+        let text = format!("{error:?}");
+        match rule.after(error, one.lease.attempt, one.lease.since, now, id) {
+            Next::Again { at, counted } => End::Again { due: at, counted, error: text }.into(),
+            Next::GiveUp => {
+                self.parts.queues.give_up((&function.namespace, &self.source.binding.queue), one, text, rule.backoff_max_ms, now)
+            }
+        }
+    }
+
+    /// Extends the leases until one of them is somebody else's.
+    async fn keep(&self, tokens: &[LeaseToken]) {
+        loop {
+            self.parts.clock.sleep(VISIBILITY / 3).await;
+            for token in tokens {
+                match self.parts.queue.extend(*token, VISIBILITY).await {
+                    // All together, or a batch would go on of which a part runs elsewhere too.
+                    Err(error) if error.code() == Code::LeaseLost => return,
+                    Ok(()) => {}
+                    Err(error) => tracing::warn!(id = %token.id, ?error, "a lease could not be extended; trying again"),
+                }
+            }
+        }
+    }
+}
+
+/// `{"failed": ["id", …]}` names those messages that are to come again; a reply without such a key names
+/// none. One that names what was not in the batch is not one to go by.
+async fn partial(reply: Reply, batch: &[Taken]) -> Result<HashSet<String>> {
+    let bytes = reply.body.collect(REPLY_BYTES_MAX).await?;
+    let data: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let Some(named) = data.get("failed") else { return Ok(HashSet::new()) };
+    let known: HashSet<String> = batch.iter().map(|one| one.lease.item.id.to_string()).collect();
+    let of_the_batch = |id: &Value| id.as_str().filter(|id| known.contains(*id)).map(str::to_owned);
+    let failed = named.as_array().map(|ids| ids.iter().map(of_the_batch).collect::<Option<HashSet<String>>>());
+    failed.flatten().ok_or_else(|| {
+        Error::new(Code::ReplyInvalid, "`failed` of the reply is no list of ids that were in the batch")
+            .hint("Answer {\"failed\": [\"ID\", …]} with the `id` of each message that is to come again.")
+    })
+}
