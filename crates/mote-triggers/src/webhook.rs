@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::clock::Clock;
-use mote_core::function::delivery::Retry;
 use mote_core::invoke::Invoke;
 use mote_core::invoke::retry::Next;
 use mote_core::secret::Secrets;
@@ -160,7 +159,7 @@ impl Sender {
             lost = self.keep(lease.token()) => Err(lost),
         };
         let Err(error) = posted else { return End::Done };
-        let rule = dispatch.retry.clone().unwrap_or_else(Retry::default);
+        let rule = dispatch.retry.clone().unwrap_or_default();
         match rule.after(&error, lease.attempt, lease.since, self.clock.now(), id) {
             Next::Again { at, counted } => End::Again { due: at, counted, error: format!("{error:?}") },
             Next::GiveUp => {

@@ -32,10 +32,13 @@ pub struct Subscriber {
     pub created: Timestamp,
 }
 
-/// By namespace, topic and name.
+/// By topic and name.
+type OfOne = BTreeMap<(Name, Name), Arc<Subscriber>>;
+
+/// By namespace.
 #[derive(Default)]
 pub(super) struct Records {
-    table: RwLock<BTreeMap<Name, BTreeMap<(Name, Name), Arc<Subscriber>>>>,
+    table: RwLock<BTreeMap<Name, OfOne>>,
     /// One change at a time.
     turn: tokio::sync::Mutex<()>,
 }
