@@ -25,12 +25,13 @@ use crate::dialect::{Dialect, Encoded};
 use crate::directory::{Directory, Entry, Head};
 use crate::engine::{Engine, Invocation};
 use crate::error::{Code, Error, Fault, Result};
+use crate::event::lineage::How;
 use crate::event::{Event, StoredEvent, cloudevents};
 use crate::function::delivery::Destination;
 use crate::function::{Family, Function, FunctionRef, Name};
 use crate::invoke::address::Addresses;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
-use crate::invoke::deliver::parcel::{Parcel, Wish};
+use crate::invoke::deliver::parcel::{Parcel, Wish, debounced};
 use crate::invoke::record::Recording;
 use crate::invoke::spill::Spill;
 use crate::queues::Queues;
@@ -194,7 +195,10 @@ impl Invoker {
             return self.accept_large(parcel, function, large, wish).await;
         }
         let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
-        let queued = self.queue.enqueue_within(vec![parcel.into_item(id, &function.delivery, wish)], rooms).await;
+        let replayed = parcel.event.lineage.cause.is_some_and(|cause| cause.how == How::Replayed);
+        let item = parcel.into_item(id, &function.delivery, wish);
+        let item = if replayed { item } else { debounced(item, &function.delivery) };
+        let queued = self.queue.enqueue_within(vec![item], rooms).await;
         let ids = queued.map_err(|error| self.access.limits.told(error, &function.namespace))?;
         Ok(ids.first().copied().unwrap_or(id))
     }

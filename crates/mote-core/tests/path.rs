@@ -6,6 +6,8 @@ mod access;
 mod admission;
 #[path = "path/calls.rs"]
 mod calls;
+#[path = "path/controls.rs"]
+mod controls;
 #[path = "path/deploys.rs"]
 mod deploys;
 #[path = "path/durable.rs"]

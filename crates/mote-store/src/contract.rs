@@ -5,6 +5,7 @@
 
 mod catalog;
 mod classics;
+mod debounce;
 mod listing;
 mod logs;
 mod objects;
@@ -57,6 +58,8 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     queue::steps_of_one_item_wake_one_another(fresh().await).await;
     queue::a_lane_keeps_its_order(fresh().await).await;
     queue::a_key_is_taken_once(fresh().await).await;
+    debounce::the_last_of_a_burst_takes_the_others_place(fresh().await).await;
+    debounce::what_was_leased_or_cancelled_keeps_its_place(fresh().await).await;
     queue::an_id_is_queued_once(fresh().await).await;
     queue::what_follows_happens_with_the_end(fresh().await).await;
     queue::what_waits_can_be_cancelled(fresh().await).await;

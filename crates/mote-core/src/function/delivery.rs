@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Name;
+use crate::access::limits::rate::Rate;
 use crate::error::{Code, Error, Result};
 use crate::webhook::{Endpoint, HookUrl};
 
@@ -21,6 +22,12 @@ pub struct Delivery {
     /// Events of one key come in order, so many at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
+    /// Attempts that may begin, of all instances together; the others wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
+    /// An event waits until none of its key has come for so long, and then only the last one runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debounce_ms: Option<u64>,
     /// Gets the reply of each call that succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_success: Option<Destination>,
@@ -31,7 +38,15 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Delivery { retry: Retry::default(), result_kept_ms: 24 * 3_600_000, order: None, on_success: None, on_failure: None }
+        Delivery {
+            retry: Retry::default(),
+            result_kept_ms: 24 * 3_600_000,
+            order: None,
+            rate: None,
+            debounce_ms: None,
+            on_success: None,
+            on_failure: None,
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 //! Not here: who may send ([`crate::access`]), and what happens to an item later
 //! ([`super::deliver`] for those of functions, a trigger for those of webhooks).
 
-use super::deliver::parcel::{Parcel, Wish};
+use super::deliver::parcel::{Parcel, Wish, debounced};
 use crate::clock::{Clock, Timestamp};
 use crate::directory::Directory;
 use crate::error::Result;
@@ -52,7 +52,8 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
 pub fn to_function(directory: &Directory, now: Timestamp, to: FunctionRef, event: StoredEvent, hops: u32, wish: Wish) -> Item {
     let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
     let id = event.id;
-    Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None }.into_item(id, &delivery, wish)
+    let parcel = Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None };
+    debounced(parcel.into_item(id, &delivery, wish), &delivery)
 }
 
 /// For everybody who is subscribed and whose filter takes it; each with an id of its own, since

@@ -4,6 +4,7 @@
 mod flow;
 mod follow;
 pub mod outcome;
+mod pace;
 pub mod parcel;
 mod slots;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use self::follow::From;
 use self::outcome::{KeptReply, State};
+use self::pace::{Pace, rate_of};
 use self::parcel::{Parcel, Wish};
 use self::slots::Slots;
 use crate::BoxFuture;
@@ -54,11 +56,11 @@ impl Deliverer {
     }
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
-        let slots = Arc::new(Slots::default());
+        let (slots, mut pace) = (Arc::new(Slots::default()), Pace::default());
         while !stop.is_stopped() {
             // Before the look, so that nothing is missed that comes between it and the pause.
             let changed = self.queue.changed();
-            let next = self.round(&door, &slots).await.unwrap_or_else(|error| {
+            let next = self.round(&door, &slots, &mut pace).await.unwrap_or_else(|error| {
                 tracing::error!(?error, "the queue can't be read; trying again");
                 Pause { wait: Duration::from_secs(1), for_slot: false }
             });
@@ -73,7 +75,7 @@ impl Deliverer {
     }
 
     /// Leases what is due, as far as each function's share of the slots goes, and sets it going.
-    async fn round(&self, door: &Arc<dyn Invoke>, slots: &Arc<Slots>) -> Result<Pause> {
+    async fn round(&self, door: &Arc<dyn Invoke>, slots: &Arc<Slots>, pace: &mut Pace) -> Result<Pause> {
         let (now, mut pending) = (self.clock.now(), self.queue.pending(QUEUES).await?);
         // Whoever has least goes first.
         pending.sort_by_cached_key(|(queue, ready)| (slots.held_by(queue), *ready));
@@ -88,7 +90,16 @@ impl Deliverer {
                 pause.for_slot = true;
                 continue;
             }
+            let rate = rate_of(door, &queue);
+            let share = match pace.admits(&queue, rate, share, self.clock.monotonic()) {
+                Ok(share) => share,
+                Err(wait) => {
+                    pause.wait = pause.wait.min(wait);
+                    continue;
+                }
+            };
             let leases = self.queue.lease(&queue, share, VISIBILITY).await?;
+            pace.unused(&queue, rate, share.saturating_sub(leases.len()));
             // There may be more of it: look again at once. If somebody else was faster, later.
             pause.wait = if leases.is_empty() { pause.wait.min(Duration::from_secs(1)) } else { Duration::ZERO };
             for lease in leases {
@@ -240,6 +251,8 @@ impl Delivery {
             let to = Target::Function { function: parcel.to, version };
             let mut event = Event::from(parcel.event);
             event.body = large.unwrap_or(event.body);
+            // The call's, though the event took another's place.
+            event.id = lease.item.id;
             event.lineage.accepted = Some(parcel.accepted);
             // What it sends on in its turn is one deeper, so that a circle ends.
             event.depth = parcel.hops;

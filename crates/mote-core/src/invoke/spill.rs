@@ -37,8 +37,8 @@ pub struct Spill {
 
 /// The largest body that a function gets from the queue.
 pub(super) fn body_bytes_max(function: &Function) -> u64 {
-    // What flows is written down at every step.
-    let most = if function.flow.is_some() { EVENT_BYTES_MAX } else { u64::MAX };
+    // What flows is written down at every step; and who takes another's place has no data beside it.
+    let most = if function.flow.is_some() || function.delivery.debounce_ms.is_some() { EVENT_BYTES_MAX } else { u64::MAX };
     function.limits.body_bytes.min(most)
 }
 

@@ -23,6 +23,9 @@ pub struct Item {
     pub priority: Priority,
     pub lane: Option<Lane>,
     pub once: Option<Once>,
+    /// Until it is due, an item with the same key in the same queue (and lane) takes its place: the id
+    /// stays, due time and payload are the newer one's. Not once it was leased, cancelled or made due earlier.
+    pub debounce: Option<String>,
     pub payload: Bytes,
 }
 
@@ -55,7 +58,7 @@ pub struct Once {
 impl Item {
     /// Due now or later, of normal priority, and nothing more.
     pub fn new(id: Id, queue: impl Into<String>, due: Timestamp, payload: impl Into<Bytes>) -> Item {
-        Item { id, queue: queue.into(), due, priority: Priority::Normal, lane: None, once: None, payload: payload.into() }
+        Item { id, queue: queue.into(), due, priority: Priority::Normal, lane: None, once: None, debounce: None, payload: payload.into() }
     }
 }
 
@@ -188,7 +191,7 @@ pub struct DeadQuery {
 /// A leased queue. A token of a lost lease gets [`crate::Code::LeaseLost`] and changes nothing.
 pub trait Queue: Send + Sync {
     /// All of them or none. Gives back the id of each: that of the earlier one, where
-    /// [`Item::once`] has been seen before. An id that is there already is not queued again.
+    /// [`Item::once`] has been seen before, or whose place one took by [`Item::debounce`]. An id that is there already is not queued again.
     fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>> {
         self.enqueue_within(items, Vec::new())
     }

@@ -8,9 +8,9 @@ use mote_core::store::{DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, 
 
 use super::{Subject, is_ready, refused};
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-async fn lease(subject: &Subject, max: usize) -> Vec<Lease> {
+pub(super) async fn lease(subject: &Subject, max: usize) -> Vec<Lease> {
     subject.queue.lease("work", max, MINUTE).await.expect("items are leased")
 }
 
@@ -26,7 +26,7 @@ async fn settle(subject: &Subject, lease: &Lease, how: impl Into<Settlement>) {
     subject.queue.settle(lease.token(), how.into()).await.expect("the lease settles");
 }
 
-fn payloads(leases: &[Lease]) -> Vec<&str> {
+pub(super) fn payloads(leases: &[Lease]) -> Vec<&str> {
     leases.iter().map(|lease| std::str::from_utf8(&lease.item.payload).unwrap()).collect()
 }
 
@@ -35,7 +35,7 @@ async fn next_due(subject: &Subject) -> Option<Timestamp> {
     pending.into_iter().find(|(queue, _)| queue == "work").map(|(_, ready)| ready)
 }
 
-async fn depth(subject: &Subject) -> u64 {
+pub(super) async fn depth(subject: &Subject) -> u64 {
     subject.queue.depth("work").await.expect("the queue is counted")
 }
 

@@ -5,9 +5,11 @@
 //! a token of a lost lease finds no row, even if the item was given up and queued again meanwhile.
 //! A lease that has run out but was given to nobody else still settles: the work was done, once.
 //!
-//! Next: [`lane`] for items that come in order, [`dead`] for those that were given up.
+//! Next: [`lane`] for items that come in order, [`debounce`] for those that take another's place,
+//! [`dead`] for those that were given up.
 
 mod dead;
+mod debounce;
 mod lane;
 mod row;
 mod tally;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{DeadLetter, DeadQuery, End, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts};
+use mote_core::store::{DeadLetter, DeadQuery, End, Item, Kept, Lease, LeaseToken, Once, Queue, Room, Settlement, Tally, Whereabouts};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use self::row::{QUEUED, key, ms};
@@ -69,8 +71,13 @@ pub(super) fn add(transaction: &mut Transaction<'_>, items: Vec<Item>, now: Time
             ids.push(id);
             continue;
         }
-        row::insert(transaction, item, &[])?;
-        ids.push(item.id);
+        ids.push(match debounce::replace(transaction, item, now)? {
+            Some(earlier) => earlier,
+            None => {
+                row::insert(transaction, item, &[])?;
+                item.id
+            }
+        });
     }
     if !items.is_empty() {
         transaction.queued();
@@ -86,11 +93,17 @@ fn seen(transaction: &Transaction<'_>, item: &Item, now: Timestamp) -> Result<Op
     if let Some(id) = earlier {
         return Ok(Some(Id(u128::from_be_bytes(id))));
     }
+    note(transaction, &item.queue, once, item.id, now)?;
+    Ok(None)
+}
+
+/// Notes a key, and forgets some that have expired.
+fn note(transaction: &Transaction<'_>, queue: &str, once: &Once, id: Id, now: Timestamp) -> Result<(), Fault> {
     let sweep = "DELETE FROM once WHERE (queue, key) IN (SELECT queue, key FROM once WHERE until <= ?1 ORDER BY until LIMIT ?2)";
     transaction.prepare_cached(sweep)?.execute(params![ms(now), SWEPT_AT_ONCE])?;
     let sql = "INSERT OR REPLACE INTO once (queue, key, id, until) VALUES (?1, ?2, ?3, ?4)";
-    transaction.prepare_cached(sql)?.execute(params![item.queue, once.key, key(item.id), ms(once.until)])?;
-    Ok(None)
+    transaction.prepare_cached(sql)?.execute(params![queue, once.key, key(id), ms(once.until)])?;
+    Ok(())
 }
 
 impl Queue for Items {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::Body;
-use mote_core::clock::Id;
+use mote_core::clock::{Clock, Id};
 use mote_core::error::Code;
 use mote_core::store::{End, Item, ObjectMeta, Precondition, Write};
 use mote_testkit::{FakeClock, MemoryStore};
@@ -50,6 +50,27 @@ async fn it_keeps_the_contract() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_burst_is_one_over_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let item = |payload: &'static str| {
+        let due = clock.now().plus(Duration::from_secs(5));
+        Item { debounce: Some("k".into()), ..Item::new(clock.id(), "work", due, payload) }
+    };
+    let first = item("first");
+    let ids = Embedded::open(dir.path(), clock.clone()).unwrap().queue().enqueue(vec![first.clone()]).await.unwrap();
+    assert_eq!(ids, [first.id]);
+    clock.advance(Duration::from_secs(3));
+    let queue = Embedded::open(dir.path(), clock.clone()).unwrap().queue();
+    assert_eq!(queue.enqueue(vec![item("second")]).await.unwrap(), [first.id]);
+    clock.advance(Duration::from_secs(3));
+    assert!(queue.lease("work", 9, Duration::from_secs(1)).await.unwrap().is_empty(), "quiet begins anew");
+    clock.advance(Duration::from_secs(2));
+    let leases = queue.lease("work", 9, Duration::from_secs(1)).await.unwrap();
+    assert!(matches!(&leases[..], [lease] if lease.item.payload == "second" && lease.item.id == first.id));
 }
 
 /// The one that the core's tests are run on.

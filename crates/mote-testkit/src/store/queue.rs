@@ -19,6 +19,8 @@ pub(super) struct QueueState {
     results: HashMap<Id, Kept>,
     /// By queue and key.
     once: HashMap<(String, String), (Id, Timestamp)>,
+    /// The same, with the time when it is due.
+    debounced: HashMap<(String, String), (Id, Timestamp)>,
     epoch: u64,
 }
 
@@ -41,13 +43,35 @@ impl QueueState {
             }
             self.once.insert(key, (item.id, once.until));
         }
+        if let Some(id) = self.replace(&item, now) {
+            return id;
+        }
         let id = item.id;
         if self.items.iter().all(|held| held.item.id != id) {
-            let item = Item { once: None, ..item };
+            let item = Item { once: None, debounce: None, ..item };
             let since = item.due;
             self.items.push(Held { item, since, epoch: 0, attempt: 0, leased_until: None, woken: false, history: Vec::new() });
         }
         id
+    }
+
+    /// The id of the one that waited, if the item took its place.
+    fn replace(&mut self, item: &Item, now: Timestamp) -> Option<Id> {
+        let key = (item.queue.clone(), item.debounce.clone()?);
+        let waiting = self.debounced.insert(key.clone(), (item.id, item.due));
+        let (id, due) = waiting.filter(|(_, due)| *due > now)?;
+        let lane = |item: &Item| item.lane.as_ref().map(|lane| lane.key.clone());
+        let held = self.items.iter_mut().find(|held| held.item.id == id)?;
+        if held.item.due != due || held.leased_until.is_some() || held.attempt > 0 || lane(&held.item) != lane(item) {
+            return None;
+        }
+        (held.item.due, held.since, held.item.priority) = (item.due, item.due, item.priority);
+        held.item.payload = item.payload.clone();
+        self.debounced.insert(key, (id, item.due));
+        if let Some(once) = &item.once {
+            self.once.insert((item.queue.clone(), once.key.clone()), (id, once.until));
+        }
+        Some(id)
     }
 
     /// Whether it stands among the first of its lane, which is in the order of the list.

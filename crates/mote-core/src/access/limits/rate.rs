@@ -28,6 +28,16 @@ enum Per {
 }
 
 impl Rate {
+    /// What the rate lets through in that time, at least one.
+    pub(crate) fn in_span(self, span: Duration) -> u32 {
+        (nanos(span) / self.interval_ns()).clamp(1, COUNT_MAX.into()) as u32
+    }
+
+    /// Takes nothing for so many that were taken for.
+    pub(crate) fn give_back(self, until: &mut u64, count: usize) {
+        *until = until.saturating_sub(self.interval_ns().saturating_mul(count as u64));
+    }
+
     fn span_ns(self) -> u64 {
         match self.per {
             Per::Second => 1_000_000_000,
@@ -113,7 +123,7 @@ impl Bucket {
 }
 
 /// The same on a number that nobody else changes.
-pub(super) fn take(until: &mut u64, rate: Rate, burst: Option<u32>, now: Duration) -> Result<(), Duration> {
+pub(crate) fn take(until: &mut u64, rate: Rate, burst: Option<u32>, now: Duration) -> Result<(), Duration> {
     let now = nanos(now);
     let depth = rate.interval_ns().saturating_mul(burst.unwrap_or_else(|| rate.burst()).max(1).into());
     let next = (*until).max(now).saturating_add(rate.interval_ns());

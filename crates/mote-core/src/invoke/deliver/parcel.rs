@@ -80,6 +80,19 @@ impl Parcel {
     }
 }
 
+/// The item as one of a burst, if the function wants the last of each alone. Not for what is waited for by
+/// its id: that may become another's.
+pub fn debounced(item: Item, delivery: &Delivery) -> Item {
+    let Some(quiet_ms) = delivery.debounce_ms else { return item };
+    let key = match (&delivery.order, &item.lane) {
+        (None, _) => String::new(),
+        (Some(_), Some(lane)) => lane.key.clone(),
+        // An event without the key belongs to no burst.
+        (Some(_), None) => return item,
+    };
+    Item { due: Timestamp(item.due.0.saturating_add(quiet_ms)), debounce: Some(key), ..item }
+}
+
 /// The event's key; without one it comes in no order.
 fn key_of(event: &StoredEvent, path: &KeyPath) -> Option<String> {
     let text = |value: &serde_json::Value| match value {

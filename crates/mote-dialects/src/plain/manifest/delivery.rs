@@ -12,7 +12,7 @@ use super::topic::told;
 
 /// In `[async]`, and in a binding that says otherwise for its own events.
 pub(super) const RETRY: &[&str] = &["attempts", "backoff", "backoff_max", "max_age", "retry_on"];
-const OTHERS: &[&str] = &["keep_result", "order_by", "order_width", "on_success", "on_failure"];
+const OTHERS: &[&str] = &["keep_result", "order_by", "order_width", "rate", "debounce", "on_success", "on_failure"];
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -32,6 +32,10 @@ pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
     if let Some(value) = table.get("order_width") {
         let width = value.count(1..=1000)?;
         this.order.as_mut().ok_or_else(|| value.wrong("means nothing without `order_by`"))?.width = width;
+    }
+    this.rate = table.get("rate").map(|value| told(&value, value.text()?.parse())).transpose()?;
+    if let Some(value) = table.get("debounce") {
+        this.debounce_ms = Some(value.duration_ms(1..=DAY)?);
     }
     for (key, destination) in [("on_success", &mut this.on_success), ("on_failure", &mut this.on_failure)] {
         if let Some(value) = table.get(key) {

@@ -34,6 +34,7 @@ impl Queued {
             priority: priority_of(row.get(3)?),
             lane,
             once: None,
+            debounce: None,
             payload: payload.into(),
         };
         Ok(Queued { item, attempts: row.get(7)?, history: history(row.get(8)?) })

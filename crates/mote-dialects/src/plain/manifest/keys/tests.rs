@@ -72,6 +72,8 @@ fn every_key_is_read() {
             },
             result_kept_ms: 7_200_000,
             order: Some(Order { by: KeyPath::Data(vec!["user".into(), "id".into()]), width: 2 }),
+            rate: "10/s".parse().ok(),
+            debounce_ms: Some(5000),
             on_success: Some(Destination::Function(Name::new("audit").unwrap())),
             on_failure: Some(Destination::Function(Name::new("alarm").unwrap())),
         },
