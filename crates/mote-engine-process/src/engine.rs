@@ -19,7 +19,7 @@ use crate::host::{Host, Job, LAST_WORDS, Launch, Seams, Settings, standby_enviro
 use crate::install::Installer;
 use crate::instance::{self, Started, Unstarted};
 use crate::jail::spec::{Channel, GATEWAY_PORT, Program};
-use crate::jail::{ForkServer, Groups};
+use crate::jail::{ForkServer, Groups, Users};
 use crate::pools::Pools;
 use crate::running::Running;
 use crate::runtime::{Interpreter, Interpreters};
@@ -57,7 +57,7 @@ impl ProcessEngine {
         let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         let name: String = clock.random()?.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let groups = Arc::new(Groups::open(&name));
-        let fork_server = Arc::new(ForkServer::new(settings.executable.clone()));
+        let fork_server = Arc::new(ForkServer::new(settings.executable.clone(), Users::open(clock.random()?)));
         let installer = Installer::new(&settings, etc.clone(), env.collect(), fork_server.clone(), groups.clone(), clock.clone());
         let stock = Stock::new(fork_server, groups.clone(), clock.clone(), settings.spares_max);
         let host = Arc::new(Host {

@@ -25,6 +25,7 @@ mod secrets;
 mod sockets;
 pub mod spec;
 mod syscalls;
+mod users;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -46,6 +47,8 @@ pub use network::Doors;
 pub use privileges::{further_groups, no_core_dumps};
 pub use sockets::Sockets;
 use spec::{Fill, Shell};
+use users::User;
+pub use users::Users;
 
 /// `argv[0]` of the process that jails come from.
 pub const NAME: &str = "mote-jail";
@@ -110,6 +113,8 @@ pub struct Jail {
     pub stderr: Option<Receiver>,
     /// Removed when all else is gone.
     group: Option<Arc<Group>>,
+    /// Nobody else's as long as this lives.
+    _user: User,
 }
 
 impl Jail {
@@ -131,11 +136,12 @@ impl Jail {
         let (stdout, its_stdout) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, its_stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (stdout, stderr) = (Receiver::from_owned_fd(stdout)?, Receiver::from_owned_fd(stderr)?);
+        let user = server.user(shell);
         server.fork(shell, theirs, [its_stdout, its_stderr])?;
-        message::ask(ours.as_fd(), Ask::Build { entrance }, shell, &more)?;
+        message::ask(ours.as_fd(), Ask::Build { entrance, user: user.id() }, shell, &more)?;
         let socket = Arc::new(syscalls::watch(ours)?);
         let sockets = Arc::new(Sockets::new(Arc::downgrade(&socket)));
-        Ok(Jail { stdout: Some(stdout), stderr: Some(stderr), socket, sockets, group: group.map(Arc::new) })
+        Ok(Jail { stdout: Some(stdout), stderr: Some(stderr), socket, sockets, group: group.map(Arc::new), _user: user })
     }
 
     /// Every barrier of the shell stands: the sockets through which its processes reach everything;

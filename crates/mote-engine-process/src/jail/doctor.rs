@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::cgroup::{Entrance, Groups};
 use super::message::{self, Ask, Word};
-use super::spec::{Channel, CodeTree, Fill, JailLimits, Network, Profile, Program, Shell};
+use super::spec::{Channel, CodeTree, FUNCTION_ID, Fill, JailLimits, Network, Profile, Program, Shell};
+use super::users::{self, Users};
 use super::{Barrier, ForkServer};
 
 /// One barrier and whether this host lets mote set it up.
@@ -59,10 +60,19 @@ pub fn doctor_of(executable: &Path) -> Vec<Check> {
     let judge = |(index, barrier): (usize, &Barrier)| match (&broken, at) {
         (Some((_, error)), Some(at)) if index == at => Check { hint: hint(*barrier), ..Check::lacks(barrier.name(), error) },
         (Some(_), Some(at)) if index > at => Check::lacks(barrier.name(), "not reached: the barrier before it can't be set up"),
+        _ if *barrier == Barrier::User => Check::stands(barrier.name(), &shared_user()),
         _ => Check::stands(barrier.name(), "set up in a jail just now"),
     };
     let groups = Groups::open(&format!("doctor-{}", std::process::id()));
     Barrier::ALL.iter().enumerate().map(judge).chain(super::ladder::optional(&groups)).collect()
+}
+
+/// No barrier of its own: what it adds is that functions can't use up what the kernel keeps for a user.
+fn shared_user() -> String {
+    match users::missing() {
+        None => "each jail is a user of the host of its own".to_owned(),
+        Some(why) => format!("set up in a jail just now; {why}"),
+    }
 }
 
 fn hint(barrier: Barrier) -> Option<String> {
@@ -119,9 +129,9 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let null: OwnedFd = fs::File::open("/dev/null")?.into();
     let nowhere = || Ok::<_, io::Error>(OwnedFd::from(fs::File::options().write(true).open("/dev/null")?));
-    let server = ForkServer::new(executable.to_owned());
+    let server = ForkServer::new(executable.to_owned(), Users::one());
     server.fork(&shell, theirs, [nowhere()?, nowhere()?])?;
-    message::ask(ours.as_fd(), Ask::Build { entrance: Entrance::default() }, &shell, &[])?;
+    message::ask(ours.as_fd(), Ask::Build { entrance: Entrance::default(), user: FUNCTION_ID }, &shell, &[])?;
     message::ask(ours.as_fd(), Ask::Fill, &fill, &[null])?;
     let verdict = loop {
         let (bytes, _) = message::receive(ours.as_fd())?;

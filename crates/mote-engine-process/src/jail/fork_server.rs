@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mote_core::function::Isolation;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -24,12 +24,14 @@ use serde::{Deserialize, Serialize};
 use super::inside::FLOOR;
 use super::message::{self, Word};
 use super::spec::{Profile, Shell};
+use super::users::{User, Users};
 use super::{Barrier, NAME, inside, namespaces, privileges, seccomp, syscalls};
 
 /// mote's end: starts the process when it is first needed, and again should it be killed.
 #[derive(Debug)]
 pub struct ForkServer {
     executable: PathBuf,
+    users: Arc<Users>,
     running: Mutex<Option<Running>>,
 }
 
@@ -42,8 +44,13 @@ struct Wanted {
 
 impl ForkServer {
     /// With a binary that becomes one if it is executed as [`NAME`].
-    pub fn new(executable: PathBuf) -> ForkServer {
-        ForkServer { executable, running: Mutex::default() }
+    pub fn new(executable: PathBuf, users: Arc<Users>) -> ForkServer {
+        ForkServer { executable, users, running: Mutex::default() }
+    }
+
+    /// Who a jail is outside.
+    pub(super) fn user(&self, shell: &Shell) -> User {
+        self.users.take(shell)
     }
 
     /// A process that is about to become the jail of `shell`, which it is told of at the other end

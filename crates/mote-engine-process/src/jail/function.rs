@@ -16,7 +16,7 @@ use rustix::thread::UnshareFlags;
 
 use super::inside::{At, FLOOR, Failed};
 use super::message;
-use super::spec::{Channel, CodeTree, FUNCTION_ID, Fill, JailLimits, Program, Shell};
+use super::spec::{Channel, CodeTree, Fill, JailLimits, Program, Shell};
 use super::{Barrier, landlock, privileges, program, seccomp, syscalls};
 
 /// It, as init knows it.
@@ -45,7 +45,7 @@ const CONFINED: &[u8] = b"confined";
 
 /// Starts it as a child. In the child this returns only to say what failed. `channel` is that of the
 /// shell's standby: with it, it does not wait.
-pub(super) fn start(shell: &Shell, channel: Option<OwnedFd>, as_root: bool) -> Result<Waiting, Failed> {
+pub(super) fn start(shell: &Shell, channel: Option<OwnedFd>, user: Option<u32>) -> Result<Waiting, Failed> {
     let (line, its_line) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).at(Barrier::Start)?;
     let (line, its_line) = (lifted(line).at(Barrier::Start)?, lifted(its_line).at(Barrier::Start)?);
     if let Some(pid) = syscalls::fork().at(Barrier::Start)? {
@@ -53,7 +53,7 @@ pub(super) fn start(shell: &Shell, channel: Option<OwnedFd>, as_root: bool) -> R
     }
     drop(line);
     rustix::process::setsid().at(Barrier::Start)?;
-    confine(shell, as_root)?;
+    confine(shell, user)?;
     message::send(its_line.as_fd(), CONFINED, &[]).at(Barrier::Start)?;
     let Err(failed) = match (&shell.standby, channel) {
         (Some(program), Some(channel)) => execute(program, channel),
@@ -78,15 +78,16 @@ fn told(line: &OwnedFd) -> io::Result<(Fill, OwnedFd)> {
 }
 
 /// Every barrier that a process carries itself, in the one order in which they can be set up.
-fn confine(shell: &Shell, as_root: bool) -> Result<(), Failed> {
+fn confine(shell: &Shell, user: Option<u32>) -> Result<(), Failed> {
     privileges::go_first().at(Barrier::Limits)?;
-    if as_root {
-        syscalls::become_user(FUNCTION_ID).at(Barrier::User)?;
+    if let Some(user) = user {
+        syscalls::become_user(user).at(Barrier::User)?;
         // A process that changed its user may not write its own maps until it says this again.
         rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable).at(Barrier::User)?;
     }
     privileges::enter_user_namespace(UnshareFlags::empty()).at(Barrier::User)?;
     privileges::forbid_user_namespaces().at(Barrier::User)?;
+    privileges::bound_watches().at(Barrier::Limits)?;
     privileges::limit_always().at(Barrier::Limits)?;
     privileges::limit(None, &JailLimits::WIDEST).at(Barrier::Limits)?;
     privileges::drop_everything().at(Barrier::Capabilities)?;

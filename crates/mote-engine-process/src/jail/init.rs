@@ -27,7 +27,8 @@ struct Init<'a> {
     /// Readable if a child has ended.
     children: OwnedFd,
     shell: &'a Shell,
-    as_root: bool,
+    /// Of the host, which it becomes; none if mote is not root, and this is that user already.
+    user: Option<u32>,
     /// Until the fill.
     artifacts: Option<Artifacts>,
     /// The function's process, or its standby's.
@@ -42,7 +43,7 @@ pub(super) fn main(
     shell: &Shell,
     channel: Option<OwnedFd>,
     groups: Vec<OwnedFd>,
-    as_root: bool,
+    user: Option<u32>,
 ) -> Result<std::convert::Infallible, Failed> {
     die_with(&watcher).at(Barrier::Start)?;
     // First of all: what comes after it counts.
@@ -59,12 +60,12 @@ pub(super) fn main(
         network::open_low_ports().at(Barrier::Network)?;
     }
     let children = syscalls::watch_children(FLOOR).at(Barrier::Start)?;
-    let waiting = function::start(shell, channel, as_root)?;
+    let waiting = function::start(shell, channel, user)?;
     // The function's output must end when the function does, not when this process does.
     syscalls::close_standard().at(Barrier::Start)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
     let (function, waiting, artifacts) = (waiting.pid, Some(waiting), Some(artifacts));
-    let mut init = Init { socket, watcher, children, shell, as_root, artifacts, function, waiting };
+    let mut init = Init { socket, watcher, children, shell, user, artifacts, function, waiting };
     message::tell(socket, &Word::Built, doors.as_ref().map(Doors::to_send).as_ref().map_or(&[], |fds| fds.as_slice()));
     drop(doors);
     let exit = init.serve()?;
@@ -117,8 +118,8 @@ impl Init<'_> {
         if fill.limits.tmp_bytes != self.shell.tmp_bytes {
             mounts::resize(fill.limits.tmp_bytes).at(Barrier::Root)?;
         }
-        secrets::write(&fill.secrets).at(Barrier::Root)?;
-        privileges::retire(self.as_root).at(Barrier::Capabilities)?;
+        secrets::write(&fill.secrets, self.user).at(Barrier::Root)?;
+        privileges::retire(self.user).at(Barrier::Capabilities)?;
         // The change of user took both back.
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
         die_with(&self.watcher).at(Barrier::Start)?;

@@ -47,7 +47,7 @@ fn watcher(socket: &OwnedFd) -> Result<std::convert::Infallible, Failed> {
     // Until this comes nothing has been done: mote may put the process under limits meanwhile.
     let (ask, fds) = message::receive(socket.as_fd()).at(Barrier::Start)?;
     let mut fds = fds.into_iter();
-    let (Ok(Ask::Build { entrance }), Some(shell)) = (serde_json::from_slice(&ask), fds.next()) else {
+    let (Ok(Ask::Build { entrance, user }), Some(shell)) = (serde_json::from_slice(&ask), fds.next()) else {
         return Err(Failed(Barrier::Start, io::Error::other("mote sent no shell")));
     };
     let shell: Shell = message::read(&shell).at(Barrier::Start)?;
@@ -56,8 +56,8 @@ fn watcher(socket: &OwnedFd) -> Result<std::convert::Infallible, Failed> {
     let channel = fds.next().map(|channel| syscalls::above(channel.as_fd(), FLOOR)).transpose().at(Barrier::Start)?;
 
     let spaces = namespaces::of(&shell);
-    let as_root = privileges::is_root().at(Barrier::User)?;
-    if as_root {
+    let user = privileges::is_root().at(Barrier::User)?.then_some(user);
+    if user.is_some() {
         syscalls::unshare(spaces).at(Barrier::Namespaces)?;
     } else {
         privileges::enter_user_namespace(spaces).at(Barrier::User)?;
@@ -73,12 +73,12 @@ fn watcher(socket: &OwnedFd) -> Result<std::convert::Infallible, Failed> {
     match forked {
         Some(init) => {
             drop((channel, own, born, groups));
-            privileges::retire(as_root).at(Barrier::Capabilities)?;
+            privileges::retire(user).at(Barrier::Capabilities)?;
             syscalls::exit(watch(socket, init))
         }
         None => {
             drop(born);
-            init::main(socket, own, &shell, channel, groups, as_root)
+            init::main(socket, own, &shell, channel, groups, user)
         }
     }
 }

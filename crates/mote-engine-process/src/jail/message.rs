@@ -21,8 +21,8 @@ use super::cgroup::Entrance;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Ask {
     /// First. Descriptors: the shell, the ways into its control groups, and the channel of its
-    /// standby if it has one.
-    Build { entrance: Entrance },
+    /// standby if it has one. `user` is who it becomes outside, if mote is root.
+    Build { entrance: Entrance, user: u32 },
     /// Once. Descriptors: the fill, and the channel of its program if it has one.
     Fill,
     /// After the fill, as often as wanted: answered by [`Word::Sockets`].

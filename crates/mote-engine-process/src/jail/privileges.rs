@@ -1,12 +1,13 @@
 //! Who the function's process is and what it may have: one unknown user without any right.
 //!
-//! Both ways lead to the same place. As root: drop to [`FUNCTION_ID`], then enter a user namespace
-//! that knows this one id. As an ordinary user: the same from within the first user namespace.
+//! Both ways lead to the same place. As root: drop to a user of the host's ([`super::users`]), then
+//! enter a user namespace that knows this one id. As an ordinary user: the same from within the first user namespace.
 //! Either way the mounts and the network belong to a namespace above, over which nothing in the
 //! jail has a say, and no further user namespace can be made to win back capabilities in.
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
@@ -15,7 +16,7 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets, CpuS
 use super::spec::{Cores, FUNCTION_ID, JailLimits};
 use super::syscalls;
 
-/// Whether this process can do all of it with root's own rights, and become [`FUNCTION_ID`].
+/// Whether this process can do all of it with root's own rights, and become another user.
 ///
 /// Root of a user namespace that knows no other id (a rootless container) is an ordinary user.
 pub(super) fn is_root() -> io::Result<bool> {
@@ -36,7 +37,7 @@ fn find_root() -> io::Result<bool> {
         return Ok(false);
     }
     let map = fs::read_to_string("/proc/self/uid_map")?;
-    if !knows(&map, FUNCTION_ID) {
+    if !knows(&map, FUNCTION_ID, FUNCTION_ID) {
         return Ok(false);
     }
     let needed = CapabilitySet::SYS_ADMIN | CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::NET_ADMIN;
@@ -47,12 +48,13 @@ fn find_root() -> io::Result<bool> {
     Err(io::Error::other("mote runs as root without root's capabilities; start it as an ordinary user, or with CAP_SYS_ADMIN"))
 }
 
-/// Lines of `first id here, first id above, how many`.
-fn knows(map: &str, id: u32) -> bool {
+/// All ids from `first` to `last`. Lines of `first id here, first id above, how many`.
+pub(super) fn knows(map: &str, first: u32, last: u32) -> bool {
     map.lines().any(|line| {
         let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
-        let (first, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
-        (first..first + count).contains(&u64::from(id))
+        let (start, _, count) = (numbers.next().unwrap_or(0), numbers.next(), numbers.next().unwrap_or(0));
+        let here = start..start.saturating_add(count);
+        here.contains(&u64::from(first)) && here.contains(&u64::from(last))
     })
 }
 
@@ -90,6 +92,24 @@ pub(super) fn forbid_user_namespaces() -> io::Result<()> {
     fs::write("/proc/sys/user/max_user_namespaces", "0")
 }
 
+/// What the kernel else counts for the user of the host alone, who may be that of all jails. There is
+/// no such limit for pipe pages and descriptors on their way; fanotify is refused by the call filter.
+pub(super) fn bound_watches() -> io::Result<()> {
+    for (file, most) in [("max_inotify_instances", INOTIFY_INSTANCES), ("max_inotify_watches", INOTIFY_WATCHES)] {
+        match fs::write(Path::new("/proc/sys/user").join(file), most.to_string()) {
+            // A kernel without inotify, or one that counts it for the host's user alone.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    Ok(())
+}
+
+/// A quarter of what most hosts let a user have.
+const INOTIFY_INSTANCES: u32 = 32;
+/// Enough for a large tree of sources; each is a kilobyte of the kernel's.
+const INOTIFY_WATCHES: u32 = 8192;
+
 /// Needs the capabilities that it takes away, so it is the last thing before exec.
 pub(super) fn drop_everything() -> io::Result<()> {
     let all = CapabilitiesSecureBits::NO_ROOT
@@ -109,10 +129,10 @@ pub(super) fn drop_everything() -> io::Result<()> {
 }
 
 /// The same for the two processes that only wait, which stay in the namespaces they are in.
-pub(super) fn retire(as_root: bool) -> io::Result<()> {
+pub(super) fn retire(user: Option<u32>) -> io::Result<()> {
     syscalls::empty_bounding_set()?;
-    if as_root {
-        syscalls::become_user(FUNCTION_ID)?;
+    if let Some(user) = user {
+        syscalls::become_user(user)?;
     }
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;

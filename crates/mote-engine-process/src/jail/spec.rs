@@ -14,7 +14,8 @@ pub use super::seccomp::Profile;
 
 /// The user and the group that a function runs as, as it sees itself.
 ///
-/// Where mote runs as root it is also the host's id: no account of the host has it.
+/// Where mote runs as root, jails have users of the host of their own ([`super::users`]), and what has
+/// none is this one there too: no account has it.
 pub const FUNCTION_ID: u32 = 64_100;
 
 /// The platform's address inside every jail.

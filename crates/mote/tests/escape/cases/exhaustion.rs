@@ -4,6 +4,7 @@
 
 use super::{Attack, attacks};
 use crate::ground::Case;
+use crate::world::Pass;
 
 pub(super) const ATTACKS: &[Attack] = attacks![
     disk_filler,
@@ -13,7 +14,8 @@ pub(super) const ATTACKS: &[Attack] = attacks![
     output_flood,
     reply_flood,
     large_arguments,
-    first_when_memory_ends
+    first_when_memory_ends,
+    pots_of_a_user,
 ];
 pub(super) const HEAVY: &[Attack] = attacks![fork_bomb, thread_bomb, heap_bomb, mapping_bomb, anonymous_file_bomb, busy_loop];
 
@@ -40,6 +42,21 @@ fn heap_bomb(case: &Case<'_>) {
 /// Memory that no heap knows of, and no limit of a process.
 fn mapping_bomb(case: &Case<'_>) {
     shared_memory(case, "mapping");
+}
+
+/// What the kernel counts for each user of the host: one jail takes all that it gets, and keeps it.
+fn pots_of_a_user(case: &Case<'_>) {
+    let attack = include_str!("../attacks/pots_of_a_user.py");
+    let (attacker, other) = (case.attacker("", attack), case.another("pots_of_another", "", attack));
+    let taken = attacker.call("take").is(200).json();
+    assert_eq!((&taken["instances"], &taken["watches"]), (&32.into(), &8192.into()), "{taken:#}");
+    assert!(taken["pipes"].as_u64().is_some_and(|pipes| pipes > 1), "{taken:#}");
+    let left = other.call("look").is(200).json();
+    assert_eq!(left["instances"], 1, "{left:#}");
+    // As root, mote has a user for each jail; else this pot has no limit for a jail.
+    if case.ground.pass == Pass::Root {
+        assert!(taken["pipe"].as_u64() < left["pipe"].as_u64(), "the attacker emptied its own pot alone: {taken:#} {left:#}");
+    }
 }
 
 /// Files that are nowhere but in memory.
