@@ -49,7 +49,7 @@ pub struct StoredEvent {
     pub content_type: Option<String>,
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub extensions: serde_json::Map<String, serde_json::Value>,
-    /// Of an event that is a replayed request; no door puts one on the durable path itself.
+    /// Of a request that nobody waits for, without what shows who called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Box<HttpRequest>>,
     #[serde(default, skip_serializing_if = "Lineage::is_empty")]
@@ -102,8 +102,13 @@ impl Event {
         self
     }
 
-    /// Reads the whole body, for the durable path.
+    /// Reads the whole body, for the durable path. Of a request everything else goes with it but what
+    /// shows who called: that does not lie on a disk.
     pub async fn into_stored(self, limit_bytes: u64) -> Result<StoredEvent> {
+        let request = self.request.map(|mut request| {
+            request.redact();
+            Box::new(request.without_redacted())
+        });
         Ok(StoredEvent {
             id: self.id,
             source: self.source,
@@ -112,7 +117,7 @@ impl Event {
             time: self.time,
             content_type: self.content_type,
             extensions: self.extensions,
-            request: None,
+            request,
             lineage: self.lineage,
             body: self.body.collect(limit_bytes).await?,
             spilled_bytes: None,

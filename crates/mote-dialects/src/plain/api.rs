@@ -10,7 +10,7 @@ mod inside;
 mod query;
 mod render;
 
-use http::header;
+use http::header::{self, HeaderMap, HeaderValue};
 use mote_core::access::Credential;
 use mote_core::action::{Action, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
@@ -18,6 +18,7 @@ use mote_core::engine::{DEPTH_MAX, Depth, Standing};
 use mote_core::event::lineage::{Cause, How, TRACE_PARENT, is_trace_parent};
 use mote_core::event::{Event, HttpRequest, cloudevents};
 use mote_core::function::{FunctionRef, Name};
+use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::{Code, Error, Result};
 
 pub(super) use control::parse as control;
@@ -32,15 +33,27 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// here is between the caller and the function.
 pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
     let to = Target::Route { namespace: Name::default_namespace() };
-    Ok(Parsed::Action(Credential::Anonymous, Action::Call { to, event: event(request, stamp)? }))
+    let later = wants_no_answer(request.headers());
+    Ok(Parsed::Action(Credential::Anonymous, now_or_later(to, event(request, stamp)?, later)))
 }
 
 /// Any request is a call of that function, as if it had come to its URL: path and query go on.
 pub(super) fn sibling(request: Request, stamp: &Stamp, to: &FunctionRef, depth: &Depth) -> Result<Parsed> {
+    let later = wants_no_answer(request.headers());
     let mut event = event(request, stamp)?;
     deeper(&mut event, depth, &to.to_string())?;
     let who = Credential::Instance(to.namespace.clone());
-    Ok(Parsed::Action(who, Action::Call { to: Target::live(to.clone()), event }))
+    Ok(Parsed::Action(who, now_or_later(Target::live(to.clone()), event, later)))
+}
+
+fn now_or_later(to: Target, event: Event, later: bool) -> Action {
+    if later { Action::Send { to, event, wish: Wish::default() } } else { Action::Call { to, event } }
+}
+
+/// `Prefer: respond-async` (RFC 7240), or in plain words.
+fn wants_no_answer(headers: &HeaderMap) -> bool {
+    let prefers = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.split([',', ';']).any(|p| p.trim() == "respond-async"));
+    headers.get_all("prefer").iter().any(prefers) || headers.get("x-mote-async").is_some_and(|value| value == "true")
 }
 
 /// What a call brings about is one deeper than the call.
@@ -86,7 +99,7 @@ fn event(request: Request, stamp: &Stamp) -> Result<Event> {
 }
 
 /// What is no trace context is as good as none, as the standard has it.
-fn trace_parent(headers: &http::HeaderMap, event: &mut Event) {
+fn trace_parent(headers: &HeaderMap, event: &mut Event) {
     if let Some(trace) = headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok()).filter(|text| is_trace_parent(text)) {
         event.extensions.insert(TRACE_PARENT.to_owned(), trace.into());
     }
@@ -102,7 +115,7 @@ fn bounded(uri: &http::Uri) -> Result<()> {
     Ok(())
 }
 
-fn text(headers: &http::HeaderMap, name: header::HeaderName) -> Option<String> {
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 

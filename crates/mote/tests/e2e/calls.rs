@@ -5,7 +5,7 @@ use std::time::Duration;
 use mote_core::clock::{Clock, SystemClock};
 use serde_json::Value;
 
-use crate::harness::{Server, folder, until};
+use crate::harness::{Server, folder, http, until};
 
 const PYTHON: &str = "\
 import time
@@ -114,4 +114,18 @@ fn a_call_for_later_can_be_taken_back() {
 /// As `--at` takes it.
 fn in_an_hour() -> String {
     SystemClock::new().now().plus(Duration::from_secs(3600)).rfc3339()
+}
+
+#[test]
+fn a_request_to_a_url_need_not_wait() {
+    let server = server();
+    // Query and all: it runs as the request that it was, but for what shows who called.
+    for header in ["x-mote-async: true", "prefer: respond-async"] {
+        let head = format!("GET /double?n=21 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n\r\n");
+        let accepted = http(server.address("public"), &head, b"").is(202).json();
+        let shown = server.mote(&["calls", "wait", accepted["id"].as_str().expect("an id")]).ok();
+        assert_eq!(shown.stdout.trim(), "42", "{header}");
+    }
+    let head = "GET /nobody-is-here HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-mote-async: true\r\n\r\n";
+    http(server.address("public"), head, b"").is(404);
 }

@@ -24,7 +24,7 @@ use serde::Deserialize;
 
 use super::events::event;
 use super::query::{Query, wrong};
-use super::{bounded, invalid, text};
+use super::{bounded, invalid, text, wants_no_answer};
 
 pub(super) use calls::wish;
 
@@ -198,11 +198,6 @@ fn json<'b, T: Deserialize<'b>>(body: &'b Body) -> Result<T> {
     let bytes = bytes.ok_or_else(|| invalid(format!("a JSON body with a Content-Length of at most {JSON_BYTES_MAX} is wanted")))?;
     serde_json::from_slice(bytes)
         .map_err(|error| Error::new(Code::BodyInvalid, format!("the body is not the JSON that is wanted: {error}")))
-}
-
-fn wants_no_answer(headers: &HeaderMap) -> bool {
-    let prefers = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.split([',', ';']).any(|p| p.trim() == "respond-async"));
-    headers.get_all("prefer").iter().any(prefers) || headers.get("x-mote-async").is_some_and(|value| value == "true")
 }
 
 fn credential(headers: &HeaderMap) -> Result<Credential> {
