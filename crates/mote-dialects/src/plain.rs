@@ -8,7 +8,7 @@ mod api;
 mod envelope;
 mod manifest;
 
-pub use self::manifest::units::size_bytes;
+pub use self::manifest::units::{duration_ms, size_bytes};
 
 use mote_core::Result;
 use mote_core::action::Done;

@@ -19,6 +19,7 @@ mod list;
 mod logs;
 mod namespace;
 mod new;
+mod queue;
 mod quota;
 mod remove;
 mod replay;
@@ -99,6 +100,8 @@ enum Command {
     Timer(timer::Timer),
     /// Publish events, and say who gets them
     Topic(topic::Topic),
+    /// Messages that wait until somebody receives them
+    Queue(queue::Queue),
     /// Buckets and their objects
     Bucket(bucket::Bucket),
     /// Values that functions are given and nobody reads back
@@ -206,6 +209,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Rollback(it) => ask(it.run()),
         Command::Timer(it) => ask(it.run()),
         Command::Topic(it) => ask(it.run()),
+        Command::Queue(it) => ask(it.run()),
         Command::Bucket(it) => ask(it.run()),
         Command::Secret(it) => ask(it.run()),
         Command::Token(it) => ask(it.run()),
@@ -246,6 +250,7 @@ impl Command {
             Command::Rollback(it) => it.common.output.json,
             Command::Timer(it) => it.json(),
             Command::Topic(it) => it.json(),
+            Command::Queue(it) => it.json(),
             Command::Bucket(it) => it.json(),
             Command::Secret(it) => it.json(),
             Command::Token(it) => it.json(),

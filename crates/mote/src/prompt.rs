@@ -1,8 +1,9 @@
-//! What must not be seen: read from a terminal without an echo, or from a pipe or a file.
+//! What a terminal is asked: whether to go on, and what must not be seen (without an echo, or from
+//! a pipe or a file).
 //!
-//! Never from the command line, which every process of the machine can read.
+//! A secret never comes from the command line, which every process of the machine can read.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::{Exit, Failure};
 
+const ANSWER_BYTES_MAX: u64 = 100;
 const CTRL_C: u8 = 0x03;
 const CTRL_D: u8 = 0x04;
 const CTRL_U: u8 = 0x15;
@@ -18,6 +20,24 @@ const BACKSPACES: [u8; 2] = [0x08, 0x7f];
 /// Whether somebody is there to type it.
 pub(crate) fn is_asked() -> bool {
     io::stdin().is_terminal()
+}
+
+/// Goes on if the answer is `yes`, or was given before; where nobody can be asked it has to be.
+pub(crate) fn confirm(ask: &str, is_answered: bool) -> Result<(), Failure> {
+    if is_answered {
+        return Ok(());
+    }
+    if !is_asked() {
+        return Err(Failure::usage(format!("{ask} Nobody is there to answer")).wanted("wanted: a terminal, or `--yes`"));
+    }
+    eprint!("{ask} [yes/no] ");
+    let mut answer = String::new();
+    let heard = io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer);
+    heard.map_err(|error| Failure::refused(format!("the terminal can't be read: {error}")))?;
+    match answer.trim() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::refused("it was not confirmed").hint("Nothing was changed. `yes` goes on, and so does `--yes`.")),
+    }
 }
 
 /// Typed twice, since nobody sees what he types.

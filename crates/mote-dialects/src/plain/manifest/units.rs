@@ -4,7 +4,7 @@
 //! `KiB`, `MiB`, `GiB` of 1024, as their standards have it.
 
 /// In milliseconds.
-pub(in crate::plain) fn duration_ms(text: &str) -> Option<u64> {
+pub fn duration_ms(text: &str) -> Option<u64> {
     with_unit(text, &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)])
 }
 
