@@ -60,6 +60,7 @@ pub struct Stamp {
     pub origin: String,
 }
 
+#[expect(clippy::large_enum_variant, reason = "made and taken apart once for each request: a box would cost each an allocation")]
 pub enum Parsed {
     Action(Credential, Action),
     /// Another dialect's: here it is again.

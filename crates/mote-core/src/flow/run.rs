@@ -177,7 +177,7 @@ pub struct Machine<'f, 'r> {
 
 impl<'f> Machine<'f, '_> {
     /// Goes on until somebody else has to do something. Not for a run that [waits](Run::waiting).
-    pub fn next(&mut self) -> Next<'f> {
+    pub fn advance(&mut self) -> Next<'f> {
         loop {
             if self.run.place.len() <= self.run.floor {
                 return Next::End(Ok(()));

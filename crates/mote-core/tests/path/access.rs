@@ -192,7 +192,7 @@ async fn every_action_by_every_right_in_every_namespace() {
             }
         }
     }
-    assert_eq!(judged, 42 * (5 + 4 * 3 * 2));
+    assert_eq!(judged, 53 * (5 + 4 * 3 * 2));
 }
 
 #[tokio::test]

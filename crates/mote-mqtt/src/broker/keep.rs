@@ -49,7 +49,7 @@ async fn write(catalog: Arc<dyn Catalog>, mut wishes: mpsc::Receiver<Wish>) {
             if outcome.is_ok() {
                 space.retain(&message);
             }
-            let told = outcome.as_ref().map(|()| ()).map_err(|error: &Error| Error::new(error.code(), error.detail().to_owned()));
+            let told = outcome.as_ref().copied().map_err(|error: &Error| Error::new(error.code(), error.detail().to_owned()));
             // Of QoS 0 nobody waits.
             let _ = done.send(told);
         }

@@ -86,7 +86,7 @@ async fn records_in_memory_keep_the_contract_too() {
             queue: store.clone(),
             objects: objects.clone(),
             logs: store.clone(),
-            records: store.clone(),
+            records: store,
             clock: clock.clone(),
             set_back: Box::new(|_| {}),
             advance: Box::new(move |by| clock.advance(by)),

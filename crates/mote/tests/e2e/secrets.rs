@@ -183,7 +183,7 @@ fn the_servers_memory_is_nobody_elses() {
     let own = Path::new("/proc").join(server.id().to_string());
     let limits = std::fs::read_to_string(own.join("limits")).unwrap();
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["1", "1"]);
     // What can be attached to belongs to its user there; what can't, to root.
     assert_eq!(std::fs::metadata(own.join("mem")).unwrap().uid(), 0);
 }

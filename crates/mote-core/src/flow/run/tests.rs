@@ -38,7 +38,7 @@ pub(super) fn finish(flow: &Flow, mut run: Run, mut data: Data, answer: &Answer<
         *left = left.checked_sub(1).expect("the run comes to an end");
         run = serde_json::from_slice(&serde_json::to_vec(&run).unwrap()).unwrap();
         let mut machine = Machine { flow, run: &mut run, data: &mut data, now };
-        let told = match machine.next() {
+        let told = match machine.advance() {
             Next::Call { call, input, .. } => {
                 let name = call.function.as_str();
                 let output = answer(name, &input.part()).map(|value| Data::json(&value)).map_err(|code| StepError::new(name, code, "no"));
@@ -117,7 +117,7 @@ fn a_call_takes_what_it_is_given_and_its_output_goes_where_it_is_told() {
     check(with(Some(json!("$.n")), Output::Replace), body.clone(), json!(8));
     check(with(Some(json!("$.n")), Output::Discard), body.clone(), body.clone());
     let into = || Output::Into("$.out.twice".parse().unwrap());
-    check(with(Some(json!("$.n")), into()), body.clone(), json!({"n": 4, "keep": true, "out": {"twice": 8}}));
+    check(with(Some(json!("$.n")), into()), body, json!({"n": 4, "keep": true, "out": {"twice": 8}}));
     check_failed(with(None, into()), json!([1]), "s", "flow-failed");
     check_failed(with(None, into()), json!({"out": 3}), "s", "flow-failed");
 }
@@ -217,7 +217,7 @@ fn a_wait_ends_at_its_time() {
     let at = |steps: Vec<Step>, body: Value| {
         let flow = Flow { steps, catch: Catch::default() };
         let (mut run, mut data) = (Run::new(Timestamp(0)), Data::json(&body));
-        match (Machine { flow: &flow, run: &mut run, data: &mut data, now: Timestamp(500) }).next() {
+        match (Machine { flow: &flow, run: &mut run, data: &mut data, now: Timestamp(500) }).advance() {
             Next::Wait(at) => Ok(at.0),
             Next::End(Err(error)) => Err(error.step),
             other => panic!("{other:?}"),

@@ -113,7 +113,7 @@ impl<'d> Drive<'d> {
     /// The step whose turn it is, as the first thing of a lease.
     async fn begin(mut self) -> Result<()> {
         let flow = self.flow.clone();
-        match self.machine_of(&flow).next() {
+        match self.machine_of(&flow).advance() {
             Next::Call { step, call, input } => self.call(step, call, input).await,
             Next::End(Err(error)) => self.fail(error).await,
             next => self.act(next).await,
@@ -123,7 +123,7 @@ impl<'d> Drive<'d> {
     /// Something has changed that is not on disk yet: a call waits for the next lease.
     async fn go_on(mut self) -> Result<()> {
         let flow = self.flow.clone();
-        let next = self.machine_of(&flow).next();
+        let next = self.machine_of(&flow).advance();
         self.act(next).await
     }
 

@@ -1,5 +1,5 @@
 //! `http://events.mote` in a jail: code in a function publishes and sends, as its namespace, with
-//! nothing but HTTP. `POST /topics/NAME` and `POST /functions/NAME`.
+//! nothing but HTTP. `POST /topics/NAME`, `POST /functions/NAME` and `POST /queues/NAME`.
 //!
 //! How deep the function's own call is goes on with what it sends, so that a circle ends.
 
@@ -11,7 +11,7 @@ use mote_core::engine::Depth;
 use mote_core::function::{FunctionRef, Name};
 use mote_core::{Code, Error, Result};
 
-use super::control::wish;
+use super::control::{queues, wish};
 use super::query::Query;
 use super::{bounded, deeper, events};
 
@@ -19,15 +19,20 @@ pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name,
     let (parts, body) = request.into_parts();
     bounded(&parts.uri)?;
     let (kind, name) = parts.uri.path().strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
-    if !matches!(kind, "topics" | "functions") {
+    if !matches!(kind, "topics" | "functions" | "queues") {
         return Err(Error::new(Code::FunctionNotFound, "events.mote has nothing at this path")
-            .hint("It takes POST /topics/NAME and POST /functions/NAME."));
+            .hint("It takes POST /topics/NAME, POST /functions/NAME and POST /queues/NAME."));
     }
     if parts.method != Method::POST {
         return Err(Error::new(Code::MethodNotAllowed, format!("{} is not among the methods POST", parts.method)));
     }
     let name = Name::new(name)?;
     let query = Query::new(&parts.uri)?;
+    if kind == "queues" {
+        let what = queues::outgoing(&parts.headers, &query, body)?;
+        let action = Action::SendMessages { namespace: namespace.clone(), name, what };
+        return Ok(Parsed::Action(Credential::Instance(namespace.clone()), action));
+    }
     let wish = wish(&query, &parts.headers, stamp)?;
     let mut event = events::event(&parts.headers, body, stamp)?;
     if !parts.headers.contains_key("ce-source") {

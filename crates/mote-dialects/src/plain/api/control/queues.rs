@@ -70,8 +70,13 @@ pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body:
 /// The body may be long, so it goes on as it came.
 pub(super) fn send(name: &str, is_batch: bool, parts: &request::Parts, query: &Query, body: Body) -> Result<Action> {
     let (namespace, name) = (query.namespace()?, Name::new(name)?);
-    let what = if is_batch { Outgoing::Batch(body) } else { Outgoing::One(Box::new(message(&parts.headers, query)?), body) };
+    let what = if is_batch { Outgoing::Batch(body) } else { outgoing(&parts.headers, query, body)? };
     Ok(Action::SendMessages { namespace, name, what })
+}
+
+/// One message, whose body is the request's.
+pub(in crate::plain::api) fn outgoing(headers: &HeaderMap, query: &Query, body: Body) -> Result<Outgoing> {
+    Ok(Outgoing::One(Box::new(message(headers, query)?), body))
 }
 
 /// The methods of a path that is one of these.
