@@ -22,6 +22,8 @@ mod flows;
 mod input;
 #[path = "e2e/lifecycle.rs"]
 mod lifecycle;
+#[path = "e2e/mqtt.rs"]
+mod mqtt;
 #[path = "e2e/network.rs"]
 mod network;
 #[path = "e2e/secrets.rs"]
