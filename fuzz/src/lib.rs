@@ -55,9 +55,15 @@ pub const TARGETS: &[Target] = &[
     Target { name: "server_heads", run: server_heads, seeds: seeds::server_heads, cost: 1 },
     Target { name: "frames", run: frames, seeds: seeds::frames, cost: 1 },
     Target { name: "dns", run: dns, seeds: seeds::questions, cost: 1 },
+    Target { name: "mqtt_packets", run: mqtt_packets, seeds: seeds::mqtt_packets, cost: 1 },
     Target { name: "credentials", run: credentials, seeds: seeds::credentials, cost: 1 },
     Target { name: "s3_request", run: s3_request, seeds: seeds::s3_requests, cost: 20 },
 ];
+
+/// What a device sends, of either version.
+pub fn mqtt_packets(data: &[u8]) {
+    mote_mqtt::fuzz::packets(data);
+}
 
 /// An archive: whatever is taken stays below its root.
 pub fn bundle(data: &[u8]) {

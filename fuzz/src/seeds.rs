@@ -214,3 +214,22 @@ pub fn frames() -> Vec<Vec<u8>> {
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
 }
+
+/// A connection's beginning in both versions, with what may follow it.
+pub fn mqtt_packets() -> Vec<Vec<u8>> {
+    let (old, new): (&[u8], &[u8]) = (
+        b"\x10\x1d\x00\x04MQTT\x04\xc6\x00\x3c\x00\x01a\x00\x01w\x00\x01x\x00\x01u\x00\x05token",
+        b"\x10\x18\x00\x04MQTT\x05\x02\x00\x3c\x0a\x11\x00\x00\x00\x09\x27\x00\x00\x10\x00\x00\x01b",
+    );
+    let follow: &[&[u8]] = &[
+        b"",
+        b"\x32\x08\x00\x03a/b\x00\x01x",
+        b"\x32\x15\x00\x03a/b\x00\x01\x0c\x02\x00\x00\x00\x05\x26\x00\x01k\x00\x01vx",
+        b"\x82\x0a\x00\x01\x00\x05a/+/#\x01",
+        b"\x82\x12\x00\x01\x00\x00\x0c$share/g/a/#\x01",
+        b"\xa2\x07\x00\x02\x00\x03a/b",
+        b"\x40\x02\x00\x01\x50\x02\x00\x01\x62\x02\x00\x01\x70\x02\x00\x01\xc0\x00\xe0\x00",
+    ];
+    let whole = [old, new].into_iter().flat_map(|connect| follow.iter().map(move |rest| [connect, rest].concat()));
+    whole.collect()
+}

@@ -37,6 +37,7 @@ pub(crate) struct Doors {
     pub(crate) public: String,
     pub(crate) control: String,
     pub(crate) aws: String,
+    pub(crate) mqtt: String,
     pub(crate) token: String,
 }
 

@@ -8,6 +8,7 @@ mod escape;
 mod examples;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,9 +17,11 @@ use crate::Result;
 use crate::places::{self, fresh, root, target};
 use crate::report::{Steps, human};
 use crate::server::Server;
-use crate::shell::{cargo, show};
+use crate::shell::{capture, cargo, show};
 use crate::venv::Venv;
 
+/// Of a package of the host.
+const INSTALL: Duration = Duration::from_secs(5 * 60);
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Name, what it checks, how.
@@ -38,6 +41,7 @@ const STEPS: &[Step] = &[
     ("release", "the release binary", || binary().map(drop)),
     ("escape", "hostile functions, as root and as an ordinary user", escape::run),
     ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),
+    ("mqtt", "the MQTT suite, with mosquitto's tools and paho", mqtt),
     ("examples", "every example, deployed and called", examples::run),
     ("budgets", "the sizes that SPEC.md promises", budgets::run),
 ];
@@ -94,6 +98,21 @@ fn s3() -> Result<()> {
     run.args(["--access-key", &keys.access_key_id, "--secret-key", &keys.secret_access_key]);
     let ran = show(&mut run, LIMIT);
     ran.map_err(|e| format!("{e}\n{}", server.log_tail()))?;
+    server.stop()
+}
+
+/// As the one of S3; the tools are the host's, or come from its packages.
+fn mqtt() -> Result<()> {
+    let suite = root().join("tests/mqtt");
+    if capture(Command::new("mosquitto_pub").arg("--version"), INSTALL).is_err() {
+        show(Command::new("apt-get").args(["install", "-y", "-q", "mosquitto-clients"]), INSTALL)?;
+    }
+    let venv = Venv::with("mqtt", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
+    let server = Server::start(&binary()?, &fresh("mqtt")?.join("data"))?;
+    let port = server.doors.mqtt.rsplit(':').next().unwrap_or_default().to_owned();
+    let mut run = venv.python();
+    run.arg(suite.join("run.py")).args(["--port", &port, "--token", &server.doors.token]);
+    show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
 }
 

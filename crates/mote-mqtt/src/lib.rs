@@ -9,6 +9,7 @@
 mod broker;
 mod connection;
 mod door;
+pub mod fuzz;
 mod limits;
 mod session;
 mod space;

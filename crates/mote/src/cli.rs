@@ -17,6 +17,7 @@ mod flow;
 mod invoke;
 mod list;
 mod logs;
+mod mqtt;
 mod namespace;
 mod new;
 mod queue;
@@ -102,6 +103,8 @@ enum Command {
     Topic(topic::Topic),
     /// Messages that wait until somebody receives them
     Queue(queue::Queue),
+    /// Devices: publish to them, and what the broker holds
+    Mqtt(mqtt::Mqtt),
     /// Buckets and their objects
     Bucket(bucket::Bucket),
     /// Values that functions are given and nobody reads back
@@ -210,6 +213,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Timer(it) => ask(it.run()),
         Command::Topic(it) => ask(it.run()),
         Command::Queue(it) => ask(it.run()),
+        Command::Mqtt(it) => ask(it.run()),
         Command::Bucket(it) => ask(it.run()),
         Command::Secret(it) => ask(it.run()),
         Command::Token(it) => ask(it.run()),
@@ -251,6 +255,7 @@ impl Command {
             Command::Timer(it) => it.json(),
             Command::Topic(it) => it.json(),
             Command::Queue(it) => it.json(),
+            Command::Mqtt(it) => it.json(),
             Command::Bucket(it) => it.json(),
             Command::Secret(it) => it.json(),
             Command::Token(it) => it.json(),

@@ -90,6 +90,7 @@ pub(super) fn bound_to(function: &Value) -> Vec<String> {
         "http" => text(binding, "path"),
         "bucket" => format!("bucket {}", text(binding, "bucket")),
         "timer" => text(binding, "schedule"),
+        "mqtt" => format!("mqtt {}", text(binding, "filter")),
         other => other.to_owned(),
     });
     bound.collect()

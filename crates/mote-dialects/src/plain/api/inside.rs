@@ -1,5 +1,6 @@
 //! `http://events.mote` in a jail: code in a function publishes and sends, as its namespace, with
-//! nothing but HTTP. `POST /topics/NAME`, `POST /functions/NAME` and `POST /queues/NAME`.
+//! nothing but HTTP. `POST /topics/NAME`, `POST /functions/NAME`, `POST /queues/NAME` and, to devices,
+//! `POST /mqtt?topic=…`.
 //!
 //! How deep the function's own call is goes on with what it sends, so that a circle ends.
 
@@ -11,17 +12,21 @@ use mote_core::engine::Depth;
 use mote_core::function::{FunctionRef, Name};
 use mote_core::{Code, Error, Result};
 
-use super::control::{queues, wish};
+use super::control::{mqtt, queues, wish};
 use super::query::Query;
 use super::{bounded, deeper, events};
 
 pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name, depth: &Depth) -> Result<Parsed> {
     let (parts, body) = request.into_parts();
     bounded(&parts.uri)?;
+    if parts.uri.path() == "/mqtt" && parts.method == Method::POST {
+        let action = mqtt::publish(namespace.clone(), &Query::new(&parts.uri)?, &parts.headers, body)?;
+        return Ok(Parsed::Action(Credential::Instance(namespace.clone()), action));
+    }
     let (kind, name) = parts.uri.path().strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
     if !matches!(kind, "topics" | "functions" | "queues") {
         return Err(Error::new(Code::FunctionNotFound, "events.mote has nothing at this path")
-            .hint("It takes POST /topics/NAME, POST /functions/NAME and POST /queues/NAME."));
+            .hint("It takes POST /topics/NAME, POST /functions/NAME, POST /queues/NAME and POST /mqtt?topic=TOPIC."));
     }
     if parts.method != Method::POST {
         return Err(Error::new(Code::MethodNotAllowed, format!("{} is not among the methods POST", parts.method)));

@@ -7,8 +7,10 @@ use mote_core::clock::Timestamp;
 use mote_core::dialect::Deployment;
 use mote_core::egress::Egress;
 use mote_core::function::delivery::{Delivery, Destination, Failure, KeyPath, Order, Retry};
+use mote_core::function::mqtt::MqttFilter;
 use mote_core::function::timer::Timer;
 use mote_core::function::{Binding, Cors, Family, HttpAccess, Isolation, Limits, Name, ObjectChange, Recorded, Runtime, UrlAccess};
+use mote_core::mqtt::Qos;
 use mote_core::schedule::{CatchUp, Options};
 use mote_core::secret::{GivenAs, SecretUse};
 use mote_core::{Code, Error, Result};
@@ -147,6 +149,20 @@ fn every_key_is_read() {
                     payload: None,
                     enabled: true,
                     retry: None,
+                }
+                .into(),
+            ),
+            Binding::Mqtt(
+                MqttFilter {
+                    filter: "sensors/+/temp".parse().unwrap(),
+                    qos: Qos::AtLeast,
+                    retry: Some(Retry {
+                        attempts_max: 2,
+                        backoff_ms: 2000,
+                        backoff_max_ms: 60_000,
+                        age_max_ms: 3_600_000,
+                        on: vec![Failure::Timeout, Failure::Crash],
+                    }),
                 }
                 .into(),
             ),
