@@ -98,7 +98,8 @@ class World:
 
     def tool(self, name, *args, **kwargs):
         version = "mqttv5" if self.is_v5 else "mqttv311"
-        command = [name, "-p", str(self.port), "-V", version, "-u", "default", "-P", self.token, *args]
+        # What it says comes line by line, though it is no terminal that listens.
+        command = ["stdbuf", "-oL", name, "-p", str(self.port), "-V", version, "-u", "default", "-P", self.token, *args]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kwargs)
         self.processes.append(process)
         return process
