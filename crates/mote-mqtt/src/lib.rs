@@ -6,6 +6,7 @@
 //! asks [`space`] who wants it and gives it to each [`session`]. Not here: the words that functions and
 //! the API need ([`mote_core::mqtt`]).
 
+mod bridge;
 mod broker;
 mod connection;
 mod door;
@@ -16,6 +17,7 @@ mod space;
 mod tree;
 mod wire;
 
+pub use bridge::{Carried, Dial, MqttBridge};
 pub use broker::{MqttBroker, Seams};
 pub use connection::Guests;
 pub use door::MqttDoor;

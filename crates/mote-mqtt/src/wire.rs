@@ -3,6 +3,7 @@
 //! What is malformed, too large or out of place for a client ends here as a [`Breach`]. Not here:
 //! what a packet brings about ([`crate::connection`]).
 
+pub(crate) mod client;
 mod from;
 mod to;
 

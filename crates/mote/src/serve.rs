@@ -3,6 +3,7 @@
 //! Every crate is named here and nowhere else; they meet in the core's seams. Start: addresses,
 //! store, directory, engine, doors. Stop: doors close, calls finish, instances end.
 
+mod bridge;
 mod descriptors;
 mod inside;
 mod listen;
@@ -31,7 +32,7 @@ use mote_core::topic::Topics;
 use mote_core::trigger::{Handshake, Stop, Stopper, Trigger};
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
-use mote_mqtt::{Guests, MqttBroker, MqttDoor};
+use mote_mqtt::{Guests, MqttBridge, MqttBroker, MqttDoor};
 use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_triggers::http::HttpDoor;
@@ -49,6 +50,7 @@ use crate::failure::Failure;
 use crate::keyring::{self, PassphraseFrom};
 use crate::tls::{Tls, TlsFiles};
 
+pub(crate) use bridge::Bridge;
 pub(crate) use listen::Busy;
 use listen::Listeners;
 use logs::UntilStop;
@@ -65,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) tls: TlsFiles,
     /// Who may publish and subscribe without a token.
     pub(crate) guests: Guests,
+    /// Another broker, whose messages come here.
+    pub(crate) bridge: Option<Bridge>,
 }
 
 /// A server that answers on every door.
@@ -78,6 +82,12 @@ pub(crate) struct Server {
     /// The doors and triggers, each until its last call has been answered.
     running: JoinSet<()>,
     announced: Announced,
+}
+
+/// How devices come, besides with a token.
+struct Devices {
+    guests: Guests,
+    bridge: Option<Bridge>,
 }
 
 /// What is inside, before it is opened to anybody.
@@ -101,7 +111,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;
-        let (data_dir, guests) = (config.data_dir, config.guests);
+        let (data_dir, devices) = (config.data_dir, Devices { guests: config.guests, bridge: config.bridge });
         let store = Embedded::open(&data_dir, clock.clone())?;
         let credentials = Credentials::read_or_make(&data_dir)?;
         let vault = vault(&store, &data_dir, &config.passphrase, &clock).await?;
@@ -111,7 +121,7 @@ impl Server {
         doors.certificate = tls.as_ref().map(|tls| encoded(&tls.certificate()));
         let inside = assemble(&store, &credentials, vault, &data_dir, &doors, clock.clone(), stop.clone()).await?;
         let engines = inside.engines.clone();
-        let mut running = open(inside, listeners, guests, tls.clone(), &clock, &stop);
+        let mut running = open(inside, listeners, devices, tls.clone(), &clock, &stop);
         let announced = doors.announce(&data_dir)?;
         if let Some(tls) = tls {
             running.spawn(keep_fresh(tls, Tls::hangups()?, doors.clone(), data_dir.clone(), stop));
@@ -259,7 +269,7 @@ fn settings(data_dir: &Path) -> Result<Settings, Failure> {
 const SPARES_MAX: usize = 8;
 
 /// Opens every door, each on a task of its own.
-fn open(inside: Inside, listeners: Listeners, guests: Guests, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
+fn open(inside: Inside, listeners: Listeners, devices: Devices, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
     let mut running = JoinSet::new();
     let Inside { house, s3, queue, timers, messages, webhooks, broker, .. } = inside;
     let handshake = || tls.clone().map(|tls| tls as Arc<dyn Handshake>);
@@ -271,7 +281,11 @@ fn open(inside: Inside, listeners: Listeners, guests: Guests, tls: Option<Arc<Tl
     let s3 = s3.with_handshake(handshake());
     let (socket, stopped) = (listeners.aws.socket, stop.clone());
     run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
-    let mqtt = MqttDoor::new(broker, guests, handshake());
+    if let Some(Bridge { carried, way }) = devices.bridge {
+        let bridge = MqttBridge::new(broker.clone(), carried, Arc::new(way.timed(clock.clone())));
+        run(&mut running, "the mqtt bridge", bridge.serve(stop.clone()));
+    }
+    let mqtt = MqttDoor::new(broker, devices.guests, handshake());
     run(&mut running, "the mqtt door", mqtt.serve(listeners.mqtt.socket, stop.clone()));
     running.spawn(async move { house.forget_orphans().await });
     let (door, stopped) = (invoker.clone(), stop.clone());

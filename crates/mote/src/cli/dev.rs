@@ -78,6 +78,7 @@ impl Dev {
                 passphrase: self.passphrase,
                 tls: TlsFiles::default(),
                 guests: Guests::default(),
+                bridge: None,
             })
             .await?;
             let client = Client::of(server.doors(), server.token())?;

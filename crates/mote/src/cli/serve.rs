@@ -15,7 +15,7 @@ use crate::config::{Addresses, check_data_dir, default_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::keyring::PassphraseFrom;
 use crate::output;
-use crate::serve::{Busy, Config, Server};
+use crate::serve::{Bridge, Busy, Config, Server};
 use crate::tls::TlsFiles;
 
 const EXAMPLES: &str = "\
@@ -47,6 +47,9 @@ pub(super) struct Serve {
     /// Let devices without a password publish and subscribe in this namespace
     #[arg(long, value_name = "NAMESPACE")]
     mqtt_anonymous: Option<mote_core::function::Name>,
+    /// Take messages from another broker, and give it some: mqtt://USER:PASSWORD@HOST/NAMESPACE?in=FILTER&out=FILTER
+    #[arg(long, value_name = "URL", env = "MOTE_MQTT_BRIDGE", hide_env_values = true)]
+    mqtt_bridge: Option<String>,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -55,8 +58,9 @@ impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failure> {
         let data_dir = self.data_dir.unwrap_or_else(default_data_dir);
         check_data_dir(&data_dir, "name another directory with `--data DIR`")?;
+        let bridge = self.mqtt_bridge.as_deref().map(Bridge::parse).transpose()?;
         let (addresses, passphrase, tls) = (self.addresses, self.passphrase, self.tls);
-        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests: Guests(self.mqtt_anonymous) };
+        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests: Guests(self.mqtt_anonymous), bridge };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::device::{Device, Said};
-use crate::harness::{Server, connect, folder, until};
+use crate::harness::{Server, connect, folder, mote, until};
 
 const WITNESS: &str = "def witness(event, context):\n    context.bucket('seen').put(event['data'].decode(), event['subject'].encode())\n";
 const MANIFEST: &str = "name = 'witness'\nentry = 'witness.py'\ninstances_max = 2\n\n[[mqtt]]\nfilter = 'flood/+'\nqos = 1\n";
@@ -142,6 +142,61 @@ fn two_thousand_devices_are_cheap_and_all_heard() {
     println!("{DEVICES} devices in {connected:?}, {each} bytes each; a message to each in {:?}", begun.elapsed());
     assert!(each < 16 << 10, "{each} bytes for each device");
     assert_eq!(server.control("GET", "/v1/mqtt", b"").is(200).json()["connections"], DEVICES + 1);
+}
+
+#[test]
+fn a_bridge_carries_both_ways_and_loses_nothing_while_it_is_down() {
+    let there = tempfile::tempdir().unwrap();
+    let mut other = Server::start_on(there.path());
+    // The same port when it comes again, for the bridge has one URL.
+    let address = other.address("mqtt").to_owned();
+    let url = format!("mqtt://default:{}@{address}/default?in=in/%23&out=out/%23", other.token());
+    let here = tempfile::tempdir().unwrap();
+    let mut serve = mote();
+    serve.arg("serve").arg("--data").arg(here.path()).arg("--json").args(["--mqtt-bridge", &url]);
+    for door in ["--public", "--control", "--aws", "--mqtt"] {
+        serve.args([door, "127.0.0.1:0"]);
+    }
+    let server = Server::of(serve, here.path());
+    until("the bridge is there", || other.control("GET", "/v1/mqtt", b"").is(200).json()["subscriptions"] == 1);
+
+    let mut reader = Device::fresh(server.address("mqtt"), "reader", &server.token());
+    reader.subscribe("in/#", 1);
+    let mut far = Device::fresh(&address, "far", &other.token());
+    far.subscribe("out/#", 1);
+    far.publish("in/a", b"from there", 1).unwrap();
+    assert_eq!(far.hear(), Some(Said::PubAck(1)));
+    let Some(Said::Publish { id, topic, payload, .. }) = reader.hear() else { panic!("nothing came in") };
+    assert_eq!((topic.as_str(), &payload[..]), ("in/a", &b"from there"[..]));
+    reader.acknowledge(id).unwrap();
+    reader.publish("out/b", b"from here", 2).unwrap();
+    assert_eq!(reader.hear(), Some(Said::PubAck(2)));
+    let Some(Said::Publish { topic, payload, .. }) = far.hear() else { panic!("nothing went out") };
+    assert_eq!((topic.as_str(), &payload[..]), ("out/b", &b"from here"[..]));
+
+    // Down: what is published meanwhile waits here.
+    Device::returning(&address, "keeper", &other.token()).subscribe("out/c", 1);
+    other.signal("KILL");
+    other.ended();
+    for n in 0..20u16 {
+        reader.publish("out/c", format!("{n}").as_bytes(), 10 + n).unwrap();
+        assert_eq!(reader.hear(), Some(Said::PubAck(10 + n)));
+    }
+    let mut serve = mote();
+    serve.arg("serve").arg("--data").arg(there.path()).arg("--json").args(["--mqtt", &address]);
+    for door in ["--public", "--control", "--aws"] {
+        serve.args([door, "127.0.0.1:0"]);
+    }
+    let other = Server::of(serve, there.path());
+    let mut keeper = Device::returning(&address, "keeper", &other.token());
+    let expect: BTreeSet<String> = (0..20).map(|n| n.to_string()).collect();
+    let mut delivered = BTreeSet::new();
+    while !expect.is_subset(&delivered) {
+        let Some(Said::Publish { id, payload, .. }) = keeper.hear() else { panic!("{:?} are missing", expect.difference(&delivered)) };
+        delivered.insert(String::from_utf8(payload).unwrap());
+        keeper.acknowledge(id).unwrap();
+    }
+    until("nothing waits any more", || server.control("GET", "/v1/mqtt", b"").is(200).json()["waiting"] == 0);
 }
 
 #[test]
