@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::BoxFuture;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
+use crate::event::lineage::Lineage;
 use crate::function::Name;
 
 /// CloudEvents `type` of a message that fires a function.
@@ -59,6 +60,15 @@ pub struct Message {
     pub correlation: Option<Vec<u8>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user: Vec<(String, String)>,
+    /// Functions that led to it, one by the other: so a circle of them ends.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u32,
+    #[serde(default, skip_serializing_if = "Lineage::is_empty")]
+    pub lineage: Lineage,
+}
+
+fn is_zero(hops: &u32) -> bool {
+    *hops == 0
 }
 
 /// What a namespace's broker holds and has dropped since the server began.
@@ -95,6 +105,8 @@ impl Message {
             response_topic: None,
             correlation: None,
             user: Vec::new(),
+            hops: 0,
+            lineage: Lineage::default(),
         }
     }
 }

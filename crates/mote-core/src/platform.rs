@@ -118,7 +118,7 @@ impl House {
             }
             Action::ListTimers { namespace, next } => Done::Timers(self.list_timers(&namespace, next).await?),
             Action::PublishMqtt { namespace, message, body } => {
-                self.publish_mqtt(&namespace, *message, body).await?;
+                self.publish_mqtt(caller, &namespace, *message, body).await?;
                 Done::Nothing
             }
             Action::ShowMqtt { namespace } => Done::Mqtt(self.mqtt()?.status(&namespace).await?),

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use futures_util::future::join_all;
 use mote_core::access::Access;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
@@ -122,9 +123,8 @@ impl MqttBroker {
         match self.seams.queue.lease(&session.queue, AT_ONCE, crate::limits::LEASE).await {
             Ok(leases) => {
                 let gone = leases.len() as u64;
-                for lease in leases {
-                    self.settle(session, lease.token()).await;
-                }
+                // Side by side, so that they share the disk's time.
+                join_all(leases.iter().map(|lease| self.settle(session, lease.token()))).await;
                 session.state().dropped += gone;
             }
             Err(error) => tracing::error!(?error, client = %session.client, "a full session could not be cleared"),

@@ -236,6 +236,7 @@ impl Wire {
 fn breach(error: DecodeError) -> Breach {
     let reason = match error {
         DecodeError::MaxSizeExceeded { .. } => Reason::TooLarge,
+        DecodeError::InvalidClientId => Reason::ClientInvalid,
         _ => Reason::Malformed,
     };
     Breach::new(reason, format!("{error:?}"))

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::House;
+use crate::access::Caller;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
 use crate::mqtt::{Broker, Message, PAYLOAD_BYTES_MAX};
 
 impl House {
-    pub(super) async fn publish_mqtt(&self, namespace: &Name, message: Message, body: Body) -> Result<()> {
+    pub(super) async fn publish_mqtt(&self, caller: &Caller, namespace: &Name, mut message: Message, body: Body) -> Result<()> {
+        message.lineage.caller = Some(caller.label());
         let payload = body.collect(PAYLOAD_BYTES_MAX).await?;
         self.mqtt()?.publish(namespace, Message { payload, ..message }).await
     }

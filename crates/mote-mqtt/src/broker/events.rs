@@ -66,7 +66,13 @@ impl MqttBroker {
         tree.visit(message.topic.as_str(), &mut |here| {
             for (_, wanted) in here.iter().filter(|(_, wanted)| wanted.qos <= message.qos) {
                 let wish = Wish { retry: wanted.retry.clone(), ..Wish::default() };
-                match self.seams.invoke.items(namespace, &Destination::Function(wanted.function.clone()), self.event(message), 0, wish) {
+                match self.seams.invoke.items(
+                    namespace,
+                    &Destination::Function(wanted.function.clone()),
+                    self.event(message),
+                    message.hops,
+                    wish,
+                ) {
                     Ok(made) => items.extend(made),
                     Err(error) => tracing::error!(?error, function = %wanted.function, "a message could not be addressed"),
                 }
@@ -81,6 +87,7 @@ impl MqttBroker {
             subject: Some(message.topic.to_string()),
             content_type: message.content_type.clone(),
             body: message.payload.clone(),
+            lineage: message.lineage.clone(),
             ..StoredEvent::new(id, format!("/mqtt/{}", message.topic), MESSAGE, now)
         };
         event.extensions.insert("mqttqos".to_owned(), json!(u8::from(message.qos)));

@@ -80,7 +80,8 @@ impl Talk {
     fn published(&mut self, publish: Publish) -> Result<(), Breach> {
         let topic = self.named(publish.topic, publish.alias)?;
         let (qos, id) = (publish.draft.qos, publish.id.unwrap_or_default());
-        let message = publish.draft.into_message(&topic, Some(self.broker.seams.clock.now()))?;
+        let mut message = publish.draft.into_message(&topic, Some(self.broker.seams.clock.now()))?;
+        message.lineage.caller = Some(self.caller.label());
         if !self.may(Device::Publish) {
             if !self.wire.is_v5() {
                 return Err(Breach::new(Reason::NotAuthorized, "the token does not allow to publish"));

@@ -144,15 +144,13 @@ impl Draft {
         }
         let seconds = self.expires_s.map(|s| std::time::Duration::from_secs(s.into()));
         Ok(Message {
-            topic,
-            qos: self.qos,
             retain: self.retain,
-            payload: self.payload,
             expires: now.zip(seconds).map(|(now, life)| now.plus(life)),
             content_type: self.content_type,
             response_topic: self.response_topic,
             correlation: self.correlation,
             user: self.user,
+            ..Message::new(topic, self.qos, self.payload)
         })
     }
 }

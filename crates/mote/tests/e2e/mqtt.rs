@@ -20,6 +20,8 @@ const MESSAGES: u16 = 600;
 const KILLS: u16 = 3;
 /// Sent ahead of their acknowledgements.
 const AHEAD: u16 = 48;
+/// Functions that lead to one another, with the first.
+const DEPTH_MAX: usize = 17;
 
 impl Server {
     fn token(&self) -> String {
@@ -142,6 +144,26 @@ fn two_thousand_devices_are_cheap_and_all_heard() {
     println!("{DEVICES} devices in {connected:?}, {each} bytes each; a message to each in {:?}", begun.elapsed());
     assert!(each < 16 << 10, "{each} bytes for each device");
     assert_eq!(server.control("GET", "/v1/mqtt", b"").is(200).json()["connections"], DEVICES + 1);
+}
+
+#[test]
+fn a_circle_of_messages_ends() {
+    const ECHO: &str = "\
+import urllib.request
+def echo(event, context):
+    context.bucket('seen').put(event['id'], b'')
+    urllib.request.urlopen('http://events.mote/mqtt?topic=loop&qos=1', data=b'again').close()
+";
+    let server = Server::start();
+    server.mote(&["bucket", "create", "seen"]).ok();
+    let manifest = "name = 'echo'\nentry = 'echo.py'\n[[mqtt]]\nfilter = 'loop'\n[async]\nattempts = 1\n";
+    server.deploy_path(folder(&[("echo.py", ECHO), ("mote.toml", manifest)]).path());
+    server.mote(&["mqtt", "publish", "loop", "--data", "once"]).ok();
+    // The last of them is refused, and its call a dead letter that says why.
+    until("the circle ends", || !server.mote(&["dlq", "list", "--json"]).ok().lines().is_empty());
+    let dead = server.mote(&["dlq", "list", "--json"]).ok().stdout;
+    assert!(dead.contains("function-failed"), "{dead}");
+    assert_eq!(server.seen().len(), DEPTH_MAX, "{dead}");
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
         (["logs"], "GET") => logs(&query, stamp.time),
         (["timers"], "GET") => Ok(Action::ListTimers { namespace: query.namespace()?, next: query.count("next", 1, RUNS_MAX)? }),
         (["mqtt"], "GET") => Ok(Action::ShowMqtt { namespace: query.namespace()? }),
-        (["mqtt", "publish"], "POST") => mqtt::publish(query.namespace()?, &query, &parts.headers, body),
+        (["mqtt", "publish"], "POST") => mqtt::publish(&query, &parts.headers, body),
         (["status"], "GET") => Ok(Action::Status),
         (["buckets"], "GET") => Ok(Action::ListBuckets { namespace: query.namespace()? }),
         (["buckets", name], "PUT") => Ok(Action::CreateBucket { namespace: query.namespace()?, name: (*name).to_owned() }),

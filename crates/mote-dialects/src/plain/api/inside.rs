@@ -9,8 +9,10 @@ use mote_core::access::Credential;
 use mote_core::action::{Action, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
 use mote_core::engine::Depth;
+use mote_core::event::Event;
 use mote_core::function::{FunctionRef, Name};
-use mote_core::{Code, Error, Result};
+use mote_core::mqtt::MESSAGE;
+use mote_core::{Body, Code, Error, Result};
 
 use super::control::{mqtt, queues, wish};
 use super::query::Query;
@@ -20,7 +22,11 @@ pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name,
     let (parts, body) = request.into_parts();
     bounded(&parts.uri)?;
     if parts.uri.path() == "/mqtt" && parts.method == Method::POST {
-        let action = mqtt::publish(namespace.clone(), &Query::new(&parts.uri)?, &parts.headers, body)?;
+        let mut message = mqtt::message(&Query::new(&parts.uri)?, &parts.headers)?;
+        let mut event = Event::new(stamp.id, "", MESSAGE, stamp.time, Body::empty());
+        deeper(&mut event, depth, message.topic.as_str())?;
+        (message.hops, message.lineage) = (event.depth, event.lineage);
+        let action = Action::PublishMqtt { namespace: namespace.clone(), message: message.into(), body };
         return Ok(Parsed::Action(Credential::Instance(namespace.clone()), action));
     }
     let (kind, name) = parts.uri.path().strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
