@@ -32,7 +32,6 @@ impl Limit {
             Exit::Signal(libc::SIGXCPU) | Exit::Code(SHELL_XCPU) => Some(Limit::Cpu),
             Exit::Signal(libc::SIGXFSZ) | Exit::Code(SHELL_XFSZ) => Some(Limit::Tmp),
             Exit::Code(_) | Exit::Signal(_) | Exit::Killed if events.killed > 0 => Some(Limit::Memory),
-            Exit::Code(_) | Exit::Signal(_) | Exit::Killed if events.sacrificed > 0 => None,
             Exit::Code(_) | Exit::Signal(_) => Limit::named_in(last_words),
             Exit::Killed => None,
         }
@@ -106,15 +105,6 @@ impl Limit {
 
     pub(crate) fn error(self, function: &Function) -> Error {
         Error::new(Code::LimitExceeded, format!("{} {}", function.reference(), self.text(function))).hint(self.hint(function))
-    }
-}
-
-/// How a process ended. It is no limit of the function's if the kernel ended it for the sake of others.
-pub(crate) fn told(exit: Exit, events: Events) -> String {
-    match exit {
-        Exit::Code(0) => exit.to_string(),
-        _ if events.sacrificed > 0 => format!("{exit}, as the host ran out of memory, and not the function"),
-        _ => exit.to_string(),
     }
 }
 
@@ -199,10 +189,6 @@ mod tests {
         };
         check(Exit::Signal(9), 1, "", Some(Limit::Memory));
         check(Exit::Signal(9), 0, "", None);
-        let for_the_host = Events { sacrificed: 1, ..Events::default() };
-        assert_eq!(Limit::behind_exit(Exit::Signal(9), for_the_host, "out of memory"), None);
-        assert_eq!(told(Exit::Signal(9), for_the_host), "signal 9 (SIGKILL), as the host ran out of memory, and not the function");
-        assert_eq!(told(Exit::Signal(9), Events { killed: 1, ..Events::default() }), "signal 9 (SIGKILL)");
         check(Exit::Code(0), 1, "MemoryError", None);
         check(Exit::Signal(24), 0, "", Some(Limit::Cpu));
         check(Exit::Signal(25), 0, "", Some(Limit::Tmp));

@@ -12,7 +12,7 @@ use super::{Ending, Instance, crashed, cut_off, overdue};
 use crate::artifact::Use;
 use crate::gateway::Serving;
 use crate::jail::{Events, Exit, Jail};
-use crate::limits::{self, Limit};
+use crate::limits::Limit;
 use crate::pool::Pool;
 use crate::running::Counted;
 
@@ -118,7 +118,7 @@ impl Instance {
             (std::mem::take(&mut state.calls), state.ending.clone())
         };
         let exit = exit.unwrap_or(Exit::Killed);
-        let how = limits::told(exit, events);
+        let how = exit.to_string();
         let limit = matches!(why, Some(Ending::Exited) | None).then(|| Limit::behind_exit(exit, events, &self.stderr.text())).flatten();
         let text = match &why {
             Some(Ending::Overdue) => "instance was replaced because another call overran its deadline".to_owned(),

@@ -38,10 +38,8 @@ pub struct GroupLimits {
 /// How often a limit was reached since the group was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Events {
-    /// Processes that the kernel killed because the group was at its own limit of memory.
+    /// Processes that the kernel killed for want of memory.
     pub killed: u64,
-    /// The same for want of memory elsewhere: the host's, or that of a group around mote.
-    pub sacrificed: u64,
     /// Times that memory was at its limit.
     pub full: u64,
     /// Processes or threads that could not be made.
@@ -49,15 +47,9 @@ pub struct Events {
 }
 
 impl Events {
-    fn died(&mut self, processes: u64, of_own_limit: bool) {
-        let count = if of_own_limit { &mut self.killed } else { &mut self.sacrificed };
-        *count += processes;
-    }
-
     pub fn since(self, earlier: Events) -> Events {
         Events {
             killed: self.killed.saturating_sub(earlier.killed),
-            sacrificed: self.sacrificed.saturating_sub(earlier.sacrificed),
             full: self.full.saturating_sub(earlier.full),
             unforked: self.unforked.saturating_sub(earlier.unforked),
         }
@@ -157,15 +149,11 @@ impl Part {
         for controller in &self.controllers {
             match (controller, self.version) {
                 (Controller::Memory, Version::V1) => {
-                    // With swap counted, the sum of both comes to its limit first.
-                    let full: u64 = ["memory.failcnt", "memory.memsw.failcnt"].map(|file| number(&self.directory.join(file))).iter().sum();
-                    // One that was never at its limit did not die of it.
-                    events.died(of("memory.oom_control", "oom_kill"), full > 0);
-                    events.full += full;
+                    events.killed += of("memory.oom_control", "oom_kill");
+                    events.full += number(&self.directory.join("memory.failcnt"));
                 }
                 (Controller::Memory, Version::V2) => {
-                    // The group around this one, or the host, notes its own want in its own file.
-                    events.died(of("memory.events", "oom_kill"), of("memory.events", "oom") > 0);
+                    events.killed += of("memory.events", "oom_kill");
                     events.full += of("memory.events", "max");
                 }
                 (Controller::Pids, _) => events.unforked += of("pids.events", "max"),
@@ -246,24 +234,7 @@ mod tests {
         }
         let mut events = Events::default();
         Part { directory: place.path().to_owned(), version: Version::V2, controllers: Controller::ALL.to_vec() }.count(&mut events);
-        assert_eq!(events, Events { killed: 2, sacrificed: 0, full: 3, unforked: 5 });
+        assert_eq!(events, Events { killed: 2, full: 3, unforked: 5 });
         assert_eq!(value("max x\n", "max"), 0);
-    }
-
-    #[test]
-    fn who_died_of_the_groups_limit_is_told_from_who_died_for_the_host() {
-        let check = |version, files: &[(&str, &str)], killed, sacrificed| {
-            let place = tempfile::tempdir().unwrap();
-            files.iter().for_each(|(file, text)| fs::write(place.path().join(file), text).unwrap());
-            let mut events = Events::default();
-            Part { directory: place.path().to_owned(), version, controllers: vec![Controller::Memory] }.count(&mut events);
-            assert_eq!((events.killed, events.sacrificed), (killed, sacrificed), "{files:?}");
-        };
-        check(Version::V2, &[("memory.events", "max 9\noom 1\noom_kill 2\n")], 2, 0);
-        check(Version::V2, &[("memory.events", "max 9\noom 0\noom_kill 2\n")], 0, 2);
-        let died = ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
-        check(Version::V1, &[died, ("memory.failcnt", "12\n")], 1, 0);
-        check(Version::V1, &[died, ("memory.failcnt", "0\n"), ("memory.memsw.failcnt", "12\n")], 1, 0);
-        check(Version::V1, &[died, ("memory.failcnt", "0\n")], 0, 1);
     }
 }
