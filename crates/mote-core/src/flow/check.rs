@@ -5,6 +5,8 @@
 
 use std::collections::HashSet;
 
+use serde_json::Value;
+
 use super::{Flow, Kind};
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
@@ -16,12 +18,17 @@ pub const DEPTH_MAX: usize = 16;
 pub const CHILDREN_MAX: usize = 1000;
 /// Branches of one step: each gets the whole body.
 pub const BRANCHES_MAX: usize = 32;
+/// Runs of one fan-out and all those around it, if each has as many.
+pub const RUNS_MAX: u64 = 100_000;
 pub const WIDTH_MAX: u32 = 64;
 pub const WIDTH_DEFAULT: u32 = 10;
 pub const WAIT_MS_MAX: u64 = 366 * 86_400_000;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Of the definition as it is stored.
 pub const BYTES_MAX: usize = 256 << 10;
+/// Lists and objects within one another, of the definition as it is stored: JSON is read to 128,
+/// and what a function is stored with lies around it.
+pub const NESTING_MAX: usize = 100;
 
 /// An error that says which step is wrong; `name` is the flow's own.
 pub fn check(flow: &Flow, name: &Name) -> Result<()> {
@@ -61,9 +68,50 @@ pub fn check(flow: &Flow, name: &Name) -> Result<()> {
     if deepest > DEPTH_MAX {
         return wrong(format!("has steps within steps to a depth of {deepest}, and {DEPTH_MAX} is the limit"));
     }
-    let bytes = serde_json::to_vec(flow).map_or(0, |stored| stored.len());
+    let stored = serde_json::to_value(flow).map_err(|error| Error::internal("a flow can't be stored").caused_by(error))?;
+    let (bytes, nesting) = (stored.to_string().len(), nesting(&stored));
     if bytes > BYTES_MAX {
         return wrong(format!("has {bytes} bytes as it is stored, and {BYTES_MAX} is the limit"));
     }
+    if nesting > NESTING_MAX {
+        return wrong(format!(
+            "has steps, conditions and values within one another to a depth of {nesting}, and {NESTING_MAX} is the limit"
+        ));
+    }
     Ok(())
+}
+
+fn nesting(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(nesting).max().unwrap_or(0),
+        Value::Object(map) => 1 + map.values().map(nesting).max().unwrap_or(0),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_passes_can_be_read_again() {
+        let passes = |branches: usize, values: usize| {
+            let value = (0..values).fold(json!(1), |value, _| json!([value]));
+            let leaf = json!({"name": "leaf", "body": value});
+            let step = (0..branches)
+                .fold(leaf, |step, level| json!({"name": level.to_string(), "parallel": {"branches": [{"name": "a", "steps": [step]}]}}));
+            let flow: Flow = serde_json::from_value(json!({"steps": [step]})).unwrap();
+            let good = check(&flow, &"f".parse().unwrap()).is_ok();
+            // About what a stored function has around it.
+            let around = format!("[[[[[[[[{}]]]]]]]]", serde_json::to_string(&flow).unwrap());
+            let reads = serde_json::from_str::<Value>(&around).is_ok();
+            assert!(reads || !good, "{branches} branches and {values} values pass, and can't be read");
+            good
+        };
+        assert!(passes(15, 10));
+        assert!(passes(0, 60));
+        assert!(!passes(15, 60));
+    }
 }

@@ -41,10 +41,21 @@ pub struct Run {
     pub journal: Vec<Entry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// The children of every fan-out around it, one times the other: so many runs like it there may be at once.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub siblings: u64,
 }
 
 fn is_zero(count: &usize) -> bool {
     *count == 0
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 /// A list of steps, by its number among [`Step::blocks`] (of the flow: its steps, its catch), and a place in it.
@@ -111,6 +122,7 @@ impl Run {
             step: String::new(),
             journal: Vec::new(),
             parent: None,
+            siblings: 1,
         }
     }
 
@@ -243,6 +255,11 @@ impl<'f> Machine<'f, '_> {
             }
             Err(error) => self.fail(error, attempts, 0),
         }
+    }
+
+    /// The step can't be done at all, whatever it is. An error comes back if nothing takes it: then nothing has changed.
+    pub fn gone_wrong(&mut self, error: StepError, attempts: u32) -> Result<(), StepError> {
+        self.fail(error, attempts, 0)
     }
 
     /// The time has come.

@@ -125,3 +125,35 @@ fn in_turn(calls: &Calls, seed: u64) {
     let all_seconds = (0..10).map(|n| all.iter().position(|call| *call == ("second".to_owned(), n.to_string())).unwrap()).max().unwrap();
     assert!(all_seconds < first_of("left"), "seed {seed}: the fan-in came before its last element");
 }
+
+#[tokio::test]
+async fn a_step_that_takes_the_server_down_each_time_is_given_up() {
+    let calls = Calls::default();
+    let scene = Scene::new(calls.engine()).await;
+    scene.install("bomb", |_| ());
+    scene.install("after", |_| ());
+    install_flow(&scene, "plain", json!([call("bomb")]));
+    install_flow(&scene, "careful", json!([{"name": "try", "call": {"function": "bomb"}, "catch": {"steps": [call("after")]}}]));
+    let (plain, careful) = (send(&scene, "plain", json!(1)).await, send(&scene, "careful", json!(1)).await);
+    for _ in 0..40 {
+        // A server that dies with its lease says nothing.
+        for flow in ["plain", "careful"] {
+            assert_eq!(scene.store.lease(&format!("{QUEUES}default/{flow}"), 9, Duration::from_secs(30)).await.unwrap().len(), 1);
+        }
+        scene.clock.advance(Duration::from_secs(31));
+    }
+    let _stopper = deliver(&scene);
+    assert_eq!(end(&scene, plain).await.state, State::Failed);
+    assert_eq!(end(&scene, careful).await.state, State::Succeeded);
+    assert_eq!(calls.count().into_iter().collect::<Vec<_>>(), [("after".to_owned(), 1)]);
+}
+
+async fn end(scene: &Scene, id: Id) -> CallStatus {
+    loop {
+        let settled = scene.store.settled();
+        match status(scene, id).await.filter(CallStatus::is_over) {
+            Some(status) => return status,
+            None => settled.await,
+        }
+    }
+}

@@ -56,6 +56,12 @@ impl<'f> Machine<'f, '_> {
         if inputs.is_empty() {
             return self.gathered(Vec::new()).map(|()| None);
         }
+        // A fan-out within a fan-out multiplies: judged along each way down, so that no run counts the whole tree.
+        let runs = self.run.siblings.saturating_mul(inputs.len() as u64);
+        if runs > check::RUNS_MAX {
+            let found = format!("fan-outs within one another would come to {runs} runs, and {} is the limit", check::RUNS_MAX);
+            return Err(flow_failed(step, found));
+        }
         self.run.waiting = Some(Waiting::Children(Children::of(inputs.len() as u32, width)));
         let children = inputs.into_iter().map(|(block, data)| (self.child(block), data)).collect();
         Ok(Some(Next::Start { children, width }))
@@ -66,7 +72,14 @@ impl<'f> Machine<'f, '_> {
         let mut place = self.run.place.clone();
         let floor = place.len();
         place.push(Frame { block, at: 0 });
-        Run { place, floor, ..Run::new(self.now) }
+        let Some(Waiting::Children(children)) = &self.run.waiting else { return Run { place, floor, ..Run::new(self.now) } };
+        let siblings = self.run.siblings.saturating_mul(children.total.into());
+        Run { place, floor, siblings, ..Run::new(self.now) }
+    }
+
+    /// A run of another flow that the step calls: it counts among those that this one does.
+    pub fn callee(&self) -> Run {
+        Run { siblings: self.run.siblings, ..Run::new(self.now) }
     }
 
     /// One child's beginning again: for one that left no trace.
@@ -78,7 +91,7 @@ impl<'f> Machine<'f, '_> {
                 Some((self.child(0), Data::json(element)))
             }
             Kind::Parallel(_) => Some((self.child(index), self.data.clone())),
-            Kind::Call(call) => Some((Run::new(self.now), self.input(call))),
+            Kind::Call(call) => Some((self.callee(), self.input(call))),
             _ => None,
         }
     }

@@ -151,6 +151,18 @@ fn a_list_goes_through_in_order() {
 }
 
 #[test]
+fn fan_outs_within_one_another_have_a_bound_together() {
+    let flow = Flow { steps: vec![each(vec![call("a")], false)], catch: Catch::default() };
+    let starts = |siblings: u64| {
+        let (mut run, mut data) = (Run { siblings, ..Run::new(Timestamp(1)) }, Data::json(&json!([1, 2])));
+        Machine { flow: &flow, run: &mut run, data: &mut data, now: Timestamp(1) }.advance()
+    };
+    let Next::Start { children, .. } = starts(check::RUNS_MAX / 2) else { panic!("as many as there may be are too many") };
+    assert!(children.iter().all(|(run, _)| run.siblings == check::RUNS_MAX));
+    assert!(matches!(starts(check::RUNS_MAX / 2 + 1), Next::End(Err(error)) if error.code == Code::FlowFailed.slug()));
+}
+
+#[test]
 fn branches_run_side_by_side_on_the_whole_body() {
     let branch = |name: &str, steps: Vec<Step>| NamedSteps { name: name.to_owned(), steps };
     let parallel = |collect| {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::follow::From;
 use super::parcel::Parcel;
-use super::{Delivery, HOPS_MAX};
+use super::{Delivery, HOPS_MAX, UNANSWERED_MAX, unanswered};
 use crate::action::{Qualifier, Target};
 use crate::clock::{Id, Timestamp};
 use crate::error::{Code, Error, Result};
@@ -22,7 +22,7 @@ use crate::event::{Event, StoredEvent};
 use crate::flow::data::{BODY_BYTES_MAX, Data};
 use crate::flow::run::{Machine, Next, Run, Waiting};
 use crate::flow::trace::StepError;
-use crate::flow::{Call, Flow, Step};
+use crate::flow::{Call, Flow, Kind, Step};
 use crate::function::delivery::Delivery as Rule;
 use crate::function::{Function, FunctionRef};
 use crate::invoke::retry;
@@ -98,6 +98,9 @@ impl<'d> Drive<'d> {
         if !self.is_wanted().await? {
             return self.abandon().await;
         }
+        if self.lease.attempt > self.attempts_max().saturating_add(UNANSWERED_MAX) {
+            return self.unanswered().await;
+        }
         let now = self.now();
         match self.run.waiting.clone() {
             None => self.begin().await,
@@ -107,6 +110,26 @@ impl<'d> Drive<'d> {
                 self.go_on().await
             }
             Some(Waiting::Children(children)) => self.look(children).await,
+        }
+    }
+
+    /// Of the step whose turn it is.
+    fn attempts_max(&self) -> u32 {
+        let own = self.run.step(&self.flow).and_then(|step| match &step.kind {
+            Kind::Call(call) => call.retry.as_ref(),
+            _ => None,
+        });
+        own.unwrap_or(&self.rule.retry).attempts_max
+    }
+
+    /// A step that takes the server down each time fails like any other, and what is around it may take that.
+    async fn unanswered(mut self) -> Result<()> {
+        let (error, attempts) = (unanswered(self.lease), self.lease.attempt - 1);
+        let step = self.run.step(&self.flow).map_or_else(|| self.run.step.clone(), |step| step.name.clone());
+        let error = StepError::new(&step, error.code(), error.detail());
+        match self.machine(|machine| machine.gone_wrong(error, attempts)) {
+            Ok(()) => self.go_on().await,
+            Err(error) => self.fail(error).await,
         }
     }
 

@@ -52,7 +52,7 @@ impl Drive<'_> {
             };
         }
         self.run.waiting = Some(Waiting::Children(Children::of(1, 1)));
-        let run = Run::new(self.now());
+        let run = self.machine(|machine| machine.callee());
         self.start(vec![(run, input)], 1).await
     }
 
@@ -88,7 +88,7 @@ impl Drive<'_> {
     /// The flow that the step calls, if it is a call.
     fn callee(&self) -> Option<FunctionRef> {
         match &self.run.step(&self.flow)?.kind {
-            crate::flow::Kind::Call(call) => Some(FunctionRef { namespace: self.parcel.to.namespace.clone(), name: call.function.clone() }),
+            Kind::Call(call) => Some(FunctionRef { namespace: self.parcel.to.namespace.clone(), name: call.function.clone() }),
             _ => None,
         }
     }
