@@ -49,11 +49,12 @@ impl RequestHead {
 
     pub fn read(head: &[u8]) -> Result<RequestHead> {
         let form: RequestForm = serde_json::from_slice(head).map_err(unreadable)?;
-        Ok(RequestHead {
-            method: Method::from_str(&form.method).map_err(unreadable)?,
-            target: PathAndQuery::from_str(&form.target).map_err(unreadable)?,
-            headers: headers(&form.headers)?,
-        })
+        let target = PathAndQuery::from_str(&form.target).map_err(unreadable)?;
+        // A fragment would be dropped without a word.
+        if target.as_str() != form.target {
+            return Err(unreadable("the target is not one of a request"));
+        }
+        Ok(RequestHead { method: Method::from_str(&form.method).map_err(unreadable)?, target, headers: headers(&form.headers)? })
     }
 }
 
@@ -121,6 +122,8 @@ mod tests {
             "{}",
             r#"{"method":"A B","target":"/","headers":[]}"#,
             r#"{"method":"GET","target":"/ b","headers":[]}"#,
+            r##"{"method":"GET","target":"#/","headers":[]}"##,
+            r##"{"method":"GET","target":"/a#b","headers":[]}"##,
             r#"{"method":"GET","target":"/","headers":[["a b",""]]}"#,
             r#"{"method":"GET","target":"/","headers":[["a","\n"]]}"#,
             r#"{"method":"GET","target":"/","headers":[["a","€"]]}"#,
