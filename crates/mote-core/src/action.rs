@@ -1,13 +1,18 @@
 //! The closed list of verbs. Every API, ours or a vendor's, comes down to these.
 //!
 //! A dialect translates words into an [`Action`] and a [`Done`] back into words; it adds no verb.
-//! Who carries them out: [`crate::platform`].
+//! Who carries them out: [`crate::platform`]. What they are asked with, and what they answer, stands
+//! by group in this folder.
+
+mod calls;
+mod deploy;
+mod queues;
+mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
-use serde::{Deserialize, Serialize};
 
 use crate::BoxFuture;
 use crate::access::audit::AuditLine;
@@ -16,23 +21,24 @@ use crate::access::rights::Scope;
 use crate::access::tokens::{NewToken, TokenInfo, TokenWish};
 use crate::access::{Credential, Patch};
 use crate::body::Body;
-use crate::clock::{Id, Timestamp};
+use crate::clock::Id;
 use crate::error::{Error, Result};
-use crate::event::lineage::Cause;
-use crate::event::{Event, StoredEvent};
+use crate::event::Event;
 use crate::function::{Function, FunctionRef, Name};
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::invoke::deliver::parcel::Wish;
 use crate::mqtt::{BrokerStatus, Message};
 use crate::queues::QueueInfo;
-use crate::queues::message::{NewMessage, Received};
+use crate::queues::message::Received;
 use crate::reply::Reply;
-use crate::schedule::{CatchUp, Options, Schedule};
 use crate::secret::SecretInfo;
-use crate::store::{
-    BucketInfo, CallRecord, Failed, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, RecordPage, RecordQuery,
-};
+use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, RecordPage, RecordQuery};
 use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
+
+pub use self::calls::{DeadCall, Fate, Letters, Qualifier, ReplayOn, Target, Trace, TracedCall};
+pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Step, Steps};
+pub use self::queues::{Outgoing, SettleMessages};
+pub use self::server::{NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};
 
 /// One thing that the platform can do.
 #[derive(Debug)]
@@ -288,149 +294,6 @@ pub enum Action {
     Status,
 }
 
-/// Which function a call is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// By name, from a caller who may.
-    Function { function: FunctionRef, version: Qualifier },
-    /// By the path of the event's HTTP request: only what is public is found.
-    Route { namespace: Name },
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Qualifier {
-    #[default]
-    Live,
-    Version(u64),
-}
-
-impl Target {
-    pub fn live(function: FunctionRef) -> Target {
-        Target::Function { function, version: Qualifier::Live }
-    }
-}
-
-/// Which version a replay is for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ReplayOn {
-    /// The one that ran.
-    #[default]
-    Same,
-    Live,
-    Version(u64),
-}
-
-/// Messages for a queue.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// One, whose body is still to be read.
-    One(Box<NewMessage>, Body),
-    /// `{"messages":[…]}`, still to be read.
-    Batch(Body),
-    Ready(Vec<NewMessage>),
-}
-
-/// What becomes of messages that were received.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettleMessages {
-    Delete {
-        receipts: Vec<String>,
-    },
-    /// Nobody else's for so long from now; zero: everybody's at once.
-    Extend {
-        receipts: Vec<String>,
-        visibility: Duration,
-    },
-}
-
-/// Which dead letters are meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letters {
-    pub namespace: Name,
-    /// Of events for webhooks, in place of those for functions.
-    pub webhooks: bool,
-    /// `None`: every function's.
-    pub function: Option<Name>,
-    /// `None`: all of them.
-    pub ids: Option<Vec<Id>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Back to the queue, from attempt 1; all at once or at a rate.
-    Redrive {
-        per_second: Option<u32>,
-    },
-    Forget,
-}
-
-/// A dead letter, with all that is known of it.
-#[derive(Clone, Debug, Serialize)]
-pub struct DeadCall {
-    pub id: Id,
-    /// Or the URL of a webhook.
-    pub function: String,
-    pub accepted: Option<Timestamp>,
-    pub buried: Timestamp,
-    pub attempts: u32,
-    pub reason: String,
-    pub failed: Vec<Failed>,
-    pub event: Option<StoredEvent>,
-}
-
-/// A call in the tree of those that led to one another.
-#[derive(Clone, Debug, Serialize)]
-pub struct Trace {
-    /// The one that was asked for.
-    pub id: Id,
-    /// What led to a call stands before it; the first is where it began, as far as that is kept.
-    pub calls: Vec<TracedCall>,
-    /// There were more calls than one trace holds.
-    pub more: bool,
-    /// Of the call that was asked for.
-    pub logs: Vec<LogLine>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct TracedCall {
-    pub id: Id,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Cause>,
-    /// Those whose records are kept, the first one first.
-    pub attempts: Vec<CallRecord>,
-    /// Where the durable path has it, if it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<CallStatus>,
-}
-
-#[derive(Debug)]
-pub struct Deploy {
-    pub wish: DeployWish,
-    /// Read as `tar.gz`, `zip` or `tar` by its first bytes.
-    pub archive: Body,
-}
-
-/// What the person who deploys says beside the manifest.
-#[derive(Clone, Debug)]
-pub struct DeployWish {
-    pub namespace: Name,
-    /// Overrides the manifest's.
-    pub name: Option<Name>,
-    /// For a manifest that gives no name: that of the folder or file.
-    pub default_name: Option<Name>,
-    pub dev: bool,
-}
-
-/// A call that a signed URL shall allow.
-#[derive(Clone, Debug)]
-pub struct SignWish {
-    pub function: FunctionRef,
-    pub method: http::Method,
-    /// On the public door, with the query; `None`: the function's URL.
-    pub path: Option<String>,
-    pub life: Duration,
-}
-
 /// What came of an action.
 pub enum Done {
     Reply(Reply),
@@ -472,92 +335,7 @@ pub enum Done {
     Nothing,
 }
 
-/// What a deploy says while it goes on; the last is `Done` or `Failed`.
-pub type Steps = std::pin::Pin<Box<dyn Stream<Item = Step> + Send>>;
 pub type LogStream = std::pin::Pin<Box<dyn Stream<Item = Result<LogLine>> + Send>>;
-
-#[derive(Debug)]
-pub enum Step {
-    /// A line for the person who waits.
-    Progress(String),
-    Done(Vec<Deployed>),
-    Failed(Error),
-}
-
-/// A function that a deploy has made live.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Deployed {
-    pub namespace: Name,
-    pub name: Name,
-    pub version: u64,
-    pub runtime: String,
-    /// The function URL's path on the public door; a door that knows its own address completes it.
-    pub path: Option<String>,
-    /// The barriers in force around an instance.
-    pub isolation: Vec<String>,
-    /// Spent in the installer; zero when its result was cached.
-    pub dependencies_ms: u64,
-    pub total_ms: u64,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Description {
-    pub function: Arc<Function>,
-    /// Oldest first.
-    pub versions: Vec<u64>,
-    pub url_path: Option<String>,
-}
-
-/// A secret, and the functions whose live version is given it.
-#[derive(Clone, Debug, Serialize)]
-pub struct SecretEntry {
-    #[serde(flatten)]
-    pub info: SecretInfo,
-    pub used_by: Vec<Name>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-pub struct SignedUrl {
-    pub url: String,
-    pub method: String,
-    pub expires: Timestamp,
-}
-
-/// A timer, where it stands.
-#[derive(Clone, Debug, Serialize)]
-pub struct TimerInfo {
-    pub function: Name,
-    pub name: Name,
-    pub schedule: Schedule,
-    #[serde(flatten)]
-    pub options: Options,
-    pub catch_up: CatchUp,
-    pub enabled: bool,
-    /// The time of the last run that was accepted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last: Option<Timestamp>,
-    /// Without the jitter; empty when there is none any more.
-    pub next: Vec<Timestamp>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct NamespaceInfo {
-    pub name: String,
-    pub functions: usize,
-    pub buckets: usize,
-    pub tokens: usize,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Status {
-    pub version: String,
-    pub functions: usize,
-    pub queued: u64,
-    /// Records of calls that found no room since the start.
-    pub records_dropped: u64,
-    /// Where function URLs begin: the public door's address, as the server is bound to it.
-    pub public: String,
-}
 
 /// The verbs' one door: every API calls this.
 pub trait Platform: Send + Sync {
