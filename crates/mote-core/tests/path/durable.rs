@@ -9,11 +9,12 @@ use mote_core::action::{Qualifier, Target};
 use mote_core::clock::{Clock, Id};
 use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::Code;
+use mote_core::event::Event;
 use mote_core::function::delivery::Destination;
 use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::outcome::{CallStatus, State};
 use mote_core::invoke::deliver::parcel::Wish;
-use mote_core::invoke::deliver::{Deliverer, QUEUES};
+use mote_core::invoke::deliver::{Deliverer, EVENT_BYTES_MAX, QUEUES};
 use mote_core::store::Queue;
 use mote_core::trigger::{Stopper, Trigger};
 use mote_testkit::ScriptedEngine;
@@ -231,6 +232,30 @@ async fn a_dead_letter_goes_to_its_destination_with_its_reason() {
     let (name, body) = ran.recv().await.unwrap();
     let data: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((name.as_str(), &data["event"]["body"]["text"], &data["attempts"]), ("alarm", &"the data".into(), &1.into()));
+}
+
+#[tokio::test]
+async fn failures_that_lead_to_one_another_do_not_grow() {
+    let (engine, mut ran) = echoing();
+    let (scene, _stopper) = delivering(engine).await;
+    scene.install("broken", |f| {
+        f.delivery.retry.attempts_max = 1;
+        f.delivery.on_failure = Some(Destination::Function("broken".parse().unwrap()));
+    });
+    // Each of them is two bytes as text within text, then four, then eight.
+    let event = Event::new(scene.clock.id(), "/test", "test", scene.clock.now(), "\"".repeat(200_000));
+    scene.invoker.send(live("broken"), event).await.unwrap();
+    let mut sizes = Vec::new();
+    for _ in 0..=16 {
+        let body = ran.recv().await.unwrap().1;
+        assert!(body.len() as u64 <= EVENT_BYTES_MAX, "{} bytes after {} calls", body.len(), sizes.len());
+        sizes.push(body.len());
+        if sizes.len() == 4 {
+            let data: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((&data["event"]["spilled_bytes"], &data["attempts"]), (&sizes[2].into(), &1.into()));
+        }
+    }
+    assert!(sizes[2] > 4 * 200_000 && sizes[3] < 4096, "what fits is told whole: {sizes:?}");
 }
 
 #[tokio::test]

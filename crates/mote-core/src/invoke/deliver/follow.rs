@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
+use super::EVENT_BYTES_MAX;
 use super::outcome::{KeptError, KeptReply, Outcome, State};
+use super::parcel::Parcel;
 use crate::clock::{Id, Timestamp};
 use crate::error::Error;
 use crate::event::lineage::{How, Lineage, TRACE_PARENT};
@@ -41,19 +43,24 @@ impl From {
         cloudevents::of_reply(reply.content_type.as_deref(), &reply.body, event.clone().into()).unwrap_or(event)
     }
 
-    /// The event as it was, with the reason and every attempt's error.
+    /// The event as it was, with the reason and every attempt's error. Of data that don't fit it tells the
+    /// size: text within text is escaped anew by each call of a chain, and would double each time.
     pub(super) fn failure(&self, lease: &Lease, error: &Error, now: Timestamp, id: Id) -> StoredEvent {
         let mut event = self.event(lease.item.id, How::Failed, "mote.call.failed", now, id);
         // It was read before, so it reads again.
-        let parcel: serde_json::Value = serde_json::from_slice(&lease.item.payload).unwrap_or_default();
-        let data = json!({
-            "error": KeptError::of(error),
-            "attempts": lease.attempt,
-            "failed": lease.history,
-            "event": parcel.get("event"),
-        });
+        let mut failed = serde_json::from_slice::<Parcel>(&lease.item.payload).ok().map(|parcel| parcel.event);
+        let data = |failed: &Option<StoredEvent>| {
+            let (error, attempts) = (KeptError::of(error), lease.attempt);
+            json!({ "error": error, "attempts": attempts, "failed": lease.history, "event": failed }).to_string()
+        };
+        let mut body = data(&failed);
+        let is_too_large = |event: &&mut StoredEvent| body.len() as u64 > EVENT_BYTES_MAX && !event.body.is_empty();
+        if let Some(large) = failed.as_mut().filter(is_too_large) {
+            large.spilled_bytes = Some(std::mem::take(&mut large.body).len() as u64);
+            body = data(&failed);
+        }
         event.content_type = Some("application/json".into());
-        event.body = data.to_string().into();
+        event.body = body.into();
         event
     }
 
