@@ -37,7 +37,7 @@ use crate::invoke::spill::Spill;
 use crate::queues::Queues;
 use crate::reply::{Reply, Timing};
 use crate::secret::Secrets;
-use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue, Records};
+use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue, Records, Room};
 use crate::topic::Topics;
 
 /// The two ways to run a function.
@@ -51,6 +51,11 @@ pub trait Invoke: Send + Sync {
     /// The items that carry an event from a namespace to a destination, for whoever commits them
     /// with something else. `hops`: calls that led here, each the destination of the one before.
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>>;
+
+    /// What must have room for the items of a namespace, for whoever commits them.
+    fn rooms(&self, _: &Name) -> Vec<Room> {
+        Vec::new()
+    }
 
     /// That version as it is stored, or the live one.
     fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>>;
@@ -279,6 +284,10 @@ impl Invoke for Invoker {
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
         let known = Addresses { directory: &self.directory, topics: &self.topics, queues: &self.queues, clock: &*self.clock };
         address::items(&known, namespace, to, event, hops, wish)
+    }
+
+    fn rooms(&self, namespace: &Name) -> Vec<Room> {
+        self.access.limits.rooms(namespace)
     }
 
     fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {

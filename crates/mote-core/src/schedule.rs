@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use catch_up::{CatchUp, Missed};
+pub use catch_up::{CATCH_UP_MAX, CatchUp, Missed};
 pub use zone::Zone;
 
 use crate::clock::Timestamp;

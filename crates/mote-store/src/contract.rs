@@ -62,6 +62,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     debounce::what_was_leased_or_cancelled_keeps_its_place(fresh().await).await;
     queue::an_id_is_queued_once(fresh().await).await;
     queue::what_follows_happens_with_the_end(fresh().await).await;
+    queue::what_follows_and_finds_no_room_is_a_dead_letter(fresh().await).await;
     queue::what_waits_can_be_cancelled(fresh().await).await;
     queue::dead_letters_tell_all_and_come_back(fresh().await).await;
     classics::a_stale_settlement_buries_nothing_that_is_finished(fresh().await).await;

@@ -11,20 +11,22 @@ mod cursors;
 mod tests;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
-use mote_core::function::Binding;
 use mote_core::function::delivery::Destination;
 use mote_core::function::timer::FIRED;
+use mote_core::function::{Binding, Name};
 use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::parcel::Wish;
-use mote_core::store::{Catalog, Item, Once, Queue};
+use mote_core::schedule::CATCH_UP_MAX;
+use mote_core::store::{Catalog, Item, LogLine, LogSource, Logs, Once, Queue};
 use mote_core::trigger::{Stop, Trigger};
-use mote_core::{BoxFuture, Result};
+use mote_core::{BoxFuture, Code, Result};
 
 use self::agenda::{Agenda, Entry, Step};
 use self::cursors::Cursors;
@@ -36,7 +38,7 @@ const BATCH: usize = 500;
 const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Cursors are written together: the queue knows a fire for far longer than they lag.
 const CURSORS_WAIT: Duration = Duration::from_secs(1);
-/// After a failure of the store.
+/// After a failure of the store, or when there was no room.
 const RETRY: Duration = Duration::from_secs(1);
 /// The queue knows a fire again for as long as it takes to come to a hundred more, within these.
 const KEY_KEPT_MIN: Duration = Duration::from_secs(24 * 3600);
@@ -46,13 +48,20 @@ const KEY_KEPT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 pub struct TimerTrigger {
     directory: Arc<Directory>,
     queue: Arc<dyn Queue>,
+    logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
     cursors: Cursors,
 }
 
 impl TimerTrigger {
-    pub fn new(directory: Arc<Directory>, catalog: Arc<dyn Catalog>, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> TimerTrigger {
-        TimerTrigger { directory, queue, clock, cursors: Cursors::new(catalog) }
+    pub fn new(
+        directory: Arc<Directory>,
+        catalog: Arc<dyn Catalog>,
+        queue: Arc<dyn Queue>,
+        logs: Arc<dyn Logs>,
+        clock: Arc<dyn Clock>,
+    ) -> TimerTrigger {
+        TimerTrigger { directory, queue, logs, clock, cursors: Cursors::new(catalog) }
     }
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
@@ -120,21 +129,81 @@ impl TimerTrigger {
         agenda.renew(timers);
     }
 
-    /// Hands the fires to the queue, however long it takes: none is dropped. False: told to stop.
+    /// Hands the fires to the queue: those of a namespace that has a quota apart, so that it holds up no
+    /// other. False: told to stop.
     async fn take(&self, agenda: &mut Agenda, door: &Arc<dyn Invoke>, steps: Vec<Step>, stop: &mut Stop) -> bool {
-        let fires = steps.iter().filter(|step| step.runs);
-        let items: Vec<Item> = fires.filter_map(|step| Some(self.items(door, agenda.entry(step)?, step))).flatten().collect();
-        while !items.is_empty() {
-            match self.queue.enqueue(items.clone()).await {
-                Ok(_) => break,
-                Err(error) => tracing::error!(?error, "timers can't fire; trying again"),
-            }
-            if !self.paused(stop).await {
+        let mut groups: BTreeMap<Option<Name>, Vec<Step>> = BTreeMap::new();
+        for step in steps {
+            let Some(entry) = agenda.entry(&step) else { continue };
+            let namespace = &entry.function.namespace;
+            let has_quota = !door.rooms(namespace).is_empty();
+            groups.entry(has_quota.then(|| namespace.clone())).or_default().push(step);
+        }
+        for (namespace, steps) in &groups {
+            if !self.offer(agenda, door, namespace.as_ref(), steps, stop).await {
                 return false;
             }
         }
-        agenda.done(&steps);
         true
+    }
+
+    /// However long a failing store takes, none is lost. For which there is no room, is missed.
+    async fn offer(
+        &self,
+        agenda: &mut Agenda,
+        door: &Arc<dyn Invoke>,
+        namespace: Option<&Name>,
+        mut steps: &[Step],
+        stop: &mut Stop,
+    ) -> bool {
+        let rooms = namespace.map(|namespace| door.rooms(namespace)).unwrap_or_default();
+        let mut at_once = steps.len();
+        while !steps.is_empty() {
+            let (some, rest) = steps.split_at(at_once.min(steps.len()));
+            let fires = some.iter().filter(|step| step.runs);
+            let items: Vec<Item> = fires.filter_map(|step| Some(self.items(door, agenda.entry(step)?, step))).flatten().collect();
+            let queued = if items.is_empty() { Ok(Vec::new()) } else { self.queue.enqueue_within(items, rooms.clone()).await };
+            match (queued, namespace) {
+                (Ok(_), _) => {
+                    agenda.done(some);
+                    some.iter().filter(|step| step.dropped > 0).for_each(|step| self.tell(agenda, step));
+                    steps = rest;
+                }
+                // There may be room for some of them.
+                (Err(error), Some(_)) if error.code() == Code::Throttled && some.len() > 1 => at_once = some.len() / 2,
+                (Err(error), Some(namespace)) if error.code() == Code::Throttled => {
+                    let now = self.clock.now();
+                    if agenda.refused(namespace, now, now.plus(RETRY)) {
+                        tracing::warn!(%namespace, ?error, "timers can't fire, and catch up when there is room");
+                    }
+                    return true;
+                }
+                (Err(error), _) => {
+                    tracing::error!(?error, "timers can't fire; trying again");
+                    if !self.paused(stop).await {
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Where the function's owner reads.
+    fn tell(&self, agenda: &Agenda, step: &Step) {
+        let Some(Entry { function, timer, .. }) = agenda.entry(step) else { return };
+        let (name, until, dropped) = (timer.name(&function.name), step.at.rfc3339(), step.dropped);
+        self.logs.append(LogLine {
+            time: self.clock.now(),
+            namespace: function.namespace.to_string(),
+            function: function.name.to_string(),
+            version: function.version,
+            invocation: None,
+            stream: LogSource::Platform,
+            text: format!(
+                "the timer {name} has fallen behind: of its fires the newest {CATCH_UP_MAX} run, {dropped} or more up to {until} don't"
+            ),
+        });
     }
 
     fn items(&self, door: &Arc<dyn Invoke>, entry: &Entry, step: &Step) -> Vec<Item> {

@@ -234,7 +234,7 @@ async fn assemble(
     let way_out = Arc::new(outside::WayOut::new(clock.clone())?);
     let webhooks = WebhookTrigger::new(store.queue(), vault.clone(), way_out, clock.clone());
     let messages = QueueTrigger::new(invoker.directory.clone(), queues, store.queue(), store.logs(), clock.clone());
-    let timers = TimerTrigger::new(invoker.directory.clone(), store.catalog(), store.queue(), clock.clone());
+    let timers = TimerTrigger::new(invoker.directory.clone(), store.catalog(), store.queue(), store.logs(), clock.clone());
     let broker = MqttBroker::open(mote_mqtt::Seams {
         queue: store.queue(),
         catalog: store.catalog(),

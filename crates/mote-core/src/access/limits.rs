@@ -19,6 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::function::Name;
 use crate::invoke::deliver::QUEUES;
 use crate::store::{Catalog, Room, Write};
+use crate::webhook;
 
 /// Callers of one namespace whose rate is told apart; those beyond share one.
 const CALLERS_MAX: usize = 10_000;
@@ -141,6 +142,12 @@ impl Limits {
     pub fn queue_room(&self, namespace: &Name) -> Option<Room> {
         let items_max = self.of(namespace)?.quota.queued?;
         Some(Room { prefix: format!("{QUEUES}{namespace}/"), items_max })
+    }
+
+    /// The same for all that is sent from it: as much waits for webhooks as for functions.
+    pub fn rooms(&self, namespace: &Name) -> Vec<Room> {
+        let for_webhooks = |room: &Room| Room { prefix: format!("{}{namespace}/", webhook::QUEUES), ..room.clone() };
+        self.queue_room(namespace).into_iter().flat_map(|room| [for_webhooks(&room), room]).collect()
     }
 
     /// The store's refusal by such a room, in the words of its namespace.

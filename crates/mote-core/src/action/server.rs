@@ -47,6 +47,8 @@ pub struct TimerInfo {
     /// The time of the last run that was accepted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Timestamp>,
+    /// Runs that were due and never will be, since it had fallen too far behind.
+    pub dropped: u64,
     /// Without the jitter; empty when there is none any more.
     pub next: Vec<Timestamp>,
 }

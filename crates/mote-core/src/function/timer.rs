@@ -74,6 +74,13 @@ pub struct Cursor {
     /// The last that was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fired: Option<Timestamp>,
+    /// Those that will never run because there were too many of them at once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
+}
+
+fn is_zero(dropped: &u64) -> bool {
+    *dropped == 0
 }
 
 impl Cursor {

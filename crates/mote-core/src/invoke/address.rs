@@ -7,7 +7,7 @@
 use super::deliver::parcel::{Parcel, Wish, debounced};
 use crate::clock::{Clock, Timestamp};
 use crate::directory::Directory;
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
 use crate::event::cloudevents::SENDERS_ID;
 use crate::function::delivery::Destination;
@@ -15,8 +15,8 @@ use crate::function::{FunctionRef, Name};
 use crate::queues::Queues;
 use crate::queues::message::Message;
 use crate::store::Item;
-use crate::topic::Topics;
 use crate::topic::content::Content;
+use crate::topic::{ITEMS_MAX, Topics};
 use crate::webhook::Dispatch;
 
 /// What is known of who is where.
@@ -77,6 +77,10 @@ fn fan_out(known: &Addresses<'_>, namespace: &Name, topic: &Name, mut event: Sto
             Destination::Topic(_) => Vec::new(),
             to => items(known, namespace, to, event, hops, wish)?,
         });
+        if all.len() > ITEMS_MAX {
+            let detail = format!("the topic {topic} has more than the {ITEMS_MAX} subscribers that one event reaches");
+            return Err(Error::new(Code::QuotaExceeded, detail).hint("Have one function take its events, and hand them on."));
+        }
     }
     Ok(all)
 }

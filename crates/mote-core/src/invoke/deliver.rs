@@ -190,7 +190,8 @@ impl Delivery {
                 let follow = rule.on_success.as_ref().map(|to| self.follow(&from, to, event(self.clock.id()))).unwrap_or_default();
                 let outcome = from.outcome(State::Succeeded, lease.attempt, self.clock.now(), Some(reply), None);
                 let result = Some(outcome.kept(rule.result_kept_ms));
-                self.queue.settle(token, Settlement { follow, result, ..End::Done.into() }).await
+                let rooms = self.door.rooms(&from.to.namespace);
+                self.queue.settle(token, Settlement { follow, rooms, result, ..End::Done.into() }).await
             }
             Err(error) => match rule.retry.after(&error, lease.attempt, lease.since, self.clock.now(), lease.item.id) {
                 Next::Again { at, counted } => {
@@ -206,7 +207,8 @@ impl Delivery {
         let event = |id| from.failure(lease, error, self.clock.now(), id);
         let follow = rule.on_failure.as_ref().map(|to| self.follow(from, to, event(self.clock.id()))).unwrap_or_default();
         let end = End::Dead { reason: format!("{error:?}") };
-        self.queue.settle(lease.token(), Settlement { follow, ..end.into() }).await?;
+        let rooms = self.door.rooms(&from.to.namespace);
+        self.queue.settle(lease.token(), Settlement { follow, rooms, ..end.into() }).await?;
         self.note(
             from,
             lease.item.id,

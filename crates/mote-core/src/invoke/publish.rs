@@ -10,9 +10,8 @@ use crate::function::delivery::Destination;
 use crate::invoke::Invoke;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::parcel::Wish;
-use crate::store::{Item, Room};
+use crate::store::Item;
 use crate::topic::{ITEMS_MAX, Published};
-use crate::webhook;
 
 impl Invoker {
     /// Whole events and batches are taken apart; who wants which is judged for each.
@@ -58,9 +57,6 @@ impl Invoker {
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        // As many for others as for functions.
-        let for_others = |room: &Room| Room { prefix: format!("{}{namespace}/", webhook::QUEUES), ..room.clone() };
-        let rooms = self.access.limits.queue_room(namespace).into_iter().flat_map(|room| [for_others(&room), room]).collect();
-        self.queue.enqueue_within(items, rooms).await.map_err(|error| self.access.limits.told(error, namespace))
+        self.queue.enqueue_within(items, self.rooms(namespace)).await.map_err(|error| self.access.limits.told(error, namespace))
     }
 }

@@ -61,6 +61,7 @@ fn told(function: &Function, timer: &Timer, cursor: Option<&Cursor>, now: Timest
         catch_up: timer.catch_up,
         enabled: timer.enabled,
         last: cursor.and_then(|cursor| cursor.fired),
+        dropped: cursor.map_or(0, |cursor| cursor.dropped),
         next: if timer.enabled { timer.schedule.upcoming(after, next, &timer.options) } else { Vec::new() },
     }
 }

@@ -6,6 +6,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Options, Schedule};
+
+/// Fires of one timer that run at most when it has fallen behind; of more the newest do.
+pub const CATCH_UP_MAX: usize = 1000;
+/// Fires that are dropped for it are counted so far, at a time.
+const COUNTED_MAX: usize = 10_000;
 use crate::clock::Timestamp;
 
 /// Which of the missed fires run.
@@ -40,6 +45,26 @@ impl Schedule {
                 Missed { fires, more: all.next().is_some() }
             }
         }
+    }
+
+    /// If more than [`CATCH_UP_MAX`] fires are later than `last` and not later than `now`: a moment after
+    /// which no more than that are, and how many lie before it.
+    pub fn overdue(&self, last: Timestamp, now: Timestamp, options: &Options) -> Option<(Timestamp, u64)> {
+        let fires = |after: Timestamp, until: Timestamp| {
+            let next = move |after: &Timestamp| self.next_after(*after, options).filter(|fire| *fire <= until);
+            std::iter::successors(next(&after), next)
+        };
+        let is_too_much = |after| fires(after, now).nth(CATCH_UP_MAX).is_some();
+        if !is_too_much(last) {
+            return None;
+        }
+        // Too many after `low`, not too many after `high`.
+        let (mut low, mut high) = (last.0, now.0);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            *(if is_too_much(Timestamp(middle)) { &mut low } else { &mut high }) = middle;
+        }
+        Some((Timestamp(high), fires(last, Timestamp(high)).take(COUNTED_MAX).count() as u64))
     }
 
     /// The latest fire in `(last, now]`.

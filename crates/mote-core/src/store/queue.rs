@@ -119,6 +119,9 @@ pub struct Tally {
 pub struct Settlement {
     pub end: End,
     pub follow: Vec<Item>,
+    /// Where what follows must find room. If it makes one overfull, and fuller than it was before the
+    /// settlement, all of it is kept as dead letters instead; the settlement holds all the same.
+    pub rooms: Vec<Room>,
     pub result: Option<Kept>,
     /// Items that are due at once. One that is leased just now is, as soon as it [advances](End::Advance).
     pub wake: Vec<Id>,
@@ -139,7 +142,7 @@ pub enum End {
 
 impl From<End> for Settlement {
     fn from(end: End) -> Settlement {
-        Settlement { end, follow: Vec::new(), result: None, wake: Vec::new() }
+        Settlement { end, follow: Vec::new(), rooms: Vec::new(), result: None, wake: Vec::new() }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Topics and webhooks on the path: who gets what is published, all of them or none.
 
+use std::sync::Arc;
+
 use hmac::{Hmac, KeyInit, Mac};
 use mote_core::access::Caller;
 use mote_core::action::{Action, Done, Target};
@@ -9,11 +11,13 @@ use mote_core::error::{Code, Result};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::function::Binding;
 use mote_core::function::delivery::Destination;
-use mote_core::invoke::deliver::QUEUES;
+use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::parcel::{Parcel, Wish};
+use mote_core::invoke::deliver::{Deliverer, QUEUES};
 use mote_core::store::Queue;
 use mote_core::topic::filter::Filter;
 use mote_core::topic::{Published, Subscriber, Subscription, Topics};
+use mote_core::trigger::{Stopper, Trigger};
 use mote_core::webhook::{self, Dispatch, Inlet};
 use mote_testkit::ScriptedEngine;
 use serde_json::{Value, json};
@@ -185,11 +189,40 @@ async fn destinations_are_topics_and_webhooks_too() {
     let event = || Scene::event(&scene, "x");
     for (to, prefix, expect) in [("topic:done", QUEUES, 1), ("https://a.example/x", webhook::QUEUES, 1), ("topic:nobody", "", 2)] {
         let stored = event().into_stored(10).await.unwrap();
-        let items = mote_core::invoke::Invoke::items(&*scene.invoker, &name("default"), &to.parse().unwrap(), stored, 1, Wish::default());
+        let items = Invoke::items(&*scene.invoker, &name("default"), &to.parse().unwrap(), stored, 1, Wish::default());
         scene.store.enqueue(items.unwrap()).await.unwrap();
         assert_eq!(scene.store.depth(prefix).await.unwrap(), expect, "{to}");
     }
     for bad in ["", "topic:", "queue :x", "ftp://x/", "a b", "topic:a/b"] {
         assert!(bad.parse::<Destination>().is_err(), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn what_multiplies_over_topics_stays_within_the_quota() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    for function in ["a", "b", "c"] {
+        scene.install(function, |f| {
+            f.bindings = vec![topic("t", None)];
+            f.delivery.on_success = Some("topic:t".parse().unwrap());
+        });
+    }
+    let patch = json!({"queued": 10}).as_object().unwrap().clone();
+    scene.admin(Action::SetQuota { namespace: name("default"), patch }).await.unwrap();
+    scene.publish("t", "x", "", Wish::default()).await.unwrap();
+    let (_stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    loop {
+        let settled = scene.store.settled();
+        let depth = scene.store.depth(QUEUES).await.unwrap();
+        assert!(depth <= 10, "{depth} wait");
+        if depth == 0 {
+            break;
+        }
+        settled.await;
+    }
+    let (_, reason) = scene.store.buried().pop().unwrap();
+    assert!(reason.starts_with("throttled"), "{reason}");
 }

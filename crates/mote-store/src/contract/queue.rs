@@ -267,6 +267,7 @@ pub(super) async fn what_follows_happens_with_the_end(subject: Subject) {
     let how = |follow: &'static str| Settlement {
         end: End::Done,
         follow: vec![subject.item("next", 0, follow)],
+        rooms: vec![],
         result: Some(kept.clone()),
         wake: vec![],
     };
@@ -284,6 +285,32 @@ pub(super) async fn what_follows_happens_with_the_end(subject: Subject) {
     assert_eq!(payloads(&subject.queue.lease("next", 9, MINUTE).await.unwrap()), ["follows"]);
     assert_eq!(subject.queue.find(item.id).await.unwrap(), Some(Whereabouts::Gone(kept)));
     assert_eq!(subject.queue.find(Id(7)).await.unwrap(), None);
+}
+
+pub(super) async fn what_follows_and_finds_no_room_is_a_dead_letter(subject: Subject) {
+    let queue = &subject.queue;
+    let rooms = || vec![Room { prefix: "a/".into(), items_max: 2 }, Room { prefix: "b/".into(), items_max: 0 }];
+    let follow = |queues: &[&str]| queues.iter().map(|queue| subject.item(queue, 0, "follows")).collect::<Vec<_>>();
+    let end = async |follow: Vec<Item>| {
+        let held = queue.lease("a/1", 1, MINUTE).await.unwrap().remove(0);
+        settle(&subject, &held, Settlement { follow, rooms: rooms(), ..End::Done.into() }).await;
+        assert_eq!(queue.find(held.item.id).await.unwrap(), None, "it has ended in any case");
+    };
+    let dead = async || queue.dead(DeadQuery { limit: 9, ..DeadQuery::default() }).await.unwrap();
+    queue.enqueue((0..4).map(|_| subject.item("a/1", 0, "p")).collect()).await.unwrap();
+    // Overfull already: what makes it no fuller may go on, and what needs no room, too.
+    end(follow(&["a/2", "c/1"])).await;
+    assert_eq!((queue.depth("a/").await.unwrap(), queue.depth("c/").await.unwrap(), dead().await.len()), (4, 1, 0));
+    let refused = follow(&["a/2", "a/3"]);
+    end(refused.iter().cloned().chain(follow(&["b/1", "c/1"])).collect()).await;
+    assert_eq!((queue.depth("a/").await.unwrap(), queue.depth("b/").await.unwrap(), queue.depth("c/").await.unwrap()), (3, 0, 2));
+    let letters = dead().await;
+    assert_eq!((letters.len(), letters[0].attempts, letters[0].item.id), (3, 0, refused[0].id));
+    assert!(letters[0].reason.starts_with("throttled: "), "{:?}", letters[0].reason);
+    // Sent again, it is what it was.
+    assert_eq!(queue.redrive(vec![(refused[1].id, subject.at(0))]).await.unwrap(), 1);
+    let back = queue.lease("a/3", 9, MINUTE).await.unwrap().remove(0);
+    assert_eq!((back.item, back.attempt), (refused[1].clone(), 1));
 }
 
 pub(super) async fn what_waits_can_be_cancelled(subject: Subject) {

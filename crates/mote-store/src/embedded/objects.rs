@@ -225,6 +225,6 @@ fn happen(transaction: &mut Transaction<'_>, effects: Effects, info: &ObjectInfo
     if items.is_empty() {
         return Ok(());
     }
-    queue::add(transaction, items, info.modified)?;
+    queue::add(transaction, &items, info.modified)?;
     room.map_or(Ok(()), |room| queue::holds(transaction, room))
 }

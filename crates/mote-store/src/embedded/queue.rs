@@ -64,9 +64,9 @@ impl Items {
 }
 
 /// Adds items within somebody's transaction; gives back each one's id.
-pub(super) fn add(transaction: &mut Transaction<'_>, items: Vec<Item>, now: Timestamp) -> Result<Vec<Id>, Fault> {
+pub(super) fn add(transaction: &mut Transaction<'_>, items: &[Item], now: Timestamp) -> Result<Vec<Id>, Fault> {
     let mut ids = Vec::with_capacity(items.len());
-    for item in &items {
+    for item in items {
         if let Some(id) = seen(transaction, item, now)? {
             ids.push(id);
             continue;
@@ -110,8 +110,8 @@ impl Queue for Items {
     fn enqueue_within(&self, items: Vec<Item>, rooms: Vec<Room>) -> BoxFuture<'_, Result<Vec<Id>>> {
         let now = self.db.clock.now();
         Box::pin(self.db.writer.run(move |transaction| {
-            let ids = add(transaction, items, now)?;
-            rooms.iter().try_for_each(|room| holds(transaction, room))?;
+            let ids = add(transaction, &items, now)?;
+            rooms.iter().filter(|room| enters(room, &items) > 0).try_for_each(|room| holds(transaction, room))?;
             Ok(ids)
         }))
     }
@@ -247,6 +247,11 @@ pub(super) fn holds(transaction: &Transaction<'_>, room: &Room) -> Result<(), Fa
     }
 }
 
+/// How many of the items go into the room.
+fn enters(room: &Room, items: &[Item]) -> u64 {
+    items.iter().filter(|item| item.queue.starts_with(&room.prefix)).count() as u64
+}
+
 fn lease(
     transaction: &Transaction<'_>,
     queue: &str,
@@ -281,7 +286,8 @@ fn lease(
 }
 
 fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement, now: Timestamp) -> Result<(), Fault> {
-    let Settlement { end, follow, result, wake } = how;
+    let Settlement { end, follow, rooms, result, wake } = how;
+    let rooms = widened(transaction, rooms, &follow)?;
     let held = params![key(lease.id), lease.epoch];
     match end {
         End::Again { due, counted, error } => row::again(transaction, lease, due, counted, error, now)?,
@@ -297,8 +303,32 @@ fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement,
         }
     }
     keep(transaction, lease.id, result, now)?;
-    add(transaction, follow, now)?;
+    follow_on(transaction, follow, &rooms, now)?;
     wake.into_iter().try_for_each(|id| row::wake(transaction, id, now))
+}
+
+/// The rooms that items go into, each at least as large as what lies in it now.
+fn widened(connection: &Connection, mut rooms: Vec<Room>, items: &[Item]) -> Result<Vec<Room>, Fault> {
+    rooms.retain(|room| enters(room, items) > 0);
+    for room in &mut rooms {
+        room.items_max = room.items_max.max(depth(connection, &room.prefix)?);
+    }
+    Ok(rooms)
+}
+
+/// Queues what follows a settlement; of a room that could not hold what goes into it, all that does
+/// becomes dead letters: the settlement has to hold.
+fn follow_on(transaction: &mut Transaction<'_>, items: Vec<Item>, rooms: &[Room], now: Timestamp) -> Result<(), Fault> {
+    let (mut queued, mut refused) = (items, Vec::new());
+    for room in rooms {
+        if depth(transaction, &room.prefix)? + enters(room, &queued) > room.items_max {
+            refused.extend(queued.extract_if(.., |item| item.queue.starts_with(&room.prefix)));
+        }
+    }
+    for item in refused {
+        dead::turn_away(transaction, &item, now)?;
+    }
+    add(transaction, &queued, now).map(drop)
 }
 
 fn keep(transaction: &Transaction<'_>, id: Id, result: Option<Kept>, now: Timestamp) -> Result<(), Fault> {

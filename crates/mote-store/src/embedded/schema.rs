@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::layout;
 
 /// What leads from each version to the next; a new database takes every step.
-pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE];
+pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE, GRAVES];
 const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
@@ -185,6 +185,19 @@ const HELD_BY_QUEUE: &str = "
 DROP INDEX items_held;
 CREATE INDEX items_held ON items (queue, ready) WHERE held = 1;
 CREATE INDEX items_queue ON items (queue);
+";
+
+const GRAVES: &str = "
+CREATE TABLE graves (queue TEXT PRIMARY KEY, letters INTEGER NOT NULL) WITHOUT ROWID;   -- dead letters of each
+INSERT INTO graves SELECT queue, count(*) FROM dead_letters GROUP BY queue;
+CREATE TRIGGER letters_in AFTER INSERT ON dead_letters BEGIN
+    INSERT INTO graves VALUES (new.queue, 1) ON CONFLICT (queue) DO UPDATE SET letters = letters + 1;
+END;
+CREATE TRIGGER letters_out AFTER DELETE ON dead_letters BEGIN
+    UPDATE graves SET letters = letters - 1 WHERE queue = old.queue;
+    DELETE FROM graves WHERE queue = old.queue AND letters = 0;
+END;
+CREATE INDEX letters_queue ON dead_letters (queue, seq);
 ";
 
 /// Opens the database for writing and counts the opening.

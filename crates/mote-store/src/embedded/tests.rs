@@ -168,6 +168,38 @@ async fn dead_letters_are_bounded() {
     assert_eq!((count("true"), count("reason = 'given up'"), count("id = CAST(1 AS BLOB)")), (Ok(DEAD_LETTERS_MAX), Ok(1), Ok(0)));
 }
 
+#[tokio::test]
+async fn letters_that_come_and_go_push_none_out() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
+    let letter = "INSERT INTO dead_letters (seq, id, queue, due, priority, attempts, buried, reason, payload)
+                  VALUES (?1, CAST(?1 AS BLOB), ?2, 0, 1, 1, 0, '', '')";
+    // As ten thousand burials and redrives of a few letters leave it.
+    database.execute(letter, rusqlite::params![1, "mine"]).unwrap();
+    database.execute(letter, rusqlite::params![DEAD_LETTERS_MAX, "mine"]).unwrap();
+    let store = open(dir.path());
+    let bury = async |id| {
+        store.queue().enqueue(vec![Item::new(Id(id), "flood", Default::default(), "p")]).await.unwrap();
+        let lease = store.queue().lease("flood", 1, Duration::from_secs(60)).await.unwrap().remove(0);
+        store.queue().settle(lease.token(), End::Dead { reason: "given up".into() }.into()).await.unwrap();
+    };
+    let count = |queue: &str| database.query_row("SELECT count(*) FROM dead_letters WHERE queue = ?1", [queue], |row| row.get::<_, i64>(0));
+    bury(1).await;
+    assert_eq!((count("mine"), count("flood")), (Ok(2), Ok(1)));
+    // Another function's flood takes its own.
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                INSERT INTO dead_letters (id, queue, due, priority, attempts, buried, reason, payload)
+                SELECT CAST('f' || i AS BLOB), 'flood', 0, 1, 1, 0, '', '' FROM n";
+    database.execute(fill, [DEAD_LETTERS_MAX - 3]).unwrap();
+    bury(2).await;
+    bury(1).await;
+    assert_eq!((count("mine"), count("flood")), (Ok(2), Ok(DEAD_LETTERS_MAX - 2)));
+    assert_eq!(store.queue().redrive(vec![(Id(2), Default::default())]).await.unwrap(), 1);
+    bury(3).await;
+    assert_eq!((count("mine"), count("flood")), (Ok(2), Ok(DEAD_LETTERS_MAX - 2)));
+}
+
 /// Files are unlinked by a thread of their own: waits for it to come to rest.
 async fn until(mut done: impl FnMut() -> bool) {
     let started = std::time::Instant::now();

@@ -105,8 +105,13 @@ impl QueueState {
         leases
     }
 
+    fn depth(&self, prefix: &str) -> u64 {
+        self.items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64
+    }
+
     fn settle(&mut self, token: LeaseToken, how: Settlement, now: Timestamp) -> Result<()> {
         let at = self.place(token)?;
+        let before: Vec<u64> = how.rooms.iter().map(|room| self.depth(&room.prefix)).collect();
         match how.end {
             End::Done => drop(self.items.remove(at)),
             End::Dead { reason } => {
@@ -131,7 +136,16 @@ impl QueueState {
         if let Some(result) = how.result {
             self.results.insert(token.id, result);
         }
-        for item in how.follow {
+        let mut follow = how.follow;
+        for (Room { prefix, items_max }, before) in how.rooms.iter().zip(before) {
+            let enters = follow.iter().filter(|item| item.queue.starts_with(prefix)).count() as u64;
+            if self.depth(prefix) + enters > before.max(*items_max) {
+                let refused = follow.extract_if(.., |item| item.queue.starts_with(prefix));
+                let letter = |item| DeadLetter { item, attempts: 0, buried: now, reason: "throttled: no room".into(), history: Vec::new() };
+                self.dead.extend(refused.map(letter));
+            }
+        }
+        for item in follow {
             self.add(item, now);
         }
         for held in self.items.iter_mut().filter(|held| how.wake.contains(&held.item.id)) {
@@ -152,8 +166,7 @@ impl Queue for MemoryStore {
             let mut state = self.state();
             let (items_before, once_before) = (state.queue.items.len(), state.queue.once.clone());
             let ids = items.into_iter().map(|item| state.queue.add(item, now)).collect();
-            let depth = |prefix: &str| state.queue.items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64;
-            if rooms.iter().any(|room| depth(&room.prefix) > room.items_max) {
+            if rooms.iter().any(|room| state.queue.depth(&room.prefix) > room.items_max) {
                 state.queue.items.truncate(items_before);
                 state.queue.once = once_before;
                 return Err(Error::new(Code::Throttled, "there is no room"));
@@ -237,7 +250,7 @@ impl Queue for MemoryStore {
     }
 
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>> {
-        Box::pin(async move { Ok(self.state().queue.items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64) })
+        Box::pin(async move { Ok(self.state().queue.depth(prefix)) })
     }
 
     fn tally<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Tally>> {

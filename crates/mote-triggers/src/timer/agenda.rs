@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mote_core::clock::Timestamp;
-use mote_core::function::Function;
 use mote_core::function::timer::{Cursor, Timer};
+use mote_core::function::{Function, Name};
 use mote_core::schedule::CatchUp;
 
 /// Cursors by their keys.
@@ -22,8 +22,8 @@ const TURN: usize = 100;
 
 pub(super) struct Agenda {
     entries: Vec<Entry>,
-    /// When each may next fire, and its place; once for each that may.
-    heap: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// When each may next fire, the time of that fire, and its place; once for each that may.
+    heap: BinaryHeap<Reverse<(Timestamp, Timestamp, usize)>>,
     /// As the store had them at the start, until the first [`Agenda::renew`].
     stored: Known,
     /// Timers that are no more, whose cursors are still stored.
@@ -43,6 +43,15 @@ pub(super) struct Entry {
     /// All fires up to it were given out.
     taken: Timestamp,
     next: Option<Timestamp>,
+    held: Option<Held>,
+}
+
+/// Its namespace had no room for its fires: those up to one moment were missed, and are offered again
+/// at another.
+#[derive(Clone, Copy)]
+struct Held {
+    missed_until: Timestamp,
+    again: Timestamp,
 }
 
 /// How a timer goes on from one fire, or passes over some.
@@ -51,6 +60,8 @@ pub(super) struct Step {
     entry: usize,
     pub(super) at: Timestamp,
     pub(super) runs: bool,
+    /// Fires that are passed over because there are too many.
+    pub(super) dropped: u64,
 }
 
 impl Agenda {
@@ -75,24 +86,28 @@ impl Agenda {
         }
         self.gone.extend(before.into_keys().chain(stored.into_keys()));
         self.is_unwritten = !self.gone.is_empty() || self.entries.iter().any(|entry| entry.is_unwritten);
-        self.heap = self.entries.iter().enumerate().filter_map(|(place, entry)| Some(Reverse((entry.ready()?, place)))).collect();
+        self.arrange();
+    }
+
+    fn arrange(&mut self) {
+        let places = self.entries.iter().enumerate();
+        self.heap = places.filter_map(|(place, entry)| Some(Reverse((entry.ready()?, entry.next?, place)))).collect();
     }
 
     /// Gives out what is due, about `bound` at most. Until [`Agenda::done`] nothing of it counts.
     pub(super) fn due(&mut self, now: Timestamp, missed_until: Timestamp, bound: usize) -> Vec<Step> {
         let mut steps = Vec::new();
         while steps.len() < bound
-            && let Some(&Reverse((ready, place))) = self.heap.peek()
+            && let Some(&Reverse((ready, _, place))) = self.heap.peek()
             && ready <= now
         {
             self.heap.pop();
             let Some(entry) = self.entries.get_mut(place) else { continue };
-            let mut given = entry.take(now, missed_until, TURN);
-            if let Some(ready) = entry.ready() {
+            steps.extend(entry.take(place, now, missed_until, TURN));
+            if let (Some(ready), Some(fire)) = (entry.ready(), entry.next) {
                 // One that has more to catch up goes behind those that have waited longer.
-                self.heap.push(Reverse((ready.max(now), place)));
+                self.heap.push(Reverse((ready.max(now), fire, place)));
             }
-            steps.extend(given.drain(..).map(|(at, runs)| Step { entry: place, at, runs }));
         }
         steps
     }
@@ -107,14 +122,31 @@ impl Agenda {
             let Some(entry) = self.entries.get_mut(step.entry) else { continue };
             entry.cursor.at = entry.cursor.at.max(step.at);
             entry.cursor.fired = if step.runs { Some(step.at) } else { entry.cursor.fired };
+            entry.cursor.dropped = entry.cursor.dropped.saturating_add(step.dropped);
+            entry.held = None;
             entry.is_unwritten = true;
             self.is_unwritten = true;
         }
     }
 
+    /// A namespace has no room: what of its timers is due counts as missed now, and is offered again then.
+    /// True if it had room before.
+    pub(super) fn refused(&mut self, namespace: &Name, now: Timestamp, again: Timestamp) -> bool {
+        let mut is_new = true;
+        for entry in self.entries.iter_mut().filter(|entry| entry.function.namespace == *namespace) {
+            // What was given out and not done.
+            entry.taken = entry.cursor.at;
+            entry.next = entry.timer.schedule.next_after(entry.taken, &entry.timer.options);
+            is_new &= entry.held.is_none();
+            entry.held = entry.due().filter(|due| *due <= now).map(|_| Held { missed_until: now, again });
+        }
+        self.arrange();
+        is_new
+    }
+
     /// How long nothing is due.
     pub(super) fn wait(&self, now: Timestamp) -> Option<Duration> {
-        self.heap.peek().map(|Reverse((ready, _))| ready.since(now))
+        self.heap.peek().map(|Reverse((ready, ..))| ready.since(now))
     }
 
     /// Since when there is something to write, as far as was asked.
@@ -144,10 +176,10 @@ impl Entry {
     /// Without a cursor it begins where its function went live.
     fn new(key: String, function: Arc<Function>, timer: Arc<Timer>, cursor: Option<Cursor>) -> Entry {
         let is_unwritten = cursor.is_none();
-        let cursor = cursor.unwrap_or_else(|| Cursor { rule: timer.rule(), at: function.live_since, fired: None });
+        let cursor = cursor.unwrap_or_else(|| Cursor { rule: timer.rule(), at: function.live_since, fired: None, dropped: 0 });
         let (body, content_type) = payload(&timer);
         let (taken, next) = (cursor.at, timer.schedule.next_after(cursor.at, &timer.options));
-        Entry { key, function, timer, body, content_type, cursor, is_unwritten, taken, next }
+        Entry { key, function, timer, body, content_type, cursor, is_unwritten, taken, next, held: None }
     }
 
     fn changed(self, function: Arc<Function>, timer: Arc<Timer>) -> Entry {
@@ -156,8 +188,13 @@ impl Entry {
     }
 
     /// When its next fire is due, its jitter included.
-    fn ready(&self) -> Option<Timestamp> {
+    fn due(&self) -> Option<Timestamp> {
         self.next.map(|fire| fire.plus(self.timer.options.delay(&self.key, fire)))
+    }
+
+    /// When it is next given out.
+    fn ready(&self) -> Option<Timestamp> {
+        self.due().map(|due| self.held.map_or(due, |held| due.max(held.again)))
     }
 
     /// How long after this fire the next comes.
@@ -165,32 +202,37 @@ impl Entry {
         self.timer.schedule.next_after(fire, &self.timer.options).map_or(Duration::MAX, |next| next.since(fire))
     }
 
-    /// Fires that are due, `max` at most, or with `false` the moment up to which they are passed over.
-    fn take(&mut self, now: Timestamp, missed_until: Timestamp, max: usize) -> Vec<(Timestamp, bool)> {
+    /// Fires that are due, `max` at most, and moments up to which they are passed over.
+    fn take(&mut self, entry: usize, now: Timestamp, missed_until: Timestamp, max: usize) -> Vec<Step> {
         let timer = self.timer.clone();
-        let mut given = Vec::new();
-        // A fire may come late by its jitter: before that it was not missed.
-        let missed = Timestamp(missed_until.0.saturating_sub(timer.options.jitter_ms));
+        let (mut given, step) = (Vec::new(), |at, runs, dropped| Step { entry, at, runs, dropped });
+        // A fire may come late by its jitter: before that it was neither missed nor overdue.
+        let without_jitter = |at: Timestamp| Timestamp(at.0.saturating_sub(timer.options.jitter_ms));
+        let missed = without_jitter(self.held.map_or(missed_until, |held| held.missed_until.max(missed_until)));
         if self.next.is_some_and(|fire| fire <= missed) {
             match timer.catch_up {
                 CatchUp::None => {
-                    given.push((missed, false));
+                    given.push(step(missed, false, 0));
                     self.taken = missed;
                 }
                 CatchUp::Last => {
                     let last = timer.schedule.missed(self.taken, missed, CatchUp::Last, 1, &timer.options).fires;
-                    given.extend(last.iter().map(|fire| (*fire, true)));
+                    given.extend(last.iter().map(|fire| step(*fire, true, 0)));
                     self.taken = missed;
                 }
                 CatchUp::All => {}
             }
-            self.next = timer.schedule.next_after(self.taken, &timer.options);
         }
+        if let Some((until, dropped)) = timer.schedule.overdue(self.taken, without_jitter(now), &timer.options) {
+            given.push(step(until, false, dropped));
+            self.taken = until;
+        }
+        self.next = timer.schedule.next_after(self.taken, &timer.options);
         while given.len() < max
             && let Some(fire) = self.next
             && self.ready().is_some_and(|ready| ready <= now)
         {
-            given.push((fire, true));
+            given.push(step(fire, true, 0));
             self.taken = fire;
             self.next = timer.schedule.next_after(fire, &timer.options);
         }

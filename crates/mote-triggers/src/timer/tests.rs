@@ -9,10 +9,12 @@ mod world;
 use std::time::Duration;
 
 use mote_core::function::delivery::Retry;
-use mote_core::schedule::CatchUp;
+use mote_core::function::timer::Cursor;
+use mote_core::schedule::{CATCH_UP_MAX, CatchUp};
+use mote_core::store::Catalog;
 use serde_json::json;
 
-use self::world::{World, timer};
+use self::world::{NARROW, World, timer};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -141,4 +143,45 @@ async fn a_queue_that_takes_nothing_for_a_while_loses_no_fire() {
     world.pass(MINUTE / 6, Duration::from_secs(1)).await;
     assert_eq!(world.fires("f"), ["00:01", "00:02", "00:03"]);
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_namespace_without_room_holds_up_its_own_timers_alone_and_catches_up() {
+    let world = World::at("2026-01-01T00:00:00Z");
+    let named = |name: &str, policy| world::Timer { name: Some(name.parse().unwrap()), catch_up: policy, ..timer("*/20 * * * *") };
+    world.deploy_in(NARROW, "f", &[named("none", CatchUp::None), named("last", CatchUp::Last), named("all", CatchUp::All)]);
+    world.deploy("free", &[timer("*/20 * * * *")]);
+    let running = world.start();
+    world.pass(65 * MINUTE, MINUTE).await;
+    assert_eq!(world.fires("free"), ["00:20", "00:40", "01:00"]);
+    assert_eq!(world.queue.count(), 3);
+    // One place is taken, though there is none for all that wait.
+    world.queue.make_room(1);
+    world.pass(MINUTE, MINUTE / 6).await;
+    assert_eq!((world.fires("all"), world.fires("last")), (vec![], vec!["01:00".to_owned()]));
+    world.queue.make_room(3);
+    world.pass(MINUTE, MINUTE / 6).await;
+    assert_eq!((world.fires("all"), world.fires("last").len()), (["00:20", "00:40", "01:00"].map(String::from).to_vec(), 1));
+    world.queue.make_room(9);
+    world.pass(15 * MINUTE, MINUTE).await;
+    assert_eq!((world.fires("none"), world.fires("last")), (vec!["01:20".to_owned()], ["01:00", "01:20"].map(String::from).to_vec()));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn of_too_many_fires_the_newest_run_and_the_others_are_counted() {
+    let world = World::at("2026-01-01T00:00:00Z");
+    let fast = world::Timer { catch_up: CatchUp::All, ..timer("every 1s") };
+    world.deploy("f", &[fast]);
+    world.start().stop().await;
+    world.clock.advance(Duration::from_secs(3600));
+    let running = world.start();
+    world.clock.sleepers(1).await;
+    running.stop().await;
+    let times: Vec<u64> = world.queue.events().iter().map(|event| event.time.0 / 1000 % 86_400).collect();
+    assert_eq!((times.len(), times[0], times[CATCH_UP_MAX - 1]), (CATCH_UP_MAX, 3600 - CATCH_UP_MAX as u64 + 1, 3600));
+    let cursor = Cursor::read(&world.catalog.get("timers/default/f/f").await.unwrap().unwrap()).unwrap();
+    assert_eq!((cursor.dropped, cursor.at.0 / 1000 % 86_400), (3600 - CATCH_UP_MAX as u64, 3600));
+    let told = world.catalog.lines().pop().unwrap();
+    assert!(told.function == "f" && told.text.contains("2600 or more"), "{told:?}");
 }

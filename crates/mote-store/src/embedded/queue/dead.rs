@@ -1,7 +1,9 @@
 //! Dead letters: items that were given up, with the reason, until somebody takes them up again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use mote_core::clock::{Id, Timestamp};
-use mote_core::store::{DeadLetter, DeadQuery, LeaseToken};
+use mote_core::store::{DeadLetter, DeadQuery, Item, LeaseToken};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::super::fault::Fault;
@@ -9,23 +11,62 @@ use super::super::writer::Transaction;
 use super::row::{self, QUEUED, Queued, key, ms};
 use super::{lost, names};
 
-/// Dead letters that are kept; the oldest go first.
+/// Dead letters that are kept; of the queue that has most the oldest goes first.
 pub(in super::super) const DEAD_LETTERS_MAX: i64 = 10_000;
+/// So many that went are told of in one line.
+const TOLD_EVERY: u64 = 1000;
 /// Those that one listing gives at most.
 const LISTED_MAX: usize = 1000;
 
 /// Notes the leased item as given up; taking it off the queue is the caller's.
 pub(super) fn bury(transaction: &Transaction<'_>, lease: LeaseToken, reason: String, now: Timestamp) -> Result<(), Fault> {
+    forget(transaction, &[lease.id])?;
     let sql = format!(
-        "INSERT OR REPLACE INTO dead_letters ({QUEUED}, buried, reason)
+        "INSERT INTO dead_letters ({QUEUED}, buried, reason)
          SELECT {QUEUED}, ?3, ?4 FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1"
     );
     let buried = transaction.prepare_cached(&sql)?.execute(params![key(lease.id), lease.epoch, ms(now), row::cut(reason)])?;
     if buried == 0 {
         return Err(lost(lease).into());
     }
-    let oldest = "DELETE FROM dead_letters WHERE seq <= (SELECT max(seq) FROM dead_letters) - ?1";
-    transaction.prepare_cached(oldest)?.execute([DEAD_LETTERS_MAX])?;
+    make_room(transaction)
+}
+
+/// Notes an item for which there was no room as given up before its first attempt.
+pub(super) fn turn_away(transaction: &Transaction<'_>, item: &Item, now: Timestamp) -> Result<(), Fault> {
+    forget(transaction, &[item.id])?;
+    let sql = format!("INSERT INTO dead_letters ({QUEUED}, buried, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, NULL, ?8, ?9)");
+    let (lane, width) = item.lane.as_ref().map(|lane| (lane.key.as_str(), lane.width)).unzip();
+    let reason = "throttled: as many events as may wait did so already when this one was sent on";
+    transaction.prepare_cached(&sql)?.execute(params![
+        key(item.id),
+        item.queue,
+        ms(item.due),
+        row::priority(item.priority),
+        lane,
+        width,
+        &item.payload[..],
+        ms(now),
+        reason
+    ])?;
+    make_room(transaction)
+}
+
+/// If there is one too many, the oldest goes of the queue that has most: so no function's flood costs
+/// another one its own.
+fn make_room(transaction: &Transaction<'_>) -> Result<(), Fault> {
+    static GONE: AtomicU64 = AtomicU64::new(0);
+    let letters: i64 = transaction.prepare_cached("SELECT coalesce(sum(letters), 0) FROM graves")?.query_row([], |row| row.get(0))?;
+    if letters <= DEAD_LETTERS_MAX {
+        return Ok(());
+    }
+    let oldest = "DELETE FROM dead_letters WHERE seq = (SELECT min(seq) FROM dead_letters
+                      WHERE queue = (SELECT queue FROM graves ORDER BY letters DESC LIMIT 1)) RETURNING queue";
+    let queue: String = transaction.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
+    let gone = GONE.fetch_add(1, Ordering::Relaxed);
+    if gone.is_multiple_of(TOLD_EVERY) {
+        tracing::warn!(%queue, gone = gone + 1, "there are {DEAD_LETTERS_MAX} dead letters: the oldest of the queue with most of them go");
+    }
     Ok(())
 }
 

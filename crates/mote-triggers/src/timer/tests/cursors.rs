@@ -14,7 +14,7 @@ use super::super::cursors::Cursors;
 const KEY: &str = "timers/default/f/f";
 
 fn cursor(rule: &str, at: u64) -> Cursor {
-    Cursor { rule: rule.into(), at: Timestamp(at), fired: Some(Timestamp(at)) }
+    Cursor { rule: rule.into(), at: Timestamp(at), fired: Some(Timestamp(at)), dropped: 0 }
 }
 
 async fn stored(store: &dyn Catalog) -> Option<Cursor> {

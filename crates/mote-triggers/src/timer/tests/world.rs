@@ -49,15 +49,20 @@ impl World {
     }
 
     pub(super) fn deploy(&self, name: &str, timers: &[Timer]) {
+        self.deploy_in("default", name, timers);
+    }
+
+    pub(super) fn deploy_in(&self, namespace: &str, name: &str, timers: &[Timer]) {
         let bindings = timers.iter().map(|timer| Binding::Timer(timer.clone().into())).collect();
-        let name = Name::new(name).unwrap();
-        let function = Function { name, bindings, live_since: self.clock.now(), ..mote_testkit::function("f") };
+        let (namespace, name) = (Name::new(namespace).unwrap(), Name::new(name).unwrap());
+        let function = Function { namespace, name, bindings, live_since: self.clock.now(), ..mote_testkit::function("f") };
         self.directory.replace(vec![Arc::new(function)]);
     }
 
     pub(super) fn start(&self) -> Running {
         let door = Arc::new(Door { directory: self.directory.clone(), clock: self.clock.clone() });
-        let trigger = TimerTrigger::new(self.directory.clone(), self.catalog.clone(), self.queue.clone(), self.clock.clone());
+        let (store, clock) = (self.catalog.clone(), self.clock.clone());
+        let trigger = TimerTrigger::new(self.directory.clone(), store.clone(), self.queue.clone(), store, clock);
         let (stopper, stop) = Stopper::new();
         Running { task: tokio::spawn(async move { trigger.serve(door, stop).await.unwrap() }), stopper }
     }
@@ -122,6 +127,11 @@ impl Invoke for Door {
         address::items(&known, namespace, to, event, hops, wish)
     }
 
+    fn rooms(&self, namespace: &Name) -> Vec<Room> {
+        let room = Room { prefix: format!("invoke/{namespace}/"), items_max: 0 };
+        (namespace.as_str() == NARROW).then_some(room).into_iter().collect()
+    }
+
     fn version(&self, _: FunctionRef, _: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {
         other()
     }
@@ -135,8 +145,13 @@ fn other<'a, T: Send + 'a>() -> BoxFuture<'a, Result<T>> {
     Box::pin(async { Err(Error::new(Code::Unsupported, "a timer asks for none of it")) })
 }
 
+/// The one namespace with a quota.
+pub(super) const NARROW: &str = "narrow";
+
 /// Takes each key once, as long as it is to be remembered.
 pub(super) struct Recorder {
+    /// So many more find room, of what needs room.
+    room: AtomicU64,
     clock: Arc<FakeClock>,
     taken: Mutex<Vec<(Timestamp, Item)>>,
     keys: Mutex<HashSet<(String, String)>>,
@@ -146,11 +161,22 @@ pub(super) struct Recorder {
 
 impl Recorder {
     fn new(clock: Arc<FakeClock>) -> Recorder {
-        Recorder { clock, taken: Mutex::default(), keys: Mutex::default(), offered: AtomicU64::new(0), refuses: AtomicBool::new(false) }
+        Recorder {
+            clock,
+            taken: Mutex::default(),
+            keys: Mutex::default(),
+            offered: AtomicU64::new(0),
+            refuses: AtomicBool::new(false),
+            room: AtomicU64::new(0),
+        }
     }
 
     pub(super) fn refuse(&self, refuses: bool) {
         self.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    pub(super) fn make_room(&self, items: u64) {
+        self.room.store(items, Ordering::SeqCst);
     }
 
     /// Items, whether they were new or not.
@@ -190,8 +216,14 @@ impl Recorder {
 }
 
 impl Queue for Recorder {
-    fn enqueue_within(&self, items: Vec<Item>, _: Vec<Room>) -> BoxFuture<'_, Result<Vec<Id>>> {
+    fn enqueue_within(&self, items: Vec<Item>, rooms: Vec<Room>) -> BoxFuture<'_, Result<Vec<Id>>> {
         Box::pin(async move {
+            let left = self.room.load(Ordering::SeqCst).checked_sub(items.len() as u64);
+            match left {
+                _ if rooms.is_empty() => {}
+                Some(left) => self.room.store(left, Ordering::SeqCst),
+                None => return Err(Error::new(Code::Throttled, "there is no room")),
+            }
             if self.refuses.load(Ordering::SeqCst) {
                 return Err(Error::new(Code::StorageFull, "the disk is full, as the test has it"));
             }

@@ -58,7 +58,7 @@ impl Drive<'_> {
         let flow = Some(Box::new(RunEnd { trace, error, resume }));
         let outcome = Outcome { flow, ..self.from().outcome(state, self.lease.attempt, self.now(), reply, kept_error) };
         let kept_ms = self.rule.result_kept_ms.max(KEPT_MS_MIN).max(if self.run.parent.is_some() { CHILD_KEPT_MS } else { 0 });
-        settle(self.delivery, self.lease, outcome.kept(kept_ms), follow, self.run.parent).await
+        settle(self.delivery, &self.parcel, self.lease, outcome.kept(kept_ms), follow, self.run.parent).await
     }
 }
 
@@ -72,10 +72,18 @@ pub(super) async fn lost(delivery: &Delivery, parcel: &Parcel, rule: &Rule, leas
     let end = RunEnd { trace: run.trace(lease.item.id), error: Some(failed), resume: Some(parcel.clone()) };
     let outcome = from.outcome(State::Failed, lease.attempt, delivery.clock.now(), None, Some(KeptError::of(error)));
     let outcome = Outcome { flow: Some(Box::new(end)), ..outcome };
-    settle(delivery, lease, outcome.kept(CHILD_KEPT_MS), Vec::new(), run.parent).await
+    settle(delivery, parcel, lease, outcome.kept(CHILD_KEPT_MS), Vec::new(), run.parent).await
 }
 
-async fn settle(delivery: &Delivery, lease: &Lease, result: Kept, follow: Vec<Item>, parent: Option<Parent>) -> Result<()> {
+async fn settle(
+    delivery: &Delivery,
+    parcel: &Parcel,
+    lease: &Lease,
+    result: Kept,
+    follow: Vec<Item>,
+    parent: Option<Parent>,
+) -> Result<()> {
     let wake = parent.map(|parent| parent.id).into_iter().collect();
-    delivery.queue.settle(lease.token(), Settlement { end: End::Done, follow, result: Some(result), wake }).await
+    let rooms = delivery.door.rooms(&parcel.to.namespace);
+    delivery.queue.settle(lease.token(), Settlement { end: End::Done, follow, rooms, result: Some(result), wake }).await
 }
