@@ -100,8 +100,8 @@ impl MqttBridge {
             connection = self.dial.dial() => connection?,
             () = stop.wait() => return Ok(()),
         };
-        let mut talk = Talk::new(self.broker.clone(), space.clone(), seat.session.clone(), connection);
-        talk.greet(&self.carried, &inwards);
+        let mut talk = Talk::new(self.broker.clone(), space.clone(), seat.session.clone(), connection, inwards.clone());
+        talk.greet(&self.carried);
         let outcome = tokio::select! {
             outcome = talk.run() => outcome,
             () = other(follows, changes, || self.bound() != inwards) => Ok(()),

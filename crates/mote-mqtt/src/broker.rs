@@ -10,24 +10,25 @@ pub(crate) mod sessions;
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use mote_core::access::Access;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::function::Name;
 use mote_core::invoke::Invoke;
-use mote_core::invoke::deliver::QUEUES;
-use mote_core::mqtt::{Broker, BrokerStatus, Message, Qos};
-use mote_core::store::{Catalog, Item, Queue, Room};
+use mote_core::mqtt::{Broker, BrokerStatus, Message};
+use mote_core::store::{Catalog, Item, Queue};
 use mote_core::{BoxFuture, Code, Error, Result};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::events::Bound;
 use self::keep::Keeper;
-use crate::limits::WAITING_MAX;
+use crate::limits::{COPIES_KIB_MAX, WAITING_MAX};
 use crate::session::{Copy, Session};
-use crate::space::Space;
+use crate::space::{Space, weight};
 
 /// What the broker stands on.
 pub struct Seams {
@@ -45,6 +46,10 @@ pub struct MqttBroker {
     spaces: RwLock<HashMap<Name, Arc<Space>>>,
     bound: Mutex<Bound>,
     keeper: Keeper,
+    /// For what goes on though whoever asked for it is gone.
+    own: Weak<MqttBroker>,
+    /// KiB of copies on their way to the disk.
+    copies: Semaphore,
 }
 
 impl MqttBroker {
@@ -52,7 +57,8 @@ impl MqttBroker {
     pub async fn open(seams: Seams) -> Result<Arc<MqttBroker>> {
         let keeper = Keeper::new(seams.catalog.clone());
         let bound = Mutex::new(Bound::new(&seams.directory));
-        let broker = Arc::new(MqttBroker { seams, spaces: RwLock::default(), bound, keeper });
+        let copies = Semaphore::new(COPIES_KIB_MAX as usize);
+        let broker = Arc::new_cyclic(|own| MqttBroker { seams, spaces: RwLock::default(), bound, keeper, own: own.clone(), copies });
         broker.load_sessions().await?;
         broker.load_retained().await?;
         Ok(broker)
@@ -66,48 +72,80 @@ impl MqttBroker {
         spaces.entry(name.clone()).or_insert_with(|| Arc::new(Space::new(name.clone()))).clone()
     }
 
-    /// Gives the message to all who want it. Of QoS 1 and 2 it is on disk, wherever it waits for
-    /// somebody, once this returns; [`Code::Throttled`]: nothing was taken.
-    pub(crate) async fn accept(&self, space: &Arc<Space>, from: Option<&str>, message: Message) -> Result<()> {
-        let message = Arc::new(message);
-        if message.retain && !message.payload.is_empty() && !space.has_room(&message) {
+    /// Gives messages to all who want them, in their order, all of them or none. Of QoS 1 and 2 they are
+    /// on disk, wherever they wait for somebody, once this returns; [`Code::Throttled`]: not now.
+    pub(crate) async fn accept(&self, space: &Arc<Space>, from: Option<&str>, messages: Vec<Arc<Message>>) -> Result<()> {
+        let broker = self.own.upgrade().ok_or_else(|| Error::internal("the broker is gone"))?;
+        let (space, from) = (space.clone(), from.map(Arc::<str>::from));
+        // Carried to its end though whoever asked may be gone: half of it would leave sessions untold.
+        let task = tokio::spawn(async move { broker.take(&space, from.as_deref(), &messages).await });
+        task.await.map_err(|_| Error::internal("a message could not be taken to its end"))?
+    }
+
+    async fn take(&self, space: &Arc<Space>, from: Option<&str>, messages: &[Arc<Message>]) -> Result<()> {
+        let retained: Vec<_> = messages.iter().filter(|message| message.retain).cloned().collect();
+        if retained.iter().any(|message| !message.payload.is_empty() && !space.has_room(message)) {
             return Err(Error::new(Code::QuotaExceeded, format!("the namespace {} retains as much as it may", space.name))
                 .hint("Publish empty retained messages to the topics that nobody needs."));
         }
-        let copies = space.copies(from, &message);
-        let (promised, passing): (Vec<_>, Vec<_>) =
-            copies.into_iter().partition(|(session, copy)| copy.is_promised() && session.persists());
-        let mut items = self.events(&space.name, &message);
-        for (session, copy) in &promised {
-            self.make_room(session).await;
-            items.push(self.item(session, copy));
+        // First of all, so that who subscribes meanwhile finds it retained, or is given it, or both.
+        self.keeper.keep(space, retained).await?;
+        let (mut items, mut promised, mut passing) = (Vec::new(), Vec::new(), Vec::new());
+        for message in messages {
+            items.extend(self.events(&space.name, message)?);
+            for (session, copy) in space.copies(from, message) {
+                if copy.is_promised() && session.persists() { &mut promised } else { &mut passing }.push((session, copy));
+            }
         }
-        if !items.is_empty() {
-            self.seams.queue.enqueue_within(items, self.rooms(&space.name)).await?;
-        }
-        for (session, _) in &promised {
-            session.waiting.fetch_add(1, Ordering::SeqCst);
-            session.wake();
-        }
-        if message.retain {
-            // Of QoS 0 nobody is promised anything.
-            self.keeper.keep(space.clone(), message.clone(), message.qos > Qos::AtMost).await?;
-        }
+        self.promise(space, items, promised).await?;
         for (session, copy) in passing {
             session.pass(copy);
         }
         Ok(())
     }
 
-    fn item(&self, session: &Session, copy: &Copy) -> Item {
-        let payload = serde_json::to_vec(copy).expect("a message is plain data");
-        Item::new(self.seams.clock.id(), session.queue.clone(), self.seams.clock.now(), payload)
+    /// Puts on disk what must not be lost with the server: events and copies in one transaction.
+    async fn promise(&self, space: &Space, mut items: Vec<Item>, copies: Vec<(Arc<Session>, Copy)>) -> Result<()> {
+        let _room = self.room_for(&copies).await?;
+        let mut written: Option<(&Copy, Bytes)> = None;
+        for (session, copy) in &copies {
+            self.make_room(session).await;
+            // Nearly always the one before, for another session.
+            let payload = match &written {
+                Some((same, payload)) if *same == copy => payload.clone(),
+                _ => serde_json::to_vec(copy).expect("a message is plain data").into(),
+            };
+            written = Some((copy, payload.clone()));
+            items.push(Item::new(self.seams.clock.id(), session.queue.clone(), self.seams.clock.now(), payload));
+        }
+        if items.is_empty() {
+            return Ok(());
+        }
+        // Counted before somebody can be done with them.
+        copies.iter().for_each(|(session, _)| session.more());
+        let rooms = self.seams.access.limits.queue_room(&space.name).into_iter().collect();
+        if let Err(error) = self.seams.queue.enqueue_within(items, rooms).await {
+            copies.iter().for_each(|(session, _)| session.less());
+            return Err(self.seams.access.limits.told(error, &space.name));
+        }
+        copies.iter().for_each(|(session, _)| session.wake());
+        Ok(())
     }
 
-    /// The quota of waiting events holds for those of devices too.
-    fn rooms(&self, namespace: &Name) -> Vec<Room> {
-        let max = self.seams.access.limits.quota(namespace).queued;
-        max.map(|items_max| Room { prefix: format!("{QUEUES}{namespace}/"), items_max }).into_iter().collect()
+    /// A message for ten thousand sessions is as many copies: so many bytes of them at a time.
+    pub(crate) async fn room_for(&self, copies: &[(Arc<Session>, Copy)]) -> Result<Option<SemaphorePermit<'_>>> {
+        if copies.is_empty() {
+            return Ok(None);
+        }
+        let bytes: usize = copies.iter().map(|(_, copy)| weight(&copy.message)).sum();
+        let kib = u32::try_from(bytes >> 10).unwrap_or(u32::MAX).max(1);
+        if kib > COPIES_KIB_MAX {
+            return Err(Error::new(Code::QuotaExceeded, format!("{} copies for sessions would take {kib} KiB", copies.len())).hint(
+                format!("All copies of what is published take {COPIES_KIB_MAX} KiB at most: publish less at once, or to fewer sessions."),
+            ));
+        }
+        let room = self.copies.acquire_many(kib).await;
+        room.map(Some).map_err(|_| Error::internal("the room for copies is gone"))
     }
 
     /// Where a session is full its oldest messages go, some at a time.
@@ -117,8 +155,11 @@ impl MqttBroker {
             return;
         }
         let _turn = session.clearing.lock().await;
-        if session.waiting.load(Ordering::SeqCst) < WAITING_MAX {
-            return;
+        // Counted beside the store: it is asked before anything is lost.
+        match self.seams.queue.depth(&session.queue).await {
+            Ok(waiting) if waiting < WAITING_MAX => return session.waiting.store(waiting, Ordering::SeqCst),
+            Ok(_) => {}
+            Err(error) => return tracing::error!(?error, client = %session.client, "a full session could not be counted"),
         }
         match self.seams.queue.lease(&session.queue, AT_ONCE, crate::limits::LEASE).await {
             Ok(leases) => {
@@ -134,9 +175,7 @@ impl MqttBroker {
     /// A message for a client is done with.
     pub(crate) async fn settle(&self, session: &Session, lease: mote_core::store::LeaseToken) {
         match self.seams.queue.settle(lease, mote_core::store::End::Done.into()).await {
-            Ok(()) => {
-                let _ = session.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| Some(n.saturating_sub(1)));
-            }
+            Ok(()) => session.less(),
             // Somebody else has it, and will deliver it again.
             Err(error) => tracing::debug!(?error, client = %session.client, "a message was delivered under a lease that is over"),
         }
@@ -145,7 +184,7 @@ impl MqttBroker {
 
 impl Broker for MqttBroker {
     fn publish<'a>(&'a self, namespace: &'a Name, message: Message) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move { self.accept(&self.space(namespace), None, message).await })
+        Box::pin(async move { self.accept(&self.space(namespace), None, vec![message.into()]).await })
     }
 
     fn status<'a>(&'a self, namespace: &'a Name) -> BoxFuture<'a, Result<BrokerStatus>> {

@@ -1,11 +1,13 @@
 //! One client's connection: reads, takes, gives, until either side ends it.
 //!
-//! Nothing here waits for another client. What a client publishes waits for the disk beside the talk, so
-//! many at a time, and is acknowledged in its order; what it is given waits while it reads slowly.
+//! Nothing here waits for another client. What a client publishes waits for the disk beside the talk, in
+//! [`line`], and is acknowledged in its order; what it is given waits while it reads slowly.
 
 mod flight;
 mod greet;
 mod hear;
+pub(crate) mod line;
+mod will;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,19 +15,21 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered};
-use mote_core::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use mote_core::access::rights::Device;
 use mote_core::access::{Caller, Credential};
 use mote_core::engine::Connection;
 use mote_core::trigger::Stop;
+use mote_core::{BoxFuture, Result as Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use self::flight::Flights;
-use self::greet::Greeted;
+use self::line::Line;
 use crate::broker::MqttBroker;
-use crate::limits::{CONNECT_WAIT, LEASE, RECEIVE_MAX, STALLED_MAX};
+use crate::broker::sessions::Seat;
+use crate::limits::{LEASE, STALLED_MAX};
 use crate::session::Session;
-use crate::space::Space;
+use crate::space::{Place, Space};
 use crate::wire::{Breach, Reason, Reply, Will, Wire};
 
 /// Bytes for a client at which nothing more is fetched for it, and at which it is not even heard.
@@ -34,23 +38,24 @@ const OUT_BYTES_MAX: usize = 1 << 20;
 const READ_BYTES: usize = 1024;
 /// The longest time without a look at leases, silence and rights.
 const LOOK: Duration = Duration::from_secs(10);
+/// For the last words to a client that may not listen.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A client that has been let in.
 pub(crate) struct Talk {
     broker: Arc<MqttBroker>,
     space: Arc<Space>,
-    session: Arc<Session>,
-    credential: Credential,
-    caller: Caller,
-    /// Named on the command line: may publish and subscribe without a token.
-    is_guest: bool,
+    seat: Seat,
+    /// One of the connections of its namespace.
+    place: Place,
+    who: Who,
     wire: Wire,
     reader: ReadHalf<Box<dyn Connection>>,
     writer: WriteHalf<Box<dyn Connection>>,
     input: BytesMut,
     out: BytesMut,
-    /// Publishes on their way to the disk, in their order; each with what is said when it is there.
-    taking: FuturesOrdered<BoxFuture<'static, Result<Option<Reply>, Breach>>>,
+    /// What it asked for and is not on disk yet.
+    line: Line,
     settling: FuturesUnordered<BoxFuture<'static, ()>>,
     flights: Flights,
     aliases: Vec<String>,
@@ -66,23 +71,35 @@ pub(crate) struct Talk {
 #[derive(Clone, Debug, Default)]
 pub struct Guests(pub Option<mote_core::function::Name>);
 
+/// Whose connection it is.
+pub(crate) struct Who {
+    credential: Credential,
+    caller: Caller,
+    /// Named on the command line: may publish and subscribe without a token.
+    is_guest: bool,
+}
+
+impl Who {
+    fn may(&self, broker: &MqttBroker, space: &Space, what: Device) -> bool {
+        self.is_guest || broker.seams.access.permit(&self.caller, &what.rule(&space.name)).is_ok()
+    }
+
+    /// A token may have been revoked, or have run out.
+    fn renew(&mut self, broker: &MqttBroker) -> Outcome<()> {
+        if !self.is_guest {
+            self.caller = broker.seams.access.caller(&self.credential)?;
+        }
+        Ok(())
+    }
+}
+
 /// Serves a connection to its end.
 pub(crate) async fn serve(broker: Arc<MqttBroker>, guests: Guests, connection: Box<dyn Connection>, mut stop: Stop, let_in: impl FnOnce()) {
     let (reader, writer) = tokio::io::split(connection);
-    let greeting = greet::greet(&broker, &guests, reader, writer);
-    let greeted = tokio::select! {
-        greeted = greeting => greeted,
-        () = broker.seams.clock.sleep(CONNECT_WAIT) => return tracing::debug!("a client did not connect in time"),
-        () = stop.wait() => return,
-    };
-    let Some(Greeted { mut talk, seat }) = greeted else { return };
+    let Some(mut talk) = greet::greet(&broker, &guests, &mut stop, reader, writer).await else { return };
     let_in();
-    let space = talk.space.clone();
-    space.connections.fetch_add(1, Ordering::SeqCst);
     let end = talk.run(&mut stop).await;
     talk.close(end, &stop).await;
-    space.connections.fetch_sub(1, Ordering::SeqCst);
-    broker.rise(&space, seat).await;
 }
 
 /// Why a talk is over.
@@ -97,6 +114,10 @@ enum End {
 }
 
 impl Talk {
+    fn session(&self) -> &Arc<Session> {
+        &self.seat.session
+    }
+
     async fn run(&mut self, stop: &mut Stop) -> End {
         loop {
             if let Err(breach) = self.fetch().await {
@@ -107,9 +128,12 @@ impl Talk {
                 Ok(Some(end)) => return end,
                 Err(breach) => return End::Broken(breach),
             }
-            let (clock, session) = (self.broker.seams.clock.clone(), self.session.clone());
-            let is_listening = self.out.len() < OUT_BYTES_MAX && self.taking.len() < usize::from(RECEIVE_MAX);
+            let said = self.line.begin(Some(&self.who.caller));
+            self.tell(said);
+            let (clock, session) = (self.broker.seams.clock.clone(), self.session().clone());
+            let is_listening = self.out.len() < OUT_BYTES_MAX && self.line.has_room();
             self.input.reserve(if is_listening { READ_BYTES } else { 0 });
+            let pause = Some(self.line.pause()).filter(|pause| !pause.is_zero());
             tokio::select! {
                 read = self.reader.read_buf(&mut self.input), if is_listening => match read {
                     Ok(0) | Err(_) => return End::Gone,
@@ -119,26 +143,31 @@ impl Talk {
                     Ok(0) | Err(_) => return End::Gone,
                     Ok(_) => self.took = clock.monotonic(),
                 },
-                Some(taken) = self.taking.next() => match taken {
-                    Ok(reply) => self.tell(reply),
-                    Err(breach) => return End::Broken(breach),
-                },
+                (said, breach) = self.line.next() => {
+                    self.tell(said);
+                    if let Some(breach) = breach {
+                        return End::Broken(breach);
+                    }
+                }
                 Some(()) = self.settling.next() => {}
                 () = session.news.notified() => {}
-                () = session.leave.notified() => return End::Broken(Breach::new(Reason::TakenOver, "the client connected anew")),
-                () = clock.sleep(LOOK.min(self.silence_max)) => {}
+                () = session.leave.notified() => {}
+                () = clock.sleep(LOOK.min(self.silence_max).min(pause.unwrap_or(LOOK))) => {}
                 () = stop.wait() => return End::Broken(Breach::new(Reason::ShuttingDown, "the server stops")),
             }
-            if let Some(end) = self.look().await {
+            if let Some(end) = self.look() {
                 return end;
             }
         }
     }
 
-    /// What time brings about.
-    async fn look(&mut self) -> Option<End> {
+    /// What others and time bring about.
+    fn look(&mut self) -> Option<End> {
+        if self.seat.is_wanted() {
+            return Some(End::Broken(Breach::new(Reason::TakenOver, "the client connected anew")));
+        }
         let now = self.broker.seams.clock.monotonic();
-        if now.saturating_sub(self.heard) > self.silence_max && self.taking.is_empty() {
+        if now.saturating_sub(self.heard) > self.silence_max && self.line.is_idle() {
             return Some(End::Broken(Breach::new(Reason::KeepAlive, "the client has been silent for too long")));
         }
         if self.out.is_empty() {
@@ -150,17 +179,13 @@ impl Talk {
             return None;
         }
         self.looked = now;
-        // A token may have been revoked, or have run out.
-        if !self.is_guest {
-            match self.broker.seams.access.caller(&self.credential) {
-                Ok(caller) => self.caller = caller,
-                Err(error) => return Some(End::Broken(Breach::new(Reason::NotAuthorized, error.detail().to_owned()))),
-            }
+        if let Err(error) = self.who.renew(&self.broker) {
+            return Some(End::Broken(Breach::new(Reason::NotAuthorized, error.detail().to_owned())));
         }
         let leases = self.flights.leases();
         // What somebody who is gone had leased is due again, and nobody tells.
-        if self.session.waiting.load(Ordering::SeqCst) > leases.len() as u64 {
-            self.session.due.store(true, Ordering::SeqCst);
+        if self.session().waiting.load(Ordering::SeqCst) > leases.len() as u64 {
+            self.session().due.store(true, Ordering::SeqCst);
         }
         for lease in leases {
             let broker = self.broker.clone();
@@ -172,8 +197,8 @@ impl Talk {
         None
     }
 
-    fn tell(&mut self, reply: Option<Reply>) {
-        if let Some(reply) = reply {
+    fn tell(&mut self, replies: impl IntoIterator<Item = Reply>) {
+        for reply in replies {
             self.wire.encode(reply, &mut self.out);
         }
     }
@@ -182,46 +207,26 @@ impl Talk {
     async fn close(mut self, end: End, stop: &Stop) {
         let clock = self.broker.seams.clock.clone();
         if let End::Broken(breach) = &end {
-            tracing::debug!(client = %self.session.client, reason = ?breach.reason, why = breach.why, "a client is sent away");
-            self.tell(Some(Reply::Disconnect(breach.reason)));
+            tracing::debug!(client = %self.session().client, reason = ?breach.reason, why = breach.why, "a client is sent away");
         }
         // What has been taken is carried to its end, and said if the client still listens.
-        let finish = async {
-            while let Some(Ok(reply)) = self.taking.next().await {
-                if !matches!(end, End::Broken(_))
-                    && let Some(reply) = reply
-                {
-                    self.wire.encode(reply, &mut self.out);
-                }
-            }
+        let said = self.line.finish(Some(&self.who.caller)).await;
+        match &end {
+            End::Broken(breach) => self.tell([Reply::Disconnect(breach.reason)]),
+            _ => self.tell(said),
+        }
+        let last_words = async {
             let _ = self.writer.write_all_buf(&mut self.out).await;
             let _ = self.writer.shutdown().await;
         };
-        tokio::select! { () = finish => {}, () = clock.sleep(Duration::from_secs(1)) => {} }
+        tokio::select! { () = last_words => {}, () = clock.sleep(LAST_WORDS) => {} }
         while self.settling.next().await.is_some() {}
-        self.flights.give_back(&self.broker, &self.session).await;
+        self.flights.give_back(&self.broker, &self.seat.session).await;
         let wants_will = !matches!(end, End::Bye) && !stop.is_stopped();
-        if let Some(will) = self.will.take().filter(|_| wants_will) {
-            publish_will(self.broker, self.space, self.session, will).await;
+        if let Some(will) = self.will.filter(|_| wants_will) {
+            will::leave(&self.broker, &self.space, &self.seat.session, self.who, will).await;
         }
+        drop(self.place);
+        self.broker.rise(&self.space, self.seat).await;
     }
-}
-
-/// At once, or later if the client does not come back before.
-async fn publish_will(broker: Arc<MqttBroker>, space: Arc<Space>, session: Arc<Session>, will: Will) {
-    let (connections, expiry_s) = {
-        let state = session.state();
-        (state.connections, state.kept.expiry_s)
-    };
-    let delay_s = will.delay_s.min(expiry_s);
-    let publish = async move {
-        broker.seams.clock.sleep(Duration::from_secs(delay_s.into())).await;
-        if delay_s > 0 && session.state().connections != connections {
-            return;
-        }
-        if let Err(error) = broker.accept(&space, Some(&session.client), will.message).await {
-            tracing::warn!(?error, client = %session.client, "a will could not be published");
-        }
-    };
-    if delay_s == 0 { publish.await } else { drop(tokio::spawn(publish)) }
 }

@@ -1,5 +1,7 @@
 //! The listener: lets clients in, so many at a time, with TLS or without.
 
+mod strangers;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::strangers::Strangers;
 use crate::broker::MqttBroker;
 use crate::connection::{Guests, serve};
 use crate::limits::{CONNECTIONS_MAX, STRANGERS_MAX};
@@ -33,6 +36,7 @@ impl MqttDoor {
     /// Serves until told to stop; then every client is told so and its session kept.
     pub async fn serve(self, listener: TcpListener, mut stop: Stop) -> Result<()> {
         let (places, strangers) = (Arc::new(Semaphore::new(CONNECTIONS_MAX)), Arc::new(Semaphore::new(STRANGERS_MAX)));
+        let peers = Arc::new(Strangers::default());
         let mut clients = JoinSet::new();
         clients.spawn({
             let (broker, stop) = (self.broker.clone(), stop.clone());
@@ -41,16 +45,20 @@ impl MqttDoor {
         loop {
             while clients.try_join_next().is_some() {}
             let (Ok(place), Ok(stranger)) = (places.clone().acquire_owned().await, strangers.clone().acquire_owned().await) else { break };
-            let socket = tokio::select! {
+            let (socket, peer) = tokio::select! {
                 () = stop.wait() => break,
                 accepted = listener.accept() => match accepted {
-                    Ok((socket, _)) => socket,
+                    Ok((socket, peer)) => (socket, peer.ip()),
                     Err(error) => {
                         tracing::warn!(%error, "a device could not be accepted");
                         self.broker.seams.clock.sleep(ACCEPT_PAUSE).await;
                         continue;
                     }
                 },
+            };
+            let Some(known) = peers.enter(peer) else {
+                tracing::debug!(%peer, "a device was not let in: too many from there have not said who they are");
+                continue;
             };
             // Small packets go out at once; an error here costs only that.
             let _ = socket.set_nodelay(true);
@@ -63,7 +71,7 @@ impl MqttDoor {
                         Err(error) => return tracing::debug!(%error, "a device was not let in"),
                     },
                 };
-                serve(broker, guests, connection, stop, move || drop(stranger)).await;
+                serve(broker, guests, connection, stop, move || drop((stranger, known))).await;
                 drop(place);
             });
         }

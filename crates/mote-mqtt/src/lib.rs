@@ -14,6 +14,8 @@ pub mod fuzz;
 mod limits;
 mod session;
 mod space;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod wire;
 

@@ -4,18 +4,20 @@
 //! QoS 1 and 2 are items of a queue; all else is in memory and goes with the server.
 //! Not here: who is given which message ([`crate::space`]) and the talk itself ([`crate::connection`]).
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mote_core::clock::Timestamp;
+use mote_core::clock::{Id, Timestamp};
 use mote_core::function::Name;
 use mote_core::mqtt::{Message, Qos};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, RETAINED_MAX};
+use crate::space::weight;
 use crate::wire::Options;
 
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
@@ -26,7 +28,9 @@ pub(crate) struct Session {
     pub(crate) queue: String,
     /// Whoever holds it is the one who speaks with the client.
     pub(crate) seat: Arc<tokio::sync::Mutex<()>>,
-    /// Asks whoever has the seat to leave it.
+    /// How many asked for the seat: whoever has it and was not the last to ask leaves it.
+    pub(crate) turn: AtomicU64,
+    /// Tells whoever has the seat that somebody asked.
     pub(crate) leave: Notify,
     /// Something waits.
     pub(crate) news: Notify,
@@ -43,15 +47,24 @@ pub(crate) struct Session {
 pub(crate) struct State {
     pub(crate) kept: Kept,
     pub(crate) is_connected: bool,
-    /// Counts connections: a will that waits is void once there was another.
-    pub(crate) connections: u64,
-    /// Packets of QoS 2 that were taken and not released yet.
+    /// A will that waits: void once there is another connection.
+    pub(crate) will: Option<AbortHandle>,
+    /// Packets of QoS 2 that are on disk and were not released yet.
     pub(crate) received: HashSet<u16>,
+    /// Items that were on their way when a connection ended: they go on under the same numbers.
+    pub(crate) flown: HashMap<Id, Flown>,
     outbox: VecDeque<Copy>,
     outbox_bytes: usize,
     /// Retained messages for new subscriptions.
     replay: VecDeque<Copy>,
     pub(crate) dropped: u64,
+}
+
+/// The number under which a client has seen a message, and whether it said so (of QoS 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flown {
+    pub(crate) number: u16,
+    pub(crate) is_received: bool,
 }
 
 /// What survives the server.
@@ -91,6 +104,7 @@ impl Session {
             client: client.into(),
             queue: format!("{}{}/", queues(namespace), utf8_percent_encode(client, PLAIN)),
             seat: Arc::default(),
+            turn: AtomicU64::new(0),
             leave: Notify::new(),
             news: Notify::new(),
             due: AtomicBool::new(true),
@@ -115,11 +129,11 @@ impl Session {
         if !state.is_connected {
             return;
         }
-        state.outbox_bytes += copy.message.payload.len();
+        state.outbox_bytes += weight(&copy.message);
         state.outbox.push_back(copy);
         while state.outbox.len() > OUTBOX_MAX || state.outbox_bytes > OUTBOX_BYTES_MAX {
             let Some(old) = state.outbox.pop_front() else { break };
-            state.outbox_bytes -= old.message.payload.len();
+            state.outbox_bytes -= weight(&old.message);
             state.dropped += 1;
         }
         drop(state);
@@ -146,7 +160,7 @@ impl Session {
             return Some(copy);
         }
         let copy = state.outbox.pop_front()?;
-        state.outbox_bytes -= copy.message.payload.len();
+        state.outbox_bytes -= weight(&copy.message);
         Some(copy)
     }
 
@@ -154,6 +168,16 @@ impl Session {
     pub(crate) fn wake(&self) {
         self.due.store(true, Ordering::SeqCst);
         self.news.notify_one();
+    }
+
+    /// A message more on disk.
+    pub(crate) fn more(&self) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// A message on disk is done with.
+    pub(crate) fn less(&self) {
+        let _ = self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| Some(n.saturating_sub(1)));
     }
 
     pub(crate) fn has_gone(&self, now: Timestamp) -> bool {

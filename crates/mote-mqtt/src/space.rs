@@ -8,7 +8,7 @@ use mote_core::clock::Timestamp;
 use mote_core::function::Name;
 use mote_core::mqtt::{Filter, Message, Qos};
 
-use crate::limits::{RETAINED_BYTES_MAX, RETAINED_MAX};
+use crate::limits::{GROUP_BYTES_MAX, RETAINED_BYTES_MAX, RETAINED_MAX};
 use crate::session::{Copy, Session, Subscribed};
 use crate::tree::Tree;
 use crate::wire::Reason;
@@ -19,21 +19,16 @@ pub(crate) struct Space {
     /// Of sessions that are gone.
     pub(crate) dropped: AtomicU64,
     sessions: Mutex<HashMap<Arc<str>, Arc<Session>>>,
-    wanted: RwLock<Wanted>,
+    wanted: RwLock<Tree<Entry>>,
     retained: RwLock<Retained>,
     /// Whose turn it is in the shared subscriptions.
     turn: AtomicUsize,
 }
 
-#[derive(Default)]
-struct Wanted {
-    each: Tree<Entry>,
-    /// By the group's name: one of its members gets a message.
-    shared: HashMap<String, Tree<Entry>>,
-}
-
 struct Entry {
     session: Arc<Session>,
+    /// One of those who share a filter under this name gets a message.
+    group: Option<Box<str>>,
     subscribed: Subscribed,
 }
 
@@ -43,12 +38,28 @@ struct Retained {
     bytes: usize,
 }
 
+/// One connection of a namespace, until it is dropped.
+pub(crate) struct Place(Arc<Space>);
+
+impl Place {
+    pub(crate) fn take(space: &Arc<Space>, max: Option<u64>) -> Option<Place> {
+        let fits = |count: u64| max.is_none_or(|max| count < max).then_some(count + 1);
+        space.connections.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).ok().map(|_| Place(space.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// A filter as it is subscribed to: with the group that shares it, or alone.
 pub(crate) fn parted(text: &str) -> Result<(Option<&str>, Filter), Reason> {
     let (group, filter) = match text.strip_prefix("$share/") {
         Some(rest) => {
             let (group, filter) = rest.split_once('/').ok_or(Reason::FilterInvalid)?;
-            if group.is_empty() || group.contains(['+', '#']) {
+            if group.is_empty() || group.len() > GROUP_BYTES_MAX || group.contains(|c: char| c.is_control() || c == '+' || c == '#') {
                 return Err(Reason::FilterInvalid);
             }
             (Some(group), filter)
@@ -79,20 +90,26 @@ impl Space {
     pub(crate) fn copies(&self, from: Option<&str>, message: &Arc<Message>) -> Vec<(Arc<Session>, Copy)> {
         let wanted = self.wanted.read().unwrap_or_else(PoisonError::into_inner);
         let mut found: HashMap<&str, (&Arc<Session>, Copy)> = HashMap::new();
-        let give = |who: &'_ Arc<str>, entry: &Entry| -> Option<Copy> {
+        let give = |entry: &Entry| -> Option<Copy> {
             let options = entry.subscribed.options;
-            if options.no_local && from == Some(&**who) {
+            if options.no_local && from == Some(&*entry.session.client) {
                 return None;
             }
             let (qos, retain) = (options.qos.min(message.qos), options.as_published && message.retain);
             Some(Copy { message: message.clone(), qos, retain, numbers: entry.subscribed.number.into_iter().collect() })
         };
-        wanted.each.visit(message.topic.as_str(), &mut |here| {
-            for (who, entry) in here {
-                let Some(copy) = give(who, entry) else { continue };
-                match found.get_mut(&**who) {
+        let mut shared = Vec::new();
+        wanted.visit(message.topic.as_str(), &mut |here| {
+            let mut groups: HashMap<&str, Vec<&Entry>> = HashMap::new();
+            for (_, entry) in here {
+                if let Some(group) = &entry.group {
+                    groups.entry(group).or_default().push(entry);
+                    continue;
+                }
+                let Some(copy) = give(entry) else { continue };
+                match found.get_mut(&*entry.session.client) {
                     None => {
-                        found.insert(who, (&entry.session, copy));
+                        found.insert(&entry.session.client, (&entry.session, copy));
                     }
                     Some((_, known)) => {
                         known.qos = known.qos.max(copy.qos);
@@ -101,48 +118,30 @@ impl Space {
                     }
                 }
             }
+            shared.extend(
+                groups.values().filter_map(|members| self.chosen(members)).filter_map(|entry| Some((&entry.session, give(entry)?))),
+            );
         });
-        let mut copies: Vec<_> = found.into_values().map(|(session, copy)| (session.clone(), copy)).collect();
-        for group in wanted.shared.values() {
-            group.visit(message.topic.as_str(), &mut |here| {
-                if let Some((who, entry)) = self.chosen(here)
-                    && let Some(copy) = give(who, entry)
-                {
-                    copies.push((entry.session.clone(), copy));
-                }
-            });
-        }
-        copies
+        found.into_values().chain(shared).map(|(session, copy)| (session.clone(), copy)).collect()
     }
 
     /// The next in turn of those who are there, else of those for whom it can wait.
-    fn chosen<'t>(&self, members: &'t [(Arc<str>, Entry)]) -> Option<(&'t Arc<str>, &'t Entry)> {
+    fn chosen<'t>(&self, members: &[&'t Entry]) -> Option<&'t Entry> {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = || members.iter().cycle().skip(turn % members.len().max(1)).take(members.len());
-        let there = in_turn().find(|(_, entry)| entry.session.state().is_connected);
-        there.or_else(|| in_turn().next()).map(|(who, entry)| (who, entry))
+        let in_turn = || members.iter().copied().cycle().skip(turn % members.len().max(1)).take(members.len());
+        in_turn().find(|entry| entry.session.state().is_connected).or_else(|| in_turn().next())
     }
 
     /// True: it was not subscribed to before.
     pub(crate) fn subscribe(&self, session: &Arc<Session>, group: Option<&str>, filter: &Filter, subscribed: Subscribed) -> bool {
-        let mut wanted = self.wanted.write().unwrap_or_else(PoisonError::into_inner);
-        let entry = Entry { session: session.clone(), subscribed };
-        let tree = match group {
-            Some(group) => wanted.shared.entry(group.to_owned()).or_default(),
-            None => &mut wanted.each,
-        };
-        tree.insert(filter.as_str(), &session.client, entry)
+        let entry = Entry { session: session.clone(), group: group.map(Box::from), subscribed };
+        let who = place(group, &session.client);
+        self.wanted.write().unwrap_or_else(PoisonError::into_inner).insert(filter.as_str(), &who, entry)
     }
 
     pub(crate) fn unsubscribe(&self, client: &str, text: &str) {
         let Ok((group, filter)) = parted(text) else { return };
-        let mut wanted = self.wanted.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(group) = group else { return wanted.each.remove(filter.as_str(), client) };
-        let Some(tree) = wanted.shared.get_mut(group) else { return };
-        tree.remove(filter.as_str(), client);
-        if tree.is_empty() {
-            wanted.shared.remove(group);
-        }
+        self.wanted.write().unwrap_or_else(PoisonError::into_inner).remove(filter.as_str(), &place(group, &client.into()));
     }
 
     /// Whether it may be retained: what replaces a message must fit too.
@@ -153,10 +152,10 @@ impl Space {
         bytes <= RETAINED_BYTES_MAX && (old.is_some() || retained.messages.len() < RETAINED_MAX)
     }
 
-    /// Without a payload, the topic has no retained message any more.
-    pub(crate) fn retain(&self, message: &Arc<Message>) {
+    /// What its topic retains from now on, if anything.
+    pub(crate) fn retain(&self, message: &Arc<Message>, is_removed: bool) {
         let mut retained = self.retained.write().unwrap_or_else(PoisonError::into_inner);
-        let old = match message.payload.is_empty() {
+        let old = match is_removed {
             true => retained.messages.remove(message.topic.as_str()),
             false => {
                 retained.bytes += weight(message);
@@ -166,7 +165,14 @@ impl Space {
         retained.bytes -= old.map_or(0, |old| weight(&old));
     }
 
-    pub(crate) fn retained(&self, filter: &Filter, subscribed: Subscribed, now: Timestamp) -> Vec<Copy> {
+    /// Those that nobody shall be given any more.
+    pub(crate) fn expired(&self, now: Timestamp) -> Vec<Arc<Message>> {
+        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
+        retained.messages.values().filter(|message| message.expires.is_some_and(|expires| expires <= now)).cloned().collect()
+    }
+
+    /// At most so many.
+    pub(crate) fn retained(&self, filter: &Filter, subscribed: Subscribed, now: Timestamp, max: usize) -> Vec<Copy> {
         let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
         let fixed = filter.as_str().split(['+', '#']).next().unwrap_or_default().trim_end_matches('/');
         let found = retained.messages.range(fixed.to_owned()..).take_while(|(topic, _)| topic.starts_with(fixed));
@@ -177,7 +183,7 @@ impl Space {
             retain: true,
             numbers: subscribed.number.into_iter().collect(),
         };
-        found.map(copy).collect()
+        found.map(copy).take(max).collect()
     }
 
     /// Retained messages and their bytes.
@@ -187,10 +193,17 @@ impl Space {
     }
 }
 
-/// What a retained message takes.
-fn weight(message: &Message) -> usize {
-    let user: usize = message.user.iter().map(|(name, value)| name.len() + value.len()).sum();
-    message.topic.as_str().len() + message.payload.len() + user + 200
+/// Whose a subscription is, among those of one filter: nobody's name has such a character.
+fn place(group: Option<&str>, client: &Arc<str>) -> Arc<str> {
+    group.map_or_else(|| client.clone(), |group| format!("{group}\0{client}").into())
+}
+
+/// What a message takes in memory: all that its sender chose the length of.
+pub(crate) fn weight(message: &Message) -> usize {
+    let user: usize = message.user.iter().map(|(name, value)| name.len() + value.len() + 48).sum();
+    let texts = [&message.content_type, &message.response_topic].map(|text| text.as_ref().map_or(0, String::len));
+    let correlation = message.correlation.as_ref().map_or(0, Vec::len);
+    message.topic.as_str().len() + message.payload.len() + user + texts.iter().sum::<usize>() + correlation + 200
 }
 
 impl Copy {

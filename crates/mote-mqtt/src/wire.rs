@@ -67,6 +67,8 @@ pub(crate) struct Connect {
 pub(crate) struct Will {
     pub(crate) message: Message,
     pub(crate) delay_s: u32,
+    /// Of the message, from when it is published.
+    pub(crate) life_s: Option<u32>,
 }
 
 #[derive(Debug)]

@@ -51,6 +51,9 @@ pub struct Quota {
     pub queued: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Devices that are connected over MQTT.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connections: Option<u64>,
     /// Bytes in objects and in parts of uploads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stored: Option<u64>,
@@ -261,7 +264,7 @@ fn key(caller: &Caller, peer: &str) -> String {
 fn patched(quota: &Quota, patch: Patch) -> Result<Quota> {
     let wrong = |e: serde_json::Error| {
         Error::new(Code::RequestInvalid, format!("the quota can't be that: {e}"))
-            .hint("Known are rate, burst, caller_rate, caller_burst, calls, functions, queued, stored and tokens; a rate is written 100/s.")
+            .hint("Known are rate, burst, caller_rate, caller_burst, calls, functions, queued, tokens, connections and stored; a rate is written 100/s.")
     };
     let mut whole = serde_json::to_value(quota).map_err(wrong)?;
     if let Some(whole) = whole.as_object_mut() {

@@ -7,39 +7,39 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt as _;
-use futures_util::stream::{FuturesOrdered, FuturesUnordered};
+use futures_util::stream::FuturesUnordered;
 use mote_core::clock::Timestamp;
 use mote_core::engine::Connection;
-use mote_core::mqtt::{Filter, Message, Qos};
+use mote_core::mqtt::{Filter, Message};
 use mote_core::store::{End, LeaseToken};
 use mote_core::{BoxFuture, Code, Error, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
-use super::{CLIENT, Carried};
+use super::Carried;
 use crate::broker::MqttBroker;
-use crate::limits::{IN_FLIGHT_MAX, LEASE, RECEIVE_MAX};
+use crate::connection::line::{Beyond, Line, Published, Wish};
+use crate::limits::{IN_FLIGHT_MAX, LEASE};
 use crate::session::{Copy, Session};
 use crate::space::Space;
 use crate::wire::client::{ClientWire, Heard, Say};
-use crate::wire::{Breach, Publish};
+use crate::wire::{Breach, Publish, Reason, Reply};
 
 const KEEP_ALIVE_S: u16 = 60;
 const LOOK: Duration = Duration::from_secs(10);
-const FULL_WAIT: Duration = Duration::from_millis(500);
 const OUT_BYTES: usize = 64 << 10;
 const READ_BYTES: usize = 4096;
 
 pub(super) struct Talk {
     broker: Arc<MqttBroker>,
-    space: Arc<Space>,
     session: Arc<Session>,
     wire: ClientWire,
     reader: ReadHalf<Box<dyn Connection>>,
     writer: WriteHalf<Box<dyn Connection>>,
     input: BytesMut,
     out: BytesMut,
-    /// Messages on their way to the disk; each with the number that is acknowledged then.
-    taking: FuturesOrdered<BoxFuture<'static, Result<Option<u16>>>>,
+    /// Messages that are not on disk yet.
+    line: Line,
+    inwards: Vec<Filter>,
     settling: FuturesUnordered<BoxFuture<'static, ()>>,
     flying: HashMap<u16, (LeaseToken, Timestamp)>,
     last: u16,
@@ -49,20 +49,27 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    pub(super) fn new(broker: Arc<MqttBroker>, space: Arc<Space>, session: Arc<Session>, connection: Box<dyn Connection>) -> Talk {
+    pub(super) fn new(
+        broker: Arc<MqttBroker>,
+        space: Arc<Space>,
+        session: Arc<Session>,
+        connection: Box<dyn Connection>,
+        inwards: Vec<Filter>,
+    ) -> Talk {
         let (reader, writer) = tokio::io::split(connection);
         let now = broker.seams.clock.monotonic();
         session.due.store(true, Ordering::SeqCst);
+        let line = Line::new(broker.clone(), space, session.clone(), Beyond::Forgo);
         Talk {
             broker,
-            space,
             session,
             wire: ClientWire::new(),
             reader,
             writer,
             input: BytesMut::new(),
             out: BytesMut::new(),
-            taking: FuturesOrdered::new(),
+            line,
+            inwards,
             settling: FuturesUnordered::new(),
             flying: HashMap::new(),
             last: 0,
@@ -73,27 +80,30 @@ impl Talk {
     }
 
     /// Asked for at once: what waits there comes as soon as the connection is taken.
-    pub(super) fn greet(&mut self, carried: &Carried, inwards: &[Filter]) {
+    pub(super) fn greet(&mut self, carried: &Carried) {
         let Carried { client, username, password, .. } = carried;
         let (username, password) = (username.as_deref(), password.as_deref());
         self.wire.say(Say::Connect { client, keep_alive_s: KEEP_ALIVE_S, username, password }, &mut self.out);
-        if !inwards.is_empty() {
+        if !self.inwards.is_empty() {
             self.last = 1;
-            self.wire.say(Say::Subscribe { id: 1, filters: inwards.iter().map(Filter::to_string).collect() }, &mut self.out);
+            self.wire.say(Say::Subscribe { id: 1, filters: self.inwards.iter().map(Filter::to_string).collect() }, &mut self.out);
         }
     }
 
     pub(super) async fn run(&mut self) -> Result<()> {
         loop {
             self.fetch().await?;
-            while self.taking.len() < usize::from(RECEIVE_MAX) {
+            while self.line.has_room() {
                 let Some(heard) = self.wire.hear(&mut self.input).map_err(told)? else { break };
                 self.take(heard)?;
             }
+            let said = self.line.begin(None);
+            self.acknowledge(said);
             let clock = self.broker.seams.clock.clone();
             let session = self.session.clone();
-            let is_listening = self.taking.len() < usize::from(RECEIVE_MAX);
-            self.input.reserve(READ_BYTES);
+            let is_listening = self.line.has_room();
+            self.input.reserve(if is_listening { READ_BYTES } else { 0 });
+            let pause = Some(self.line.pause()).filter(|pause| !pause.is_zero());
             tokio::select! {
                 read = self.reader.read_buf(&mut self.input), if is_listening => match read {
                     Ok(0) => return Err(down("it closed the connection")),
@@ -103,12 +113,15 @@ impl Talk {
                 written = self.writer.write_buf(&mut self.out), if !self.out.is_empty() => {
                     written.map_err(|error| down(&error.to_string()))?;
                 }
-                Some(taken) = self.taking.next() => if let Some(id) = taken? {
-                    self.wire.say(Say::PubAck(id), &mut self.out);
-                },
+                (said, breach) = self.line.next() => {
+                    self.acknowledge(said);
+                    if let Some(breach) = breach {
+                        return Err(told(breach));
+                    }
+                }
                 Some(()) = self.settling.next() => {}
                 () = session.news.notified() => {}
-                () = clock.sleep(LOOK) => {}
+                () = clock.sleep(LOOK.min(pause.unwrap_or(LOOK))) => {}
             }
             self.look()?;
         }
@@ -132,16 +145,32 @@ impl Talk {
     }
 
     fn published(&mut self, publish: Publish) {
-        let (broker, space) = (self.broker.clone(), self.space.clone());
-        self.taking.push_back(Box::pin(async move {
-            let id = publish.id;
-            match publish.draft.into_message(&publish.topic, None) {
-                Ok(message) => in_time(&broker, &space, message).await?,
-                // It would come again for ever.
-                Err(breach) => tracing::warn!(why = breach.why, "a message of the other broker can't be taken"),
+        let id = publish.id.unwrap_or_default();
+        let wish = match publish.draft.into_message(&publish.topic, None) {
+            Ok(message) if self.inwards.iter().any(|filter| filter.matches(message.topic.as_str())) => {
+                Some(Wish::Publish(Published::new(id, message)))
             }
-            Ok(id)
-        }));
+            // Asked for by an earlier start, whose session there is this one's.
+            Ok(_) => None,
+            // It would come again for ever.
+            Err(breach) => {
+                tracing::warn!(why = breach.why, "a message of the other broker can't be taken");
+                None
+            }
+        };
+        let done = || publish.id.map(|id| Wish::Say(Reply::PubAck(id, Reason::Success)));
+        if let Some(wish) = wish.or_else(done) {
+            self.line.push(wish);
+        }
+    }
+
+    fn acknowledge(&mut self, said: Vec<Reply>) {
+        for reply in said {
+            // Of the messages that are asked for, no other.
+            if let Reply::PubAck(id, _) = reply {
+                self.wire.say(Say::PubAck(id), &mut self.out);
+            }
+        }
     }
 
     async fn fetch(&mut self) -> Result<()> {
@@ -184,7 +213,7 @@ impl Talk {
 
     fn look(&mut self) -> Result<()> {
         let now = self.broker.seams.clock.monotonic();
-        if now.saturating_sub(self.heard) > Duration::from_secs(u64::from(KEEP_ALIVE_S)) {
+        if now.saturating_sub(self.heard) > Duration::from_secs(u64::from(KEEP_ALIVE_S)) && self.line.is_idle() {
             return Err(down("it has been silent for too long"));
         }
         if now.saturating_sub(self.looked) < LOOK {
@@ -215,16 +244,6 @@ impl Talk {
             }
         }
         let _ = self.writer.shutdown().await;
-    }
-}
-
-/// Waits while the namespace has had its share; the other broker keeps the rest meanwhile.
-async fn in_time(broker: &MqttBroker, space: &Arc<Space>, message: Message) -> Result<()> {
-    loop {
-        match broker.accept(space, Some(CLIENT), message.clone()).await {
-            Err(error) if error.code() == Code::Throttled && message.qos > Qos::AtMost => broker.seams.clock.sleep(FULL_WAIT).await,
-            outcome => return outcome,
-        }
     }
 }
 

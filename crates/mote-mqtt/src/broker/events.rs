@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 
+use mote_core::Result;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
 use mote_core::function::delivery::{Destination, Retry};
@@ -52,7 +53,7 @@ fn index(directory: &Directory) -> Arc<HashMap<Name, Tree<Wanted>>> {
 
 impl MqttBroker {
     /// One for each binding that takes the topic, as for each binding to a bucket.
-    pub(super) fn events(&self, namespace: &Name, message: &Message) -> Vec<Item> {
+    pub(super) fn events(&self, namespace: &Name, message: &Message) -> Result<Vec<Item>> {
         let index = {
             let mut bound = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
             if bound.changes.has_changed().unwrap_or(false) {
@@ -61,24 +62,14 @@ impl MqttBroker {
             }
             bound.index.clone()
         };
-        let mut items = Vec::new();
-        let Some(tree) = index.get(namespace) else { return items };
-        tree.visit(message.topic.as_str(), &mut |here| {
-            for (_, wanted) in here.iter().filter(|(_, wanted)| wanted.qos <= message.qos) {
-                let wish = Wish { retry: wanted.retry.clone(), ..Wish::default() };
-                match self.seams.invoke.items(
-                    namespace,
-                    &Destination::Function(wanted.function.clone()),
-                    self.event(message),
-                    message.hops,
-                    wish,
-                ) {
-                    Ok(made) => items.extend(made),
-                    Err(error) => tracing::error!(?error, function = %wanted.function, "a message could not be addressed"),
-                }
-            }
-        });
-        items
+        let (mut items, mut found) = (Vec::new(), Vec::new());
+        let Some(tree) = index.get(namespace) else { return Ok(items) };
+        tree.visit(message.topic.as_str(), &mut |here| found.extend(here.iter().map(|(_, wanted)| wanted)));
+        for wanted in found.into_iter().filter(|wanted| wanted.qos <= message.qos) {
+            let (to, wish) = (Destination::Function(wanted.function.clone()), Wish { retry: wanted.retry.clone(), ..Wish::default() });
+            items.extend(self.seams.invoke.items(namespace, &to, self.event(message), message.hops, wish)?);
+        }
+        Ok(items)
     }
 
     fn event(&self, message: &Message) -> StoredEvent {

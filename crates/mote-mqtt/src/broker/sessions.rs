@@ -1,16 +1,17 @@
 //! Sessions that come, stay beyond their connection, and end.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use mote_core::Result;
 use mote_core::store::Write;
 use mote_core::trigger::Stop;
 use tokio::sync::OwnedMutexGuard;
+use tokio::task::AbortHandle;
 
 use super::MqttBroker;
-use crate::limits::{SESSIONS_MAX, SUBSCRIPTIONS_MAX};
+use crate::limits::{RETAINED_MAX, SESSIONS_MAX, SUBSCRIPTIONS_MAX};
 use crate::session::{Kept, Session, Subscribed};
 use crate::space::{Space, parted};
 use crate::wire::{Breach, Options, Reason};
@@ -27,7 +28,16 @@ pub(crate) struct Seat {
     pub(crate) session: Arc<Session>,
     /// The session was there before.
     pub(crate) present: bool,
+    /// Over once somebody asked later.
+    turn: u64,
     _guard: OwnedMutexGuard<()>,
+}
+
+impl Seat {
+    /// Somebody else wants to speak as this client.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.session.turn.load(Ordering::SeqCst) != self.turn
+    }
 }
 
 impl MqttBroker {
@@ -43,6 +53,7 @@ impl MqttBroker {
                 let new = || Arc::new(Session::new(&space.name, client, Kept::default()));
                 sessions.entry(client.into()).or_insert_with(new).clone()
             };
+            let turn = session.turn.fetch_add(1, Ordering::SeqCst) + 1;
             session.leave.notify_one();
             let guard = tokio::select! {
                 guard = session.seat.clone().lock_owned() => guard,
@@ -51,8 +62,9 @@ impl MqttBroker {
             if !space.sessions().get(client).is_some_and(|known| Arc::ptr_eq(known, &session)) {
                 continue;
             }
-            // A word for the one before me is none for me.
-            tokio::select! { biased; () = session.leave.notified() => {}, () = std::future::ready(()) => {} }
+            if session.turn.load(Ordering::SeqCst) != turn {
+                return Err(busy("the client connected anew meanwhile"));
+            }
             let gone = session.has_gone(self.seams.clock.now());
             let present = !clean && !gone && session.persists();
             if !present && session.persists() {
@@ -61,10 +73,10 @@ impl MqttBroker {
             {
                 let mut state = session.state();
                 (state.is_connected, state.kept.left, state.kept.expiry_s) = (true, None, expiry_s);
-                state.connections += 1;
+                state.will.take().inspect(AbortHandle::abort);
             }
             session.due.store(true, Ordering::SeqCst);
-            let seat = Seat { session, present, _guard: guard };
+            let seat = Seat { session, present, turn, _guard: guard };
             if (present || expiry_s > 0)
                 && let Err(error) = self.write(space, &seat.session).await
             {
@@ -120,7 +132,8 @@ impl MqttBroker {
             let is_new = space.subscribe(session, group.as_deref(), &filter, subscribed);
             let replay = group.is_none() && (options.retained == 0 || options.retained == 1 && is_new);
             if replay {
-                replays.extend(space.retained(&filter, subscribed, self.seams.clock.now()));
+                let room = RETAINED_MAX.saturating_sub(replays.len());
+                replays.extend(space.retained(&filter, subscribed, self.seams.clock.now(), room));
             }
             told.push(Ok(options.qos));
         }
@@ -143,21 +156,29 @@ impl MqttBroker {
         Ok(found)
     }
 
-    /// Ends the sessions whose time is up, until told to stop.
+    /// Ends what has had its time, until told to stop.
     pub(crate) async fn sweep(&self, mut stop: Stop) {
         loop {
             tokio::select! { () = self.seams.clock.sleep(SWEEP) => {}, () = stop.wait() => return }
-            let spaces: Vec<Arc<Space>> = self.spaces.read().unwrap_or_else(std::sync::PoisonError::into_inner).values().cloned().collect();
-            let now = self.seams.clock.now();
-            for space in spaces {
-                let gone: Vec<Arc<Session>> = space.sessions().values().filter(|session| session.has_gone(now)).cloned().collect();
-                for session in gone {
-                    let Ok(_seat) = session.seat.clone().try_lock_owned() else { continue };
-                    if session.has_gone(now)
-                        && let Err(error) = self.forget(&space, &session).await
-                    {
-                        tracing::error!(?error, client = %session.client, "a session that is over could not be removed");
-                    }
+            self.tidy().await;
+        }
+    }
+
+    /// Sessions that nobody came back to, and retained messages that have expired.
+    pub(crate) async fn tidy(&self) {
+        let spaces: Vec<Arc<Space>> = self.spaces.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let now = self.seams.clock.now();
+        for space in spaces {
+            if let Err(error) = self.keeper.sweep(&space, now).await {
+                tracing::error!(?error, namespace = %space.name, "retained messages that are over could not be removed");
+            }
+            let gone: Vec<Arc<Session>> = space.sessions().values().filter(|session| session.has_gone(now)).cloned().collect();
+            for session in gone {
+                let Ok(_seat) = session.seat.clone().try_lock_owned() else { continue };
+                if session.has_gone(now)
+                    && let Err(error) = self.forget(&space, &session).await
+                {
+                    tracing::error!(?error, client = %session.client, "a session that is over could not be removed");
                 }
             }
         }
@@ -175,6 +196,7 @@ impl MqttBroker {
         let subscriptions = {
             let mut state = session.state();
             state.received.clear();
+            state.flown.clear();
             state.clear_memory();
             std::mem::take(&mut state.kept.subscriptions)
         };

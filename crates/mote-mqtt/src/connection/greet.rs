@@ -10,44 +10,55 @@ use mote_core::access::rights::Device;
 use mote_core::access::{Caller, Credential};
 use mote_core::engine::Connection;
 use mote_core::function::Name;
+use mote_core::trigger::Stop;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use super::flight::Flights;
-use super::{Guests, READ_BYTES, Talk};
+use super::line::{Beyond, Line};
+use super::{Guests, LAST_WORDS, READ_BYTES, Talk, Who};
 use crate::broker::MqttBroker;
-use crate::broker::sessions::Seat;
-use crate::limits::{ALIASES_MAX, CLIENT_BYTES_MAX, EXPIRY_MAX_S, IN_FLIGHT_MAX, SILENCE_MAX};
+use crate::limits::{ALIASES_MAX, CLIENT_BYTES_MAX, CONNECT_WAIT, EXPIRY_MAX_S, IN_FLIGHT_MAX, SILENCE_MAX};
+use crate::space::Place;
 use crate::wire::{Breach, ConnAck, Connect, Packet, Reason, Reply, Wire};
-
-pub(super) struct Greeted {
-    pub(super) talk: Talk,
-    pub(super) seat: Seat,
-}
 
 struct Admitted {
     namespace: Name,
-    credential: Credential,
-    caller: Caller,
-    is_guest: bool,
+    who: Who,
 }
 
+/// The client, if it is let in; else it has been told why not.
 pub(super) async fn greet(
     broker: &Arc<MqttBroker>,
     guests: &Guests,
+    stop: &mut Stop,
     mut reader: ReadHalf<Box<dyn Connection>>,
     mut writer: WriteHalf<Box<dyn Connection>>,
-) -> Option<Greeted> {
+) -> Option<Talk> {
     let (mut wire, mut input, mut out) = (Wire::Unknown, BytesMut::new(), BytesMut::new());
+    // The reading alone is bounded so: who has sat down must rise again.
+    let connect = tokio::select! {
+        connect = first(&mut wire, &mut reader, &mut input) => connect,
+        () = broker.seams.clock.sleep(CONNECT_WAIT) => return None,
+        () = stop.wait() => return None,
+    };
     let outcome = async {
-        let connect = first(&mut wire, &mut reader, &mut input).await?;
-        let admitted = admit(broker, guests, &connect)?;
+        let connect = connect?;
+        let Admitted { namespace, who } = admit(broker, guests, &connect)?;
         let (client, assigned) = client(broker, &connect)?;
-        let space = broker.space(&admitted.namespace);
+        let space = broker.space(&namespace);
+        if connect.will.is_some() && !who.may(broker, &space, Device::Publish) {
+            return Err(Breach::new(Reason::NotAuthorized, "a will, and the token does not allow to publish"));
+        }
         let expiry_s = connect.expiry_s.min(EXPIRY_MAX_S);
         let seat = broker.sit(&space, &client, connect.clean, expiry_s).await?;
-        Ok::<_, Breach>((connect, admitted, space, seat, assigned, expiry_s))
+        let connections_max = broker.seams.access.limits.quota(&namespace).connections;
+        let Some(place) = Place::take(&space, connections_max) else {
+            broker.rise(&space, seat).await;
+            return Err(Breach::new(Reason::Quota, "the namespace has as many connections as it may"));
+        };
+        Ok::<_, Breach>((connect, who, space, seat, place, assigned, expiry_s))
     };
-    let (connect, admitted, space, seat, assigned, expiry_s) = match outcome.await {
+    let (connect, who, space, seat, place, assigned, expiry_s) = match outcome.await {
         Ok(greeted) => greeted,
         Err(breach) => {
             tracing::debug!(reason = ?breach.reason, why = breach.why, "a client is not let in");
@@ -55,8 +66,11 @@ pub(super) async fn greet(
                 Reply::ConnAck(ConnAck { reason: breach.reason, present: false, assigned: None, expiry_s: None, keep_alive_s: None }),
                 &mut out,
             );
-            let _ = writer.write_all_buf(&mut out).await;
-            let _ = writer.shutdown().await;
+            let last_words = async {
+                let _ = writer.write_all_buf(&mut out).await;
+                let _ = writer.shutdown().await;
+            };
+            tokio::select! { () = last_words => {}, () = broker.seams.clock.sleep(LAST_WORDS) => {} }
             return None;
         }
     };
@@ -71,29 +85,29 @@ pub(super) async fn greet(
         seconds => Duration::from_millis(u64::from(seconds) * 1500),
     };
     let in_flight = usize::from(connect.receive_max.max(1)).min(IN_FLIGHT_MAX);
-    let talk = Talk {
+    let beyond = if wire.is_v5() { Beyond::Tell } else { Beyond::Leave };
+    let flown = std::mem::take(&mut seat.session.state().flown);
+    Some(Talk {
         broker: broker.clone(),
+        line: Line::new(broker.clone(), space.clone(), seat.session.clone(), beyond),
         space,
-        session: seat.session.clone(),
-        credential: admitted.credential,
-        caller: admitted.caller,
-        is_guest: admitted.is_guest,
+        seat,
+        place,
+        who,
         wire,
         reader,
         writer,
         input,
         out,
-        taking: Default::default(),
         settling: Default::default(),
-        flights: Flights::new(in_flight, broker.seams.clock.id()),
+        flights: Flights::new(in_flight, broker.seams.clock.id(), flown),
         aliases: vec![String::new(); usize::from(ALIASES_MAX)],
         will: connect.will,
         silence_max,
         heard: now,
         took: now,
         looked: now,
-    };
-    Some(Greeted { talk, seat })
+    })
 }
 
 async fn first(wire: &mut Wire, reader: &mut ReadHalf<Box<dyn Connection>>, input: &mut BytesMut) -> Result<Connect, Breach> {
@@ -123,14 +137,15 @@ fn admit(broker: &MqttBroker, guests: &Guests, connect: &Connect) -> Result<Admi
     let Some(password) = connect.password.as_deref().filter(|password| !password.is_empty()) else {
         let guests = guests.0.as_ref().filter(|namespace| asked.as_ref().is_none_or(|asked| asked == *namespace));
         let namespace = guests.ok_or_else(|| Breach::new(Reason::NotAuthorized, "no password, where a token is wanted"))?;
-        return Ok(Admitted { namespace: namespace.clone(), credential: Credential::Anonymous, caller: Caller::Anonymous, is_guest: true });
+        let who = Who { credential: Credential::Anonymous, caller: Caller::Anonymous, is_guest: true };
+        return Ok(Admitted { namespace: namespace.clone(), who });
     };
     let token = std::str::from_utf8(password).map_err(|_| Breach::new(Reason::BadCredential, "the password is no token"))?;
     let credential = Credential::Token(token.to_owned());
     let caller = access.caller(&credential).map_err(refused(Reason::BadCredential))?;
     let namespace = asked.or_else(|| caller.bound().cloned()).unwrap_or_else(Name::default_namespace);
     access.permit(&caller, &Device::Connect.rule(&namespace)).map_err(refused(Reason::NotAuthorized))?;
-    Ok(Admitted { namespace, credential, caller, is_guest: false })
+    Ok(Admitted { namespace, who: Who { credential, caller, is_guest: false } })
 }
 
 /// The client's name, and whether it was made up here.

@@ -1,25 +1,16 @@
 //! What each packet of a client brings about.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use mote_core::access::rights::Device;
-use mote_core::mqtt::{Message, Qos};
-use mote_core::{Code, Result as Outcome};
 
+use super::line::{Published, Wish, acknowledged};
 use super::{End, Talk};
-use crate::broker::MqttBroker;
-use crate::limits::{ALIASES_MAX, EXPIRY_MAX_S, RECEIVE_MAX};
-use crate::space::Space;
+use crate::limits::{ALIASES_MAX, EXPIRY_MAX_S};
 use crate::wire::{Breach, Packet, Publish, Reason, Reply};
-
-/// Until a namespace that is full is asked again: its device waits meanwhile, and loses nothing.
-const FULL_WAIT: Duration = Duration::from_millis(500);
 
 impl Talk {
     /// Takes the packets that are here, as long as there is room for what they bring.
     pub(super) fn hear(&mut self) -> Result<Option<End>, Breach> {
-        while self.taking.len() < usize::from(RECEIVE_MAX) {
+        while self.line.has_room() {
             let Some(packet) = self.wire.decode(&mut self.input)? else { return Ok(None) };
             if let Some(end) = self.take(packet)? {
                 return Ok(Some(end));
@@ -35,34 +26,23 @@ impl Talk {
             Packet::PubAck(id) => self.delivered(id),
             Packet::PubRec(id, true) => {
                 if self.flights.received(id) {
-                    self.tell(Some(Reply::PubRel(id)));
+                    self.tell([Reply::PubRel(id)]);
                 }
             }
             Packet::PubRec(id, false) | Packet::PubComp(id) => self.delivered(id),
             Packet::PubRel(id) => {
-                self.session.state().received.remove(&id);
-                self.tell(Some(Reply::PubComp(id)));
+                self.session().state().received.remove(&id);
+                self.tell([Reply::PubComp(id)]);
             }
-            Packet::Subscribe { id, number, filters } => {
-                let may = self.may(Device::Subscribe);
-                let (broker, space, session) = (self.broker.clone(), self.space.clone(), self.session.clone());
-                self.taking.push_back(Box::pin(async move {
-                    if !may {
-                        return Ok(Some(Reply::SubAck(id, vec![Err(Reason::NotAuthorized); filters.len()])));
-                    }
-                    Ok(Some(Reply::SubAck(id, broker.subscribe(&space, &session, number, filters).await.map_err(failed)?)))
-                }));
-            }
-            Packet::Unsubscribe { id, filters } => {
-                let (broker, space, session) = (self.broker.clone(), self.space.clone(), self.session.clone());
-                self.taking.push_back(Box::pin(async move {
-                    Ok(Some(Reply::UnsubAck(id, broker.unsubscribe(&space, &session, &filters).await.map_err(failed)?)))
-                }));
-            }
-            Packet::Ping => self.tell(Some(Reply::Pong)),
+            Packet::Subscribe { id, number, filters } => self.line.push(match self.who.may(&self.broker, &self.space, Device::Subscribe) {
+                true => Wish::Subscribe { id, number, filters },
+                false => Wish::Say(Reply::SubAck(id, vec![Err(Reason::NotAuthorized); filters.len()])),
+            }),
+            Packet::Unsubscribe { id, filters } => self.line.push(Wish::Unsubscribe { id, filters }),
+            Packet::Ping => self.tell([Reply::Pong]),
             Packet::Disconnect { with_will, expiry_s } => {
                 if let Some(expiry_s) = expiry_s {
-                    let mut state = self.session.state();
+                    let mut state = self.session().state();
                     if state.kept.expiry_s == 0 && expiry_s > 0 {
                         return Err(Breach::new(
                             Reason::Protocol,
@@ -81,36 +61,14 @@ impl Talk {
         let topic = self.named(publish.topic, publish.alias)?;
         let (qos, id) = (publish.draft.qos, publish.id.unwrap_or_default());
         let mut message = publish.draft.into_message(&topic, Some(self.broker.seams.clock.now()))?;
-        message.lineage.caller = Some(self.caller.label());
-        if !self.may(Device::Publish) {
-            if !self.wire.is_v5() {
-                return Err(Breach::new(Reason::NotAuthorized, "the token does not allow to publish"));
-            }
-            self.tell(acknowledged(qos, id, Reason::NotAuthorized));
-            return Ok(());
+        message.lineage.caller = Some(self.who.caller.label());
+        if self.who.may(&self.broker, &self.space, Device::Publish) {
+            self.line.push(Wish::Publish(Published::new(id, message)));
+        } else if !self.wire.is_v5() {
+            return Err(Breach::new(Reason::NotAuthorized, "the token does not allow to publish"));
+        } else if let Some(refusal) = acknowledged(qos, id, Reason::NotAuthorized) {
+            self.line.push(Wish::Say(refusal));
         }
-        if qos == Qos::Exactly && !self.session.state().received.insert(id) {
-            // Taken before, though the client has not heard of it; in its turn, since it may be on its way still.
-            self.taking.push_back(Box::pin(async move { Ok(Some(Reply::PubRec(id, Reason::Success))) }));
-            return Ok(());
-        }
-        let (broker, space, session) = (self.broker.clone(), self.space.clone(), self.session.clone());
-        let (caller, is_v5) = (self.caller.clone(), self.wire.is_v5());
-        self.taking.push_back(Box::pin(async move {
-            let reason = match in_time(&broker, &space, &caller, &session.client, message).await {
-                Ok(()) => Reason::Success,
-                Err(error) if error.code() == Code::QuotaExceeded && is_v5 => Reason::Quota,
-                // Nothing is acknowledged: the client will send it again.
-                Err(error) => {
-                    session.state().received.remove(&id);
-                    return if qos == Qos::AtMost { Ok(None) } else { Err(failed(error)) };
-                }
-            };
-            if reason != Reason::Success {
-                session.state().received.remove(&id);
-            }
-            Ok(acknowledged(qos, id, reason))
-        }));
         Ok(())
     }
 
@@ -124,41 +82,4 @@ impl Talk {
         }
         if known.is_empty() { Err(wrong()) } else { Ok(known.clone()) }
     }
-
-    fn may(&self, what: Device) -> bool {
-        self.is_guest || self.broker.seams.access.permit(&self.caller, &what.rule(&self.space.name)).is_ok()
-    }
-}
-
-/// Waits while the namespace has had its share: a device has no way to be told "later".
-async fn in_time(
-    broker: &MqttBroker,
-    space: &Arc<Space>,
-    caller: &mote_core::access::Caller,
-    client: &str,
-    message: Message,
-) -> Outcome<()> {
-    loop {
-        let outcome = match broker.seams.access.throttle(caller, &space.name) {
-            Ok(()) => broker.accept(space, Some(client), message.clone()).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Err(error) if error.code() == Code::Throttled && message.qos > Qos::AtMost => broker.seams.clock.sleep(FULL_WAIT).await,
-            outcome => return outcome,
-        }
-    }
-}
-
-fn acknowledged(qos: Qos, id: u16, reason: Reason) -> Option<Reply> {
-    match qos {
-        Qos::AtMost => None,
-        Qos::AtLeast => Some(Reply::PubAck(id, reason)),
-        Qos::Exactly => Some(Reply::PubRec(id, reason)),
-    }
-}
-
-fn failed(error: mote_core::Error) -> Breach {
-    tracing::error!(?error, "what a client asked for could not be kept");
-    Breach::new(Reason::Unspecified, error.detail().to_owned())
 }

@@ -132,8 +132,8 @@ fn published(publish: rmqtt_codec::types::Publish) -> Result<Packet, Breach> {
 }
 
 fn willed(topic: &str, draft: Draft, delay_s: u32) -> Result<Will, Breach> {
-    // How long it lives counts from when it is published, which nobody knows yet.
-    Ok(Will { message: draft.into_message(topic, None)?, delay_s })
+    let life_s = draft.expires_s;
+    Ok(Will { message: draft.into_message(topic, None)?, delay_s, life_s })
 }
 
 impl Draft {

@@ -61,6 +61,9 @@ struct Set {
     /// Tokens
     #[arg(long, value_name = "N")]
     tokens: Option<String>,
+    /// Devices that are connected over MQTT
+    #[arg(long, value_name = "N")]
+    connections: Option<String>,
     /// What objects may take, parts of uploads included
     #[arg(long, value_name = "SIZE")]
     stored: Option<String>,
@@ -88,6 +91,7 @@ impl Set {
             ("functions", &self.functions),
             ("queued", &self.queued),
             ("tokens", &self.tokens),
+            ("connections", &self.connections),
         ];
         let mut patch = Map::new();
         for (name, text) in texts {
@@ -149,7 +153,8 @@ impl Quota {
 }
 
 fn rows(report: &Value) -> Vec<Vec<String>> {
-    const NAMES: [&str; 9] = ["rate", "burst", "caller_rate", "caller_burst", "calls", "functions", "queued", "tokens", "stored"];
+    const NAMES: [&str; 10] =
+        ["rate", "burst", "caller_rate", "caller_burst", "calls", "functions", "queued", "tokens", "connections", "stored"];
     let shown = |of: &str, name: &str, none: &str| match report.get(of).and_then(|of| of.get(name)) {
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
