@@ -31,6 +31,6 @@ pub fn credentials(data: &[u8]) {
         request.headers.insert("authorization", value);
     }
     let mut event = Event::new(Id(1), "/http", "mote.http.request", Timestamp(1), bytes::Bytes::new());
-    event.request = Some(Box::new(request));
+    event.request = Some(Arc::new(request));
     assert!(ACCESS.admit(&Caller::Anonymous, &function, &mut event).is_err(), "a stranger was let in");
 }

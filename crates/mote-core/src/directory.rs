@@ -219,7 +219,7 @@ impl Directory {
                 }
             }
             Target::Function { version: Qualifier::Version(_), .. } => Err(Error::internal("a pinned version is not the directory's")),
-            Target::Route { namespace } => match event.request.as_deref_mut() {
+            Target::Route { namespace } => match event.request.as_mut().map(Arc::make_mut) {
                 Some(request) => self.route(namespace, request),
                 None => Err(Error::internal("a route was asked for an event without a request")),
             },

@@ -6,11 +6,15 @@
 
 pub mod cloudevents;
 pub mod lineage;
+pub mod redact;
 mod request;
+
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use self::lineage::Lineage;
+use self::redact::Care;
 pub use self::request::HttpRequest;
 use crate::body::Body;
 use crate::clock::{Id, Timestamp};
@@ -28,7 +32,8 @@ pub struct Event {
     pub time: Timestamp,
     pub content_type: Option<String>,
     pub extensions: serde_json::Map<String, serde_json::Value>,
-    pub request: Option<Box<HttpRequest>>,
+    /// Shared with the record of the call that it leads to.
+    pub request: Option<Arc<HttpRequest>>,
     /// How many functions called one another to come to this.
     pub depth: u32,
     pub lineage: Lineage,
@@ -51,7 +56,7 @@ pub struct StoredEvent {
     pub extensions: serde_json::Map<String, serde_json::Value>,
     /// Of a request that nobody waits for, without what shows who called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<Box<HttpRequest>>,
+    pub request: Option<Arc<HttpRequest>>,
     #[serde(default, skip_serializing_if = "Lineage::is_empty")]
     pub lineage: Lineage,
     #[serde(default, with = "text_or_bytes")]
@@ -105,9 +110,10 @@ impl Event {
     /// Reads the whole body, for the durable path. Of a request everything else goes with it but what
     /// shows who called: that does not lie on a disk.
     pub async fn into_stored(self, limit_bytes: u64) -> Result<StoredEvent> {
-        let request = self.request.map(|mut request| {
-            request.redact();
-            Box::new(request.without_redacted())
+        let request = self.request.map(|request| {
+            let mut request = Arc::unwrap_or_clone(request);
+            request.redact(Care::Credentials);
+            Arc::new(request.without_redacted())
         });
         Ok(StoredEvent {
             id: self.id,
@@ -184,7 +190,7 @@ mod tests {
         for body in [&b"{\"a\":1}"[..], &[0xff, 0, 1]] {
             let stored = StoredEvent {
                 content_type: Some("application/json".into()),
-                request: Some(Box::new(HttpRequest { query: "a=1".into(), ..Default::default() })),
+                request: Some(Arc::new(HttpRequest { query: "a=1".into(), ..Default::default() })),
                 lineage: Lineage { caller: Some("admin".into()), ..Default::default() },
                 body: bytes::Bytes::copy_from_slice(body),
                 ..StoredEvent::new(Id(7), "/cli", "mote.invoke", Timestamp(1))

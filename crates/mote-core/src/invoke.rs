@@ -102,12 +102,13 @@ impl Invoker {
         let request = event.request.as_ref().filter(|_| function.http.cors.is_some()).map(|request| request.headers.clone());
         let id = event.id;
         let arrived = self.clock.monotonic();
-        let record = Recording::begin(self, &function, &event, attempt);
+        let admitted = self.admit(caller, &to, &function, &mut event);
+        let mut record = admitted.is_ok().then(|| Recording::begin(&self.records, &self.clock, &function, &event, attempt));
         let timeout = Duration::from_millis(function.limits.timeout_ms);
         let mut timing = Timing::default();
 
         let outcome = async {
-            let entry = self.admit(caller, &to, &function, &mut event)?;
+            let entry = admitted?;
             // A server of its own reads its requests itself.
             if entry == access::Entry::Function && function.port.is_none() && cloudevents::is_one(event.content_type.as_deref()) {
                 event = cloudevents::unwrap(event, function.limits.body_bytes).await?;
@@ -122,7 +123,13 @@ impl Invoker {
                 Encoded::Run(input) if entry == access::Entry::Function => input,
                 // The dialect has no answer of its own, and the caller has shown nothing.
                 Encoded::Run(_) => return Err(Error::new(Code::CredentialMissing, "the function answers no preflight")),
-                Encoded::Reply(reply) => return Ok::<Reply, Error>(reply),
+                Encoded::Reply(reply) => {
+                    // Nothing ran, so there is nothing to tell.
+                    if let Some(record) = record.take() {
+                        record.discard();
+                    }
+                    return Ok::<Reply, Error>(reply);
+                }
             };
             let output = self.engines.get(function.runtime.family)?.run(&call, input).await?;
             timing = Timing { queue: queued + output.timing.queue, ..output.timing };
@@ -134,12 +141,17 @@ impl Invoker {
             Ok(mut reply) => {
                 reply.timing = timing;
                 dialect.dress(&function, request.as_ref(), &mut reply.headers);
-                Ok(record.replied(reply))
+                Ok(match record {
+                    Some(record) => record.replied(reply),
+                    None => reply,
+                })
             }
             Err(mut error) => {
                 self.note(&function, id, &error);
                 error.set_timing(error.timing().copied().unwrap_or(timing));
-                record.failed(&mut error);
+                if let Some(record) = record {
+                    record.failed(&mut error);
+                }
                 if !function.dev {
                     error.redact();
                 }

@@ -91,6 +91,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
 /// For a store that keeps records of calls, whatever else it keeps.
 pub async fn records_alone<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     records::records_are_found_by_all_that_they_tell(fresh().await).await;
+    records::credentials_are_in_no_record(fresh().await).await;
     records::pages_of_records_miss_none_while_more_come(fresh().await).await;
 }
 

@@ -21,7 +21,9 @@ mod queue;
 mod range;
 mod readers;
 mod records;
+mod ring;
 mod schema;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod writer;

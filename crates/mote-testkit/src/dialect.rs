@@ -1,5 +1,7 @@
 //! A dialect that passes bodies through, for tests of the path itself.
 
+use std::sync::Arc;
+
 use mote_core::access::Credential;
 use mote_core::action::{Action, Done, Target};
 use mote_core::body::Body;
@@ -68,7 +70,7 @@ impl Dialect for EchoDialect {
     fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
         let (parts, body) = request.into_parts();
         let mut event = Event::new(stamp.id, "/http", "mote.http.request", stamp.time, body);
-        event.request = Some(Box::new(HttpRequest {
+        event.request = Some(Arc::new(HttpRequest {
             method: parts.method,
             origin: stamp.origin.clone(),
             path: parts.uri.path().to_owned(),

@@ -4,6 +4,8 @@
 //! taken off the request, also where none is asked for: the function has no use for it, and could
 //! pass it on.
 
+use std::sync::Arc;
+
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderMap, ORIGIN};
 
 use super::rights::{Need, Right, Rule};
@@ -29,7 +31,7 @@ pub enum Entry {
 impl Access {
     /// Judges a call that came by a route, and counts it.
     pub fn admit(&self, caller: &Caller, function: &Function, event: &mut Event) -> Result<Entry> {
-        let Some(request) = event.request.as_deref_mut() else {
+        let Some(request) = event.request.as_mut().map(Arc::make_mut) else {
             return Err(Error::internal("a route was asked for an event without a request"));
         };
         let presented = take_token(&mut request.headers);

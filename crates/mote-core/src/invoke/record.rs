@@ -1,16 +1,16 @@
 //! The record of one attempt, from its begin to the last byte of its reply.
 //!
 //! A guard: whatever ends the call drops it, also a caller who goes away, and it writes down how
-//! far the call came. What it costs the call is a few clones; the rest is done where records are
-//! kept. Not here: attempts that were turned away before anything ran, or those would push the
-//! others out.
+//! far the call came. What it costs the call is a few clones, of which none is of a request or a
+//! body; the rest is done where records are kept. Not here: attempts that were turned away before
+//! anything ran, or those would push the others out.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream;
+use http::Method;
 
-use super::Invoker;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::error::{Code, Error};
@@ -29,12 +29,15 @@ pub(super) struct Recording {
     records: Arc<dyn Records>,
     clock: Arc<dyn Clock>,
     begun: Duration,
+    /// The reply has no body, whatever its headers say of one.
+    head_only: bool,
     /// `None`: written, or not worth it.
     record: Option<Box<CallRecord>>,
 }
 
 impl Recording {
-    pub(super) fn begin(invoker: &Invoker, function: &Function, event: &Event, attempt: u32) -> Recording {
+    /// Of a call that was let in.
+    pub(super) fn begin(records: &Arc<dyn Records>, clock: &Arc<dyn Clock>, function: &Function, event: &Event, attempt: u32) -> Recording {
         let body = event.body.as_bytes().filter(|body| body.len() <= BODY_KEPT_BYTES_MAX && function.records.keep_body);
         let stored = StoredEvent {
             subject: event.subject.clone(),
@@ -45,12 +48,14 @@ impl Recording {
             body: body.cloned().unwrap_or_default(),
             ..StoredEvent::new(event.id, event.source.as_str(), event.kind.as_str(), event.time)
         };
-        let mut record = CallRecord::new(function.reference(), function.version, stored, invoker.clock.now());
-        (record.attempt, record.body_bytes, record.body_kept) = (attempt, event.body.length(), body.is_some());
+        let mut record = CallRecord::new(function.reference(), function.version, stored, clock.now());
+        (record.attempt, record.artifact) = (attempt, Some(function.artifact));
+        (record.body_bytes, record.body_kept) = (event.body.length(), body.is_some());
         Recording {
-            records: invoker.records.clone(),
-            clock: invoker.clock.clone(),
-            begun: invoker.clock.monotonic(),
+            records: records.clone(),
+            clock: clock.clone(),
+            begun: clock.monotonic(),
+            head_only: event.request.as_ref().is_some_and(|request| request.method == Method::HEAD),
             record: Some(Box::new(record)),
         }
     }
@@ -58,7 +63,7 @@ impl Recording {
     /// The same reply, whose body ends the record with its own end.
     pub(super) fn replied(mut self, mut reply: Reply) -> Reply {
         let content_type = reply.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let known = reply.body.as_bytes().map(|bytes| bytes.len() as u64);
+        let known = reply.body.as_bytes().map(|bytes| bytes.len() as u64).or(self.head_only.then_some(0));
         let end = CallEnd::Replied { status: reply.status.as_u16(), content_type, reply_bytes: known.unwrap_or_default() };
         self.phases(&reply.timing);
         if known.is_some() {
@@ -71,7 +76,11 @@ impl Recording {
             match (&piece, &mut end) {
                 (Some(Ok(bytes)), CallEnd::Replied { reply_bytes, .. }) => *reply_bytes += bytes.len() as u64,
                 (Some(Err(error)), _) => recording.end(failure(error)),
-                _ => recording.end(end.clone()),
+                _ => {}
+            }
+            // After the last byte already, where that is known: a server asks for nothing behind it.
+            if body.length() == Some(0) {
+                recording.end(end.clone());
             }
             piece.map(|piece| (piece, (body, recording, end)))
         });
@@ -79,11 +88,16 @@ impl Recording {
         reply
     }
 
+    /// It ran nothing.
+    pub(super) fn discard(mut self) {
+        self.record = None;
+    }
+
     /// Gives the error the call's id, by which its record is found.
     pub(super) fn failed(mut self, error: &mut Error) {
         self.phases(error.timing().unwrap_or(&Timing::default()));
         match error.code() {
-            Code::CredentialMissing | Code::CredentialInvalid | Code::Forbidden | Code::Throttled => self.record = None,
+            Code::CredentialMissing | Code::Throttled => self.record = None,
             _ => {
                 error.set_invocation(self.record.as_ref().map(|record| record.id));
                 self.end(failure(error));

@@ -1,6 +1,7 @@
 //! What calls left behind: the tree of those that led to one another, and their events once more.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 
@@ -107,7 +108,7 @@ impl House {
             ReplayOn::Version(version) => Qualifier::Version(version),
         };
         let lineage = Lineage { caller: Some(caller.label()), ..Lineage::of(How::Replayed, id) };
-        let request = record.event.request.map(|request| Box::new(request.without_redacted()));
+        let request = record.event.request.map(|request| Arc::new(Arc::unwrap_or_clone(request).without_redacted()));
         let event = StoredEvent { id: self.invoker.clock.id(), lineage, request, ..record.event };
         let to = Target::Function { function: record.function, version };
         let function = self.invoker.resolve(&to, &mut event.clone().into()).await?.function;

@@ -1,6 +1,7 @@
 //! What is asked of namespaces: their list, their quotas, and URLs that are signed in them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::House;
 use super::deploy::url_path;
@@ -86,7 +87,7 @@ impl House {
         let clock = &self.invoker.clock;
         let mut event = Event::new(clock.id(), "/control", "mote.sign", clock.now(), bytes::Bytes::new());
         let request = HttpRequest { method: wish.method.clone(), path: uri.path().to_owned(), ..Default::default() };
-        event.request = Some(Box::new(request));
+        event.request = Some(Arc::new(request));
         let found = self.directory().resolve(&Target::Route { namespace: Name::default_namespace() }, &mut event);
         match found {
             Ok(found) if found.function.reference() == wish.function => Ok(()),

@@ -3,13 +3,16 @@
 //! Who makes them: [`crate::invoke::record`]. They tell what was; what is still to be done lies in
 //! the queue, and nothing depends on a record.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::BoxFuture;
 use crate::clock::{Id, Timestamp};
 use crate::error::Result;
 use crate::event::StoredEvent;
-use crate::function::{FunctionRef, Name};
+use crate::event::redact::Care;
+use crate::function::{Digest, FunctionRef, Name};
 
 /// One attempt of an invocation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +21,9 @@ pub struct CallRecord {
     pub attempt: u32,
     pub function: FunctionRef,
     pub version: u64,
+    /// What ran: a function that is made again under its name counts its versions from 1 again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Digest>,
     /// With who brought it and what led to it; without what shows a caller's credentials.
     pub event: StoredEvent,
     /// Of the event's data, where that was known before it was read.
@@ -85,6 +91,7 @@ impl CallRecord {
             attempt: 1,
             function,
             version,
+            artifact: None,
             accepted: event.lineage.accepted,
             event,
             body_bytes: None,
@@ -93,6 +100,15 @@ impl CallRecord {
             phases: Phases::default(),
             end: CallEnd::Abandoned,
         }
+    }
+
+    /// Takes off what may show who called, by its name; `(not-kept)` stands in its place. A store does
+    /// this before it keeps a record, where no call waits for it.
+    pub fn redact(&mut self) {
+        if let Some(request) = &mut self.event.request {
+            Arc::make_mut(request).redact(Care::Suspects);
+        }
+        Care::Suspects.redact(&mut self.event.extensions);
     }
 
     /// What a search for text looks through; empty for what went well.
@@ -110,11 +126,13 @@ impl CallRecord {
             let headers = request.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 8);
             request.path.len() + request.query.len() + headers.sum::<usize>()
         });
+        let attributes = self.event.extensions.iter().map(|(name, value)| name.len() + value.as_str().map_or(8, str::len));
+        let subject = self.event.subject.as_ref().map_or(0, String::len);
         let end = match &self.end {
             CallEnd::Failed { message, report, .. } => message.len() + report.len(),
             CallEnd::Replied { .. } | CallEnd::Abandoned => 0,
         };
-        ABOUT + self.event.body.len() + request + end
+        ABOUT + self.event.body.len() + request + attributes.sum::<usize>() + subject + end
     }
 }
 
@@ -143,12 +161,13 @@ pub struct RecordQuery {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct RecordPage {
     pub records: Vec<CallRecord>,
-    /// Give this as `before` for the next page; `None`: there is no more.
+    /// Give this as `before` for the next page, which there may be though this one is not full: a look
+    /// passes over a bounded number of records. `None`: there is no more.
     pub next: Option<u64>,
 }
 
 /// Bounded by time and size. Appending never waits and never fails: under pressure records are
-/// dropped and counted. What was appended before a look is seen by it.
+/// dropped and counted. What was appended before a look is seen by it, [redacted](CallRecord::redact).
 pub trait Records: Send + Sync {
     fn append(&self, record: Box<CallRecord>);
     /// Every attempt that is kept of a call, the first one first.

@@ -310,7 +310,7 @@ async fn by_url(scene: &Scene, method: &str, query: &str, headers: &[(&str, &str
     for (name, value) in headers {
         request.headers.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
     }
-    event.request = Some(Box::new(request));
+    event.request = Some(Arc::new(request));
     let to = Target::Route { namespace: Name::default_namespace() };
     scene.house.execute(Credential::Anonymous, Action::Call { to, event }).await
 }

@@ -1,5 +1,7 @@
 //! A call by name and by route: resolve, run, decode, and what each failure becomes.
 
+use std::sync::Arc;
+
 use mote_core::action::{Qualifier, Target};
 use mote_core::dialect::{Dialect, Parsed, Stamp};
 use mote_core::engine::{Answer, Failure};
@@ -63,7 +65,7 @@ async fn routes_go_before_function_urls_and_know_their_methods() {
     assert_eq!(scene.engine.diary(), ["run order v1", "run orders v1", "run order v1", "run order v1", "run order v1"]);
 
     let mut preflight = request(&scene, "OPTIONS", "/orders/7");
-    preflight.request.as_mut().unwrap().headers.insert("access-control-request-method", "DELETE".parse().unwrap());
+    Arc::make_mut(preflight.request.as_mut().unwrap()).headers.insert("access-control-request-method", "DELETE".parse().unwrap());
     scene.invoker.call(route(), preflight).await.unwrap();
     assert_eq!(scene.engine.diary().last().unwrap(), "run orders v1");
 

@@ -120,11 +120,36 @@ async fn a_caller_who_leaves_and_a_reply_that_streams_are_told_apart() {
 }
 
 #[tokio::test]
+async fn a_reply_is_whole_with_its_last_byte_and_without_any_where_none_is_read() {
+    let scene = Scene::new(ScriptedEngine::new(|_, _, _: Payload| async {
+        let pieces = futures_util::stream::iter(["ab", "cde"].map(|piece| Ok(piece.into())));
+        Ok(Answer::Reply(Payload { head: Default::default(), body: Body::stream(pieces, Some(5)) }))
+    }))
+    .await;
+    scene.install("f", |_| {});
+    let event = scene.event("");
+    let id = event.id;
+    let mut reply = scene.invoker.call(live("f"), event).await.unwrap();
+    // As an HTTP server does, which counts what it has promised.
+    while reply.body.length() != Some(0) {
+        reply.body.chunk().await.unwrap().unwrap();
+    }
+    drop(reply);
+    assert!(matches!(of(&scene, id)[0].end, CallEnd::Replied { reply_bytes: 5, .. }), "{:?}", of(&scene, id)[0].end);
+
+    let mut event = scene.event("");
+    event.request = Some(Arc::new(HttpRequest { method: http::Method::HEAD, ..Default::default() }));
+    let id = event.id;
+    drop(scene.invoker.call(live("f"), event).await.unwrap());
+    assert!(matches!(of(&scene, id)[0].end, CallEnd::Replied { reply_bytes: 0, .. }), "{:?}", of(&scene, id)[0].end);
+}
+
+#[tokio::test]
 async fn who_is_turned_away_pushes_no_record_out_and_credentials_are_in_none() {
     let scene = Scene::new(judging()).await;
     scene.install("f", |f| f.http.access = mote_core::function::UrlAccess::Token);
     let mut event = scene.event("x");
-    event.request = Some(Box::new(HttpRequest { path: "/f".into(), method: http::Method::GET, ..Default::default() }));
+    event.request = Some(Arc::new(HttpRequest { path: "/f".into(), method: http::Method::GET, ..Default::default() }));
     let route = mote_core::action::Target::Route { namespace: Name::default_namespace() };
     let error = scene.invoker.call_as(&Caller::Anonymous, route, event).await.unwrap_err();
     assert_eq!((error.code(), error.invocation()), (Code::CredentialMissing, None));
@@ -133,7 +158,7 @@ async fn who_is_turned_away_pushes_no_record_out_and_credentials_are_in_none() {
     let mut event = scene.event("x");
     let mut request = HttpRequest { query: "mote-signature=s3cret&a=1".into(), ..Default::default() };
     request.headers.insert("authorization", "Bearer s3cret".parse().unwrap());
-    event.request = Some(Box::new(request));
+    event.request = Some(Arc::new(request));
     scene.invoker.call(live("f"), event).await.unwrap();
     assert!(!serde_json::to_string(&scene.store.calls()).unwrap().contains("s3cret"));
 }
@@ -172,7 +197,7 @@ async fn a_replay_is_the_same_event_as_a_call_of_its_own() {
     let mut event = scene.event("bad");
     let mut request = HttpRequest { query: "a=1".into(), method: http::Method::POST, ..Default::default() };
     request.headers.insert("cookie", "id=1".parse().unwrap());
-    event.request = Some(Box::new(request));
+    event.request = Some(Arc::new(request));
     let old = event.id;
     scene.invoker.call(live("f"), event).await.unwrap_err();
     let new = replay(&scene, old, ReplayOn::Live).await.unwrap();

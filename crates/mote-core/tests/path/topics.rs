@@ -142,7 +142,7 @@ async fn posted(scene: &Scene, delivery: &str, signature: &str, body: &'static s
     let mut event = scene.event(body);
     let headers = [("x-hub-signature-256", signature), ("x-github-delivery", delivery), ("x-github-event", "push")];
     let headers = headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-    event.request = Some(Box::new(HttpRequest { method: http::Method::POST, path: "/hooks/github".into(), headers, ..Default::default() }));
+    event.request = Some(Arc::new(HttpRequest { method: http::Method::POST, path: "/hooks/github".into(), headers, ..Default::default() }));
     let reply = scene.invoker.call_as(&Caller::Anonymous, Target::Route { namespace: name("default") }, event).await?;
     let body = reply.body.collect(1 << 16).await?;
     Ok((reply.status, serde_json::from_slice(&body).unwrap()))

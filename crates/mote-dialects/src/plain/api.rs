@@ -10,6 +10,8 @@ mod inside;
 mod query;
 mod render;
 
+use std::sync::Arc;
+
 use http::header::{self, HeaderMap, HeaderValue};
 use mote_core::access::Credential;
 use mote_core::action::{Action, Target};
@@ -85,7 +87,7 @@ fn event(request: Request, stamp: &Stamp) -> Result<Event> {
     if parts.headers.contains_key("ce-specversion") {
         cloudevents::read_headers(&parts.headers, &mut event)?;
     }
-    event.request = Some(Box::new(HttpRequest {
+    event.request = Some(Arc::new(HttpRequest {
         method: parts.method,
         origin: stamp.origin.clone(),
         path: parts.uri.path().to_owned(),

@@ -1,8 +1,10 @@
 //! The promises of the records of calls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::clock::Id;
+use mote_core::event::HttpRequest;
 use mote_core::event::lineage::{Cause, How};
 use mote_core::store::{CallEnd, CallRecord, RecordQuery};
 
@@ -61,6 +63,20 @@ pub(super) async fn records_are_found_by_all_that_they_tell(subject: Subject) {
     check(RecordQuery { error: Some("100_".into()), ..all() }, &[]).await;
     check(RecordQuery { cause: Some(Id(2)), ..all() }, &[3]).await;
     check(RecordQuery { limit: 0, ..all() }, &[]).await;
+}
+
+pub(super) async fn credentials_are_in_no_record(subject: Subject) {
+    let mut request = HttpRequest { query: "a=1&session=s3cret".into(), ..HttpRequest::default() };
+    request.headers.insert("x-functions-key", "s3cret".parse().expect("a value"));
+    let request = Arc::new(request);
+    record(&subject, 1, "f", |record| {
+        record.event.request = Some(request.clone());
+        record.event.extensions.insert("devicetoken".into(), "s3cret".into());
+    });
+    let found = subject.records.attempts(Id(1)).await.unwrap();
+    let told = serde_json::to_string(&found).unwrap();
+    assert!(told.contains("a=1") && !told.contains("s3cret"), "{told}");
+    assert_eq!(request.query, "a=1&session=s3cret", "the call that shares it has it as it was");
 }
 
 pub(super) async fn pages_of_records_miss_none_while_more_come(subject: Subject) {

@@ -1,9 +1,9 @@
 //! The bounded log of what functions print, in a database of its own.
 //!
-//! Lines go through a bounded channel to a thread that writes them in batches, without an fsync:
-//! a power cut may lose the last of them, a killed server those that were not yet written. When
-//! lines come faster than that, they are dropped, counted, and a line tells how many. [`table`]
-//! keeps them within bounds. Not here: mote's own diagnostics; those go to `tracing`.
+//! Lines go through a [`Spool`] to a thread that writes them: a power cut may lose the last of them,
+//! a killed server those that were not yet written. When lines come faster than that, they are
+//! dropped, counted, and a line tells how many. [`Ring`] keeps them within bounds. Not here: mote's
+//! own diagnostics; those go to `tracing`.
 
 mod table;
 #[cfg(test)]
@@ -11,36 +11,29 @@ mod tests;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{Stream, StreamExt as _, stream};
 use mote_core::BoxFuture;
 use mote_core::action::LogStream;
-use mote_core::clock::Clock;
+use mote_core::clock::{Clock, Timestamp};
 use mote_core::error::{Error, Result};
 use mote_core::store::{LogLine, LogQuery, LogSource, Logs};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, oneshot};
 
-use self::table::Table;
 use super::readers::Readers;
+use super::ring::{Bounds, Ring};
+use super::spool::Spool;
 
 /// A line's text; what is longer is cut, and says so.
 pub(super) const LINE_BYTES_MAX: usize = 64 << 10;
-/// Lines, and bytes of them, that may wait to be written.
-const WAITING_MAX: usize = 8192;
+/// Bytes of lines that may wait to be written.
 const WAITING_BYTES_MAX: usize = 16 << 20;
-const BATCH_MAX: usize = 1024;
 /// Lines that a follower may lag behind before it loses some.
 const LAG_MAX: usize = 4096;
-
-enum Command {
-    Line(LogLine),
-    /// Answered when everything before it can be read.
-    Written(oneshot::Sender<()>),
-}
+/// What one function may fill, and all of them together; the oldest lines go first.
+const BOUNDS: Bounds = Bounds { source_bytes: 10 << 20, total_bytes: 256 << 20 };
 
 /// Namespace and function.
 type Source = (String, String);
@@ -49,43 +42,26 @@ type Source = (String, String);
 type Numbered = Arc<(i64, LogLine)>;
 
 pub(super) struct LogStore {
-    commands: Option<mpsc::Sender<Command>>,
-    backlog: Arc<Backlog>,
+    spool: Spool<LogLine>,
+    lost: Arc<Lost>,
     live: broadcast::Sender<Numbered>,
     readers: Readers,
     clock: Arc<dyn Clock>,
-    thread: Option<JoinHandle<()>>,
 }
 
-/// What waits, and what found no place to wait.
+/// Lines that found no place to wait, or were not stored.
 #[derive(Default)]
-struct Backlog {
-    bytes: AtomicUsize,
-    lost: Mutex<HashMap<Source, u64>>,
-}
+struct Lost(Mutex<HashMap<Source, u64>>);
 
 impl LogStore {
     pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<LogStore> {
-        let table = Table::open(path)?;
-        let (commands, waiting) = mpsc::channel(WAITING_MAX);
-        let (live, _) = broadcast::channel(LAG_MAX);
-        let backlog = Arc::new(Backlog::default());
-        let scribe = Scribe { table, backlog: backlog.clone(), live: live.clone(), clock: clock.clone() };
-        let thread = thread::Builder::new()
-            .name("mote-logs".into())
-            .spawn(move || scribe.run(waiting))
-            .map_err(|error| Error::internal("no thread could be started for the log").caused_by(error))?;
         let readers = Readers::new(path.to_owned());
-        Ok(LogStore { commands: Some(commands), backlog, live, readers, clock, thread: Some(thread) })
-    }
-}
-
-impl Drop for LogStore {
-    fn drop(&mut self) {
-        self.commands = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let ring = Ring::open(&readers, &table::SHAPE, BOUNDS).map_err(Error::from)?;
+        let (live, _) = broadcast::channel(LAG_MAX);
+        let lost = Arc::new(Lost::default());
+        let mut scribe = Scribe { ring, lost: lost.clone(), live: live.clone(), clock: clock.clone() };
+        let spool = Spool::start("mote-logs", WAITING_BYTES_MAX, 0, move |lines| scribe.write(lines))?;
+        Ok(LogStore { spool, lost, live, readers, clock })
     }
 }
 
@@ -93,11 +69,8 @@ impl Logs for LogStore {
     fn append(&self, mut line: LogLine) {
         cut(&mut line.text);
         let (bytes, source) = (line.text.len(), (line.namespace.clone(), line.function.clone()));
-        let room = self.backlog.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= WAITING_BYTES_MAX;
-        let sent = room && self.commands.as_ref().is_some_and(|commands| commands.try_send(Command::Line(line)).is_ok());
-        if !sent {
-            self.backlog.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.backlog.lose(source, 1);
+        if !self.spool.push(line, bytes) {
+            self.lost.count(source, 1);
         }
     }
 
@@ -105,7 +78,7 @@ impl Logs for LogStore {
         Box::pin(async move {
             // Before the look at the table, so that no line falls between the two.
             let live = self.live.subscribe();
-            self.written().await;
+            self.spool.written().await;
             let look = query.clone();
             let (upto, lines) = self.readers.run(move |connection| table::read(connection, &look)).await?;
             let past = stream::iter(lines.into_iter().map(Ok));
@@ -117,21 +90,13 @@ impl Logs for LogStore {
     }
 }
 
-impl LogStore {
-    /// Waits until the lines that were appended so far can be read.
-    async fn written(&self) {
-        let (done, wait) = oneshot::channel();
-        if let Some(commands) = &self.commands
-            && commands.send(Command::Written(done)).await.is_ok()
-        {
-            let _ = wait.await;
-        }
+impl Lost {
+    fn count(&self, source: Source, lines: u64) {
+        *self.lock().entry(source).or_default() += lines;
     }
-}
 
-impl Backlog {
-    fn lose(&self, source: Source, lines: u64) {
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner).entry(source).or_default() += lines;
+    fn lock(&self) -> MutexGuard<'_, HashMap<Source, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -179,55 +144,30 @@ fn cut(text: &mut String) {
     }
 }
 
-/// The thread that writes.
+/// What the thread does.
 struct Scribe {
-    table: Table,
-    backlog: Arc<Backlog>,
+    ring: Ring,
+    lost: Arc<Lost>,
     live: broadcast::Sender<Numbered>,
     clock: Arc<dyn Clock>,
 }
 
 impl Scribe {
-    fn run(mut self, mut waiting: mpsc::Receiver<Command>) {
-        while let Some(first) = waiting.blocking_recv() {
-            let (mut lines, mut readers) = (Vec::new(), Vec::new());
-            let mut next = Some(first);
-            while let Some(command) = next {
-                match command {
-                    Command::Line(line) => lines.push(line),
-                    Command::Written(done) => readers.push(done),
-                }
-                next = if lines.len() < BATCH_MAX { waiting.try_recv().ok() } else { None };
-            }
-            let bytes = lines.iter().map(|line| line.text.len()).sum();
-            self.backlog.bytes.fetch_sub(bytes, Ordering::Relaxed);
-            self.write(lines);
-            for done in readers {
-                let _ = done.send(());
-            }
-        }
-    }
-
     fn write(&mut self, mut lines: Vec<LogLine>) {
-        let lost = std::mem::take(&mut *self.backlog.lost.lock().unwrap_or_else(PoisonError::into_inner));
-        for (source, count) in lost {
-            lines.push(gap(source, count, "they came faster than they could be stored", &*self.clock));
-        }
-        if lines.is_empty() {
-            return;
-        }
-        match self.table.append(&lines) {
-            Ok(first) => {
+        let (lost, came) = (std::mem::take(&mut *self.lost.lock()), lines.len());
+        let gap =
+            |(source, count): (&Source, &u64)| gap(source.clone(), *count, "they came faster than they could be stored", &*self.clock);
+        lines.extend(lost.iter().map(gap));
+        match self.ring.keep(&lines, Timestamp::default()) {
+            Some(first) => {
                 for (number, line) in (first..).zip(lines) {
                     // Without a follower there is nobody to tell.
                     let _ = self.live.send(Arc::new((number, line)));
                 }
             }
-            Err(error) => {
-                tracing::warn!(%error, lines = lines.len(), "lines of functions' logs were not stored");
-                for line in lines {
-                    self.backlog.lose((line.namespace, line.function), 1);
-                }
+            None => {
+                lines.drain(..came).for_each(|line| self.lost.count((line.namespace, line.function), 1));
+                lost.into_iter().for_each(|(source, count)| self.lost.count(source, count));
             }
         }
     }

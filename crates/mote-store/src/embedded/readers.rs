@@ -3,8 +3,8 @@
 //! WAL lets them read while the writer writes; what was answered is what they see. They are
 //! opened when first wanted, so that a start pays for none.
 
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mote_core::error::{Error, Result};
 use rusqlite::Connection;
@@ -16,15 +16,34 @@ use super::schema;
 /// Reads that run at once; more would only wait for the same disk and cores.
 const READERS_MAX: usize = 4;
 
+/// Cheap to clone; the clones share their connections.
+#[derive(Clone)]
 pub(super) struct Readers {
-    path: PathBuf,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    path: Arc<Path>,
+    idle: Arc<Mutex<Idle>>,
     slots: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Connection>,
+    /// Those of an earlier one read a file that is not the path's any more.
+    generation: u64,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Readers { path, idle: Arc::default(), slots: Arc::new(Semaphore::new(READERS_MAX)) }
+        Readers { path: path.into(), idle: Arc::default(), slots: Arc::new(Semaphore::new(READERS_MAX)) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// There is another file at the path.
+    pub(super) fn renew(&self) {
+        let mut idle = lock(&self.idle);
+        *idle = Idle { connections: Vec::new(), generation: idle.generation + 1 };
     }
 
     /// Runs `read` on a blocking thread, with a connection of its own.
@@ -37,13 +56,19 @@ impl Readers {
         let (idle, path) = (self.idle.clone(), self.path.clone());
         let read = move || {
             let _slot = slot;
-            let waiting = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let (waiting, generation) = {
+                let mut idle = lock(&idle);
+                (idle.connections.pop(), idle.generation)
+            };
             let connection = match waiting {
                 Some(connection) => connection,
                 None => schema::open_reader(&path).map_err(Fault::Sql)?,
             };
             let found = read(&connection);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            let mut idle = lock(&idle);
+            if idle.generation == generation {
+                idle.connections.push(connection);
+            }
             found
         };
         tokio::task::spawn_blocking(read)
@@ -51,4 +76,8 @@ impl Readers {
             .map_err(|e| Error::internal("a read of the store broke off").caused_by(e))?
             .map_err(Error::from)
     }
+}
+
+fn lock(idle: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,9 +9,7 @@ use super::MemoryStore;
 
 impl Records for MemoryStore {
     fn append(&self, mut record: Box<CallRecord>) {
-        if let Some(request) = &mut record.event.request {
-            request.redact();
-        }
+        record.redact();
         self.state().calls.push(*record);
     }
 

@@ -27,7 +27,7 @@ impl Platform for Scripted {
         let Action::Call { event: Event { request: Some(request), body, .. }, .. } = what else {
             return Box::pin(async { Err(Error::internal("no call")) });
         };
-        Box::pin(async move { Ok(Done::Reply((self.0)(*request, body).await?)) })
+        Box::pin(async move { Ok(Done::Reply((self.0)(Arc::unwrap_or_clone(request), body).await?)) })
     }
 }
 

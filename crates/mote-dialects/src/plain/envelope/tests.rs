@@ -32,7 +32,7 @@ fn over_http(function: Function, method: Method, request: HeaderMap, body: &'sta
         Event::new(Id(7), "/http", "mote.http.request", Timestamp(1_767_225_600_000), body).with_content_type("application/json");
     event.extensions.insert("requestid".into(), "r1".into());
     event.extensions.insert("id".into(), "forged".into());
-    event.request = Some(Box::new(HttpRequest {
+    event.request = Some(Arc::new(HttpRequest {
         method,
         origin: "http://h".into(),
         path: "/orders/7".into(),
@@ -276,7 +276,7 @@ fn a_server_gets_the_request_as_it_came() {
     ];
     let call = |path: &str, mount: usize, query: &str| {
         let mut call = over_http(a_server(), Method::PUT, headers(&seen), "body");
-        let request = call.event.request.as_mut().unwrap();
+        let request = Arc::make_mut(call.event.request.as_mut().unwrap());
         (request.path, request.mount, request.query) = (path.into(), mount, query.into());
         request_head(call)
     };

@@ -6,8 +6,9 @@ use futures_util::StreamExt as _;
 use mote_core::store::{LogLine, LogQuery, LogSource, Logs as _};
 use mote_testkit::FakeClock;
 
-use super::table::{self, Table};
-use super::{Backlog, LAG_MAX, LINE_BYTES_MAX, LogStore, WAITING_BYTES_MAX};
+use super::{LAG_MAX, LINE_BYTES_MAX, LogStore, WAITING_BYTES_MAX, table};
+use crate::embedded::readers::Readers;
+use crate::embedded::ring::{Bounds, Ring};
 
 fn line(function: &str, text: impl Into<String>) -> LogLine {
     LogLine {
@@ -56,10 +57,15 @@ async fn lines_outlive_the_server() {
 fn the_oldest_lines_go_first() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("logs.db");
-    let mut table = Table::with_bounds(&path, 10_000, 25_000).map_err(mote_core::Error::from).unwrap();
-    table.append(&[line("quiet", "kept")]).unwrap();
+    let ring = |total_bytes| {
+        let bounds = Bounds { source_bytes: 10_000, total_bytes };
+        Ring::open(&Readers::new(path.clone()), &table::SHAPE, bounds).map_err(mote_core::Error::from).unwrap()
+    };
+    let keep = |ring: &mut Ring, line: LogLine| ring.keep(&[line], Default::default()).unwrap();
+    let mut kept = ring(25_000);
+    keep(&mut kept, line("quiet", "kept"));
     for number in 0..100 {
-        table.append(&[line("loud", format!("{number:0904}"))]).unwrap();
+        keep(&mut kept, line("loud", format!("{number:0904}")));
     }
     let connection = rusqlite::Connection::open(&path).unwrap();
     let read = |query: &LogQuery| table::read(&connection, query).map_err(mote_core::Error::from).unwrap().1;
@@ -69,15 +75,14 @@ fn the_oldest_lines_go_first() {
     assert_eq!(read(&LogQuery { function: Some("quiet".into()), ..all() }).len(), 1);
 
     for number in 0..100 {
-        table.append(&[line(&format!("one of many {number}"), "x".repeat(904))]).unwrap();
+        keep(&mut kept, line(&format!("one of many {number}"), "x".repeat(904)));
     }
     assert!((22..=25).contains(&read(&all()).len()), "{}", read(&all()).len());
     assert!(read(&LogQuery { function: Some("quiet".into()), ..all() }).is_empty());
 
     // What was counted is what is there, also for the next who opens it.
-    drop(table);
-    let mut table = Table::with_bounds(&path, 10_000, 5_000).map_err(mote_core::Error::from).unwrap();
-    table.append(&[line("last", "x")]).unwrap();
+    drop(kept);
+    keep(&mut ring(5_000), line("last", "x"));
     assert!((4..=5).contains(&read(&all()).len()), "{}", read(&all()).len());
 }
 
@@ -86,17 +91,16 @@ async fn what_finds_no_room_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let logs = open(&dir);
     // As if so much waited already.
-    logs.backlog.bytes.fetch_add(WAITING_BYTES_MAX, std::sync::atomic::Ordering::Relaxed);
+    logs.spool.burden(WAITING_BYTES_MAX as isize);
     logs.append(line("f", "one"));
     logs.append(line("f", "two"));
-    logs.backlog.bytes.fetch_sub(WAITING_BYTES_MAX, std::sync::atomic::Ordering::Relaxed);
+    logs.spool.burden(-(WAITING_BYTES_MAX as isize));
     logs.append(line("f", "three"));
     let found: Vec<_> = logs.read(all()).await.unwrap().map(|line| line.unwrap()).collect().await;
     assert_eq!((found.len(), found[0].text.as_str(), found[1].stream), (2, "three", LogSource::Platform));
     assert!(found[1].text.contains("2 lines are missing"), "{}", found[1].text);
     assert_eq!(found[1].function, "f");
-    let Backlog { bytes, lost } = &*logs.backlog;
-    assert!(bytes.load(std::sync::atomic::Ordering::Relaxed) == 0 && lost.lock().unwrap().is_empty());
+    assert!(logs.spool.waiting_bytes() == 0 && logs.lost.lock().is_empty());
 }
 
 #[tokio::test]
@@ -107,7 +111,7 @@ async fn a_slow_follower_learns_what_it_lost() {
     for number in 0..LAG_MAX + 3 {
         logs.append(line("f", number.to_string()));
     }
-    logs.written().await;
+    logs.spool.written().await;
     let first = follow.next().await.unwrap().unwrap();
     assert!(first.stream == LogSource::Platform && first.text.contains("lines are missing"), "{}", first.text);
     let next: usize = follow.next().await.unwrap().unwrap().text.parse().unwrap();
