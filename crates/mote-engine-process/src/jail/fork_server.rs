@@ -6,6 +6,9 @@
 //! with an empty environment and reads no message of a jail's: each fork reads its own, as
 //! [`super::inside`] says.
 //!
+//! What asks a server's processes to end (Ctrl-C, a service manager) asks mote: neither this one nor
+//! those that wait in a jail hear it, or a call that may finish would end with its jail.
+//!
 //! What forks share is where mote's own code lies in memory, as with any server that forks its
 //! workers. A function's program is executed anew and shares nothing.
 
@@ -16,8 +19,10 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use mote_core::function::Isolation;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::{Deserialize, Serialize};
 
@@ -58,12 +63,13 @@ impl ForkServer {
     pub(super) fn fork(&self, shell: &Shell, line: OwnedFd, output: [OwnedFd; 2]) -> io::Result<()> {
         let wanted = serde_json::to_vec(&Wanted { profile: shell.profile, isolation: shell.isolation })?;
         let [stdout, stderr] = &output;
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
         let fds = [line.as_fd(), stdout.as_fd(), stderr.as_fd()];
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &*running {
             match message::send(running.line.as_fd(), &wanted, &fds) {
-                // It was killed.
-                Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {}
+                // It was killed, or is stopped and takes nothing more.
+                Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | WouldBlock) => {}
                 other => return other,
             }
         }
@@ -72,9 +78,12 @@ impl ForkServer {
     }
 }
 
+/// How long it may leave its line full.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 struct Running {
-    /// It ends when this closes.
+    /// It ends when this closes, should mote be gone.
     line: OwnedFd,
     process: Child,
 }
@@ -82,6 +91,8 @@ struct Running {
 impl Running {
     fn start(executable: &PathBuf) -> io::Result<Running> {
         let (line, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        // A fork takes a part of a millisecond, and some hundred of them wait in the line before one of mote's threads does.
+        set_socket_timeout(&line, Timeout::Send, Some(PATIENCE))?;
         let mut command = Command::new(executable);
         command.arg0(NAME).env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Running { process: command.spawn()?, line })
@@ -90,8 +101,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It ends at once, or has ended: nothing is left of it but its status.
-        let _ = rustix::net::shutdown(&self.line, rustix::net::Shutdown::Both);
+        // Not by closing its line: it would not see that if it were stopped. It has nothing to lose.
+        let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
@@ -130,6 +141,7 @@ fn prepare() -> io::Result<OwnedFd> {
     let null = OwnedFd::from(File::open("/dev/null")?);
     syscalls::place(&null, 0)?;
     syscalls::forget_children();
+    syscalls::leave_ends_to_mote();
     namespaces::look();
     privileges::look();
     Ok(line)
@@ -147,5 +159,34 @@ fn become_jail(socket: OwnedFd, output: [OwnedFd; 2]) -> ! {
     match placed {
         Ok(socket) => inside::main(&socket),
         Err(_) => syscalls::exit(2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use rustix::process::{Pid, WaitOptions, waitpid};
+
+    use super::*;
+
+    /// One that takes nothing and ends for no line.
+    fn stopped(place: &std::path::Path) -> PathBuf {
+        let path = place.join("stops");
+        std::fs::write(&path, "#!/bin/sh\nkill -STOP $$\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    #[test]
+    fn one_that_is_stopped_holds_up_neither_the_end_nor_the_next_start() {
+        let place = tempfile::tempdir().unwrap();
+        let running = Running::start(&stopped(place.path())).unwrap();
+        let pid = Pid::from_child(&running.process);
+        waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+        let sent = (0..100_000).find_map(|_| message::send(running.line.as_fd(), b"{}", &[]).err());
+        assert_eq!(sent.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock), "and not for ever");
+        drop(running);
+        assert!(rustix::process::test_kill_process(pid).is_err(), "nothing is left of it");
     }
 }

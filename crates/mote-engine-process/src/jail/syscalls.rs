@@ -115,7 +115,16 @@ pub(super) fn forget_children() {
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
 }
 
-/// Takes that back, in a child that has children itself.
+/// What a terminal's Ctrl-C or a service manager says to each process of a server is for the server
+/// alone to hear: it may have calls to finish. [`reset_signals`] takes that back in a child.
+pub(super) fn leave_ends_to_mote() {
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: SIG_IGN runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+}
+
+/// Takes [`forget_children`] back, in a child that has children itself.
 pub(super) fn await_children() {
     // SAFETY: SIG_DFL runs no code of ours.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };

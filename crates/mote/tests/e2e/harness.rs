@@ -31,6 +31,15 @@ pub(crate) fn mote() -> Command {
     command
 }
 
+fn serve(data: &Path) -> Command {
+    let mut serve = mote();
+    serve.arg("serve").arg("--data").arg(data).arg("--json");
+    for door in ["--public", "--control", "--aws", "--mqtt"] {
+        serve.args([door, "127.0.0.1:0"]);
+    }
+    serve
+}
+
 /// A running server; killed when dropped.
 pub(crate) struct Server {
     child: Child,
@@ -55,11 +64,14 @@ impl Server {
     }
 
     fn run(data: Data) -> Server {
-        let mut serve = mote();
-        serve.arg("serve").arg("--data").arg(data.path()).arg("--json");
-        for door in ["--public", "--control", "--aws", "--mqtt"] {
-            serve.args([door, "127.0.0.1:0"]);
-        }
+        Server::spawned(serve(data.path()), data)
+    }
+
+    /// The leader of a process group of its own.
+    pub(crate) fn start_as_leader() -> Server {
+        let data = Data::Own(tempfile::tempdir().expect("a folder for the data"));
+        let mut serve = serve(data.path());
+        std::os::unix::process::CommandExt::process_group(&mut serve, 0);
         Server::spawned(serve, data)
     }
 
@@ -127,6 +139,12 @@ impl Server {
 
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(sent.expect("kill runs").success(), "the server was gone before {name}");
+    }
+
+    /// To every process of the server's group, as a terminal's Ctrl-C does. It has to lead one.
+    pub(crate) fn signal_group(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).args(["--", &format!("-{}", self.child.id())]).status();
         assert!(sent.expect("kill runs").success(), "the server was gone before {name}");
     }
 

@@ -28,6 +28,19 @@ fn a_signal_lets_what_runs_finish() {
     assert!(!server.data().join("doors.json").exists(), "the doors are closed and still announced");
 }
 
+/// Ctrl-C goes to all processes of a terminal's foreground, jails among them.
+#[test]
+fn a_signal_to_all_of_the_servers_processes_lets_what_runs_finish() {
+    for signal in ["INT", "TERM"] {
+        let mut server = Server::start_as_leader();
+        server.deploy("slow.py", SLOW);
+        let call = begin(&server, 1.0);
+        server.signal_group(signal);
+        assert_eq!(answer(call).is(200).text(), "done", "{signal}");
+        assert_eq!(server.ended().code(), Some(0), "{signal}");
+    }
+}
+
 #[test]
 fn a_second_signal_waits_for_nobody() {
     let mut server = Server::start();
