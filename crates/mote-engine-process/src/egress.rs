@@ -75,6 +75,8 @@ pub(crate) struct Outward {
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
     tell: Tell,
+    /// Nothing but 127.0.0.1 can be reached, so no name stands for anything.
+    sealed: bool,
     names: Mutex<Names>,
     found: Mutex<Found>,
     denials: Mutex<Denials>,
@@ -102,6 +104,7 @@ impl Outward {
         clock: Arc<dyn Clock>,
         shared: Arc<Shared>,
         tell: Tell,
+        sealed: bool,
     ) -> Outward {
         Outward {
             reference: function.reference(),
@@ -110,6 +113,7 @@ impl Outward {
             clock,
             shared,
             tell,
+            sealed,
             names: Mutex::default(),
             found: Mutex::default(),
             denials: Mutex::default(),

@@ -12,6 +12,7 @@ use mote_core::function::{Digest, Family, Function};
 use mote_core::reply::Timing;
 use mote_core::secret::GivenAs;
 use mote_core::{BoxFuture, Code, Error, Result};
+use tokio::sync::OnceCell;
 
 use crate::artifact::Shelf;
 use crate::executable::Executables;
@@ -64,6 +65,7 @@ impl ProcessEngine {
             settings,
             artifacts,
             groups,
+            no_way_out: OnceCell::new(),
             turn: AtomicU32::new(0),
             etc,
             clock: clock.clone(),
@@ -166,7 +168,7 @@ impl Workshop {
             true => None,
             false => Some(Program { command: command.clone(), env: standby_environment(), channel: Channel::Wire }),
         };
-        let shell = self.host.shell(function, &interpreter.mounts, Some(runner), standby);
+        let shell = self.host.shell(function, &interpreter.mounts, Some(runner), standby).await;
         Ok(Launch { shell, command, data_bytes: data_bytes(function) })
     }
 
@@ -232,11 +234,12 @@ impl Engine for ProcessEngine {
         Box::pin(async move {
             check_port(function)?;
             jail::ladder::refuse_incomplete(function.isolation, &self.workshop.host.groups)?;
+            jail::ladder::refuse_without_way_out(&function.egress, self.workshop.host.no_way_out().await)?;
             let built = crate::prepare::artifact(&self.workshop, function, code, &progress).await?;
             let function = Arc::new(Function { artifact: built.digest, ..function.clone() });
             let signature = match lives_on(&function) {
                 false => {
-                    self.workshop.host.stock.expect(Family::Executable, &self.workshop.host.bare_shell(&function));
+                    self.workshop.host.stock.expect(Family::Executable, &self.workshop.host.bare_shell(&function).await);
                     Default::default()
                 }
                 true => {
@@ -255,7 +258,7 @@ impl Engine for ProcessEngine {
                     signature
                 }
             };
-            let isolation = jail::ladder::in_force(&function, &self.workshop.host.groups);
+            let isolation = jail::ladder::in_force(&function, &self.workshop.host.groups, self.workshop.host.network(&function).await);
             Ok(Prepared { artifact: built.digest, signature, isolation, dependencies: built.dependencies })
         })
     }

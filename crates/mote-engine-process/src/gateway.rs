@@ -44,6 +44,8 @@ impl Drop for Serving {
 
 /// What serving a jail needs of the engine.
 pub(crate) struct Seams {
+    /// Whether the jail has no way to an address that stands for a name.
+    pub(crate) sealed: bool,
     pub(crate) gateway: Arc<dyn Gateway>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shared: Arc<egress::Shared>,
@@ -55,8 +57,8 @@ pub(crate) fn serve(doors: Doors, origin: Origin, seams: Seams) -> Result<Servin
     let failed = |error: io::Error| Error::internal("the jail's socket can't be listened on").caused_by(error);
     doors.tcp.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(doors.tcp).map_err(failed)?;
-    let Seams { gateway, clock, shared, tell } = seams;
-    let outward = Arc::new(Outward::new(origin.function.clone(), gateway.clone(), clock.clone(), shared, tell));
+    let Seams { sealed, gateway, clock, shared, tell } = seams;
+    let outward = Arc::new(Outward::new(origin.function.clone(), gateway.clone(), clock.clone(), shared, tell, sealed));
     let serving = Arc::new(Server { origin, gateway, clock, outward: outward.clone() });
     let streams = tokio::spawn(serving.accept(listener));
     let datagrams = tokio::spawn(async move {

@@ -6,17 +6,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mote_core::clock::{Clock, Id, Timestamp};
+use mote_core::egress::Egress;
 use mote_core::engine::{Depth, Gateway, Invocation, Origin, Standing};
 use mote_core::function::{Family, Function, Limits};
 use mote_core::secret::Secrets;
 use mote_core::store::{LogLine, LogSource, Logs};
 use mote_core::{Error, Result};
+use tokio::sync::OnceCell;
 
 use crate::artifact::Shelf;
 use crate::egress;
 use crate::gateway::{self, Serving};
 use crate::jail::spec::{CodeTree, Cores, Fill, GATEWAY_PORT, GroupLimits, JailLimits, Network, Program, SecretFile, Shell, Shown};
-use crate::jail::{Controller, Doors, Groups};
+use crate::jail::{Controller, Doors, Groups, missing_way_out};
 use crate::runners;
 use crate::running::Running;
 use crate::stock::Stock;
@@ -58,6 +60,8 @@ pub(crate) struct Host {
     /// What all jails together take on their way out.
     pub(crate) outward: Arc<egress::Shared>,
     pub(crate) groups: Arc<Groups>,
+    /// Why no function has a way out here, if none can; once it has been asked.
+    pub(crate) no_way_out: OnceCell<Option<String>>,
     /// Whose turn it is to be held to which cores.
     pub(crate) turn: AtomicU32,
     pub(crate) stock: Arc<Stock>,
@@ -95,14 +99,14 @@ pub(crate) struct Launch {
 impl Host {
     /// A jail for functions of one runtime, ready but for the function: nothing else of it may be in
     /// here, or no other could have it.
-    pub(crate) fn shell(&self, function: &Function, show: &[PathBuf], runner: Option<PathBuf>, standby: Option<Program>) -> Shell {
+    pub(crate) async fn shell(&self, function: &Function, show: &[PathBuf], runner: Option<PathBuf>, standby: Option<Program>) -> Shell {
         Shell {
             code: CodeTree::Below(self.settings.artifacts.clone()),
             runner,
             etc: self.etc.clone(),
             show: show.iter().cloned().map(Shown::in_place).collect(),
             hide: self.settings.hidden.clone(),
-            network: Network::Loopback,
+            network: self.network(function).await,
             profile: function.runtime.family.into(),
             isolation: function.isolation,
             tmp_bytes: Limits::default().tmp_bytes,
@@ -111,8 +115,27 @@ impl Host {
     }
 
     /// Of every executable.
-    pub(crate) fn bare_shell(&self, function: &Function) -> Shell {
-        self.shell(function, &[], None, None)
+    pub(crate) async fn bare_shell(&self, function: &Function) -> Shell {
+        self.shell(function, &[], None, None).await
+    }
+
+    /// Where there is no way out, a function that wants none has what is left; one that asks for it
+    /// is told so by its jail.
+    pub(crate) async fn network(&self, function: &Function) -> Network {
+        match function.egress {
+            Egress::None if self.no_way_out().await.is_some() => Network::Sealed,
+            Egress::None | Egress::Public | Egress::Rules(_) => Network::Redirected,
+        }
+    }
+
+    /// Why no function has a way out here, if none can.
+    pub(crate) async fn no_way_out(&self) -> Option<&str> {
+        let look = || async {
+            let Settings { executable, cache, .. } = self.settings.clone();
+            // A look that is lost leaves it to the jail to say what is missing.
+            tokio::task::spawn_blocking(move || missing_way_out(&executable, &cache)).await.unwrap_or_default()
+        };
+        self.no_way_out.get_or_init(look).await.as_deref()
     }
 
     /// What an instance of `function` brings into one.
@@ -159,7 +182,8 @@ impl Host {
         let doors = doors.ok_or_else(|| Error::internal("the jail sent no sockets"))?;
         let (logs, clock, of) = (self.logs.clone(), self.clock.clone(), function.clone());
         let tell = Box::new(move |text| logs.append(line(&*clock, &of, None, LogSource::Platform, text)));
-        let seams = gateway::Seams { gateway: self.gateway.clone(), clock: self.clock.clone(), shared: self.outward.clone(), tell };
+        let sealed = function.egress == Egress::None && matches!(self.no_way_out.get(), Some(Some(_)));
+        let seams = gateway::Seams { sealed, gateway: self.gateway.clone(), clock: self.clock.clone(), shared: self.outward.clone(), tell };
         gateway::serve(doors, Origin { function, depth: depth.clone() }, seams)
     }
 }

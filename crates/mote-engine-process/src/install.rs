@@ -153,7 +153,7 @@ impl Installer {
             etc: self.etc.clone(),
             show: Vec::new(),
             hide: self.hidden.clone(),
-            network: Network::Loopback,
+            network: Network::Sealed,
             profile: Profile::Any,
             isolation: Isolation::Standard,
             tmp_bytes: child::LIMITS.tmp_bytes,

@@ -39,6 +39,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::net::unix::pipe::Receiver;
 
 pub use cgroup::{Controller, Events, Group, GroupLimits, Groups};
+pub(crate) use doctor::missing_way_out;
 pub use doctor::{Check, doctor, doctor_of};
 pub use fork_server::ForkServer;
 pub use message::Exit;
@@ -66,6 +67,7 @@ pub enum Barrier {
     User,
     Namespaces,
     Network,
+    Redirects,
     Root,
     Limits,
     Capabilities,
@@ -75,16 +77,25 @@ pub enum Barrier {
 }
 
 impl Barrier {
-    /// Those that every jail has.
-    pub const ALL: &[Barrier] =
-        &[Barrier::User, Barrier::Namespaces, Barrier::Network, Barrier::Root, Barrier::Limits, Barrier::Capabilities, Barrier::Calls];
+    /// Those that every jail has; but [`Barrier::Redirects`] only one that has a way out.
+    pub const ALL: &[Barrier] = &[
+        Barrier::User,
+        Barrier::Namespaces,
+        Barrier::Network,
+        Barrier::Redirects,
+        Barrier::Root,
+        Barrier::Limits,
+        Barrier::Capabilities,
+        Barrier::Calls,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
             Barrier::Start => "start",
             Barrier::User => "user namespace",
             Barrier::Namespaces => "mount, pid, ipc and uts namespaces",
-            Barrier::Network => "network of its own, all of it through mote",
+            Barrier::Network => "network of its own",
+            Barrier::Redirects => "connections to elsewhere, all through mote",
             Barrier::Root => "read-only root, private /tmp",
             Barrier::Limits => "resource limits",
             Barrier::Capabilities => "no capabilities, no new privileges",

@@ -76,6 +76,10 @@ impl Outward {
             return Host::Loopback;
         }
         if name != judge::HOST && self.sibling(name).is_some() {
+            if self.sealed {
+                self.deny(name, "this host has no nf_tables with tproxy, by which functions reach one another");
+                return Host::Nobody;
+            }
             return Host::Known;
         }
         if !is_host_name(name) {

@@ -73,7 +73,7 @@ impl Process {
         all.retain(|(name, _)| !env.contains_key(name));
         all.extend(env);
         let program = Program { command: vec![format!("/code/{}", function.entry)], env: all, channel: Channel::Stdin };
-        let mut empty = host.stock.take(Family::Executable, &host.bare_shell(function)).await?;
+        let mut empty = host.stock.take(Family::Executable, &host.bare_shell(function).await).await?;
         empty.jail.fill(&host.fill(function, function.limits.memory_bytes, Some(program), files), Some(OwnedFd::from(stdin)))?;
 
         let tail = Arc::new(Tail::default());

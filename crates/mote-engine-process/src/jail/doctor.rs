@@ -51,13 +51,25 @@ pub fn doctor() -> Vec<Check> {
 
 /// The same with another binary that can become a jail.
 pub fn doctor_of(executable: &Path) -> Vec<Check> {
-    let broken = match probe(executable) {
+    let (probed, no_way_out) = match probe(executable, Network::Redirected) {
+        Ok(word) => match lacks_way_out(word) {
+            Ok(why) => (probe(executable, Network::Sealed), Some(why)),
+            Err(word) => (Ok(word), None),
+        },
+        failed => (failed, None),
+    };
+    let broken = match probed {
         Ok(Word::Failed { barrier, error }) => Some((barrier, error)),
         Ok(_) => None,
         Err(error) => Some((Barrier::Start.name().to_owned(), error.to_string())),
     };
     let at = broken.as_ref().map(|(barrier, _)| Barrier::ALL.iter().position(|b| b.name() == barrier).unwrap_or(0));
     let judge = |(index, barrier): (usize, &Barrier)| match (&broken, at) {
+        _ if *barrier == Barrier::Redirects
+            && let Some(why) = &no_way_out =>
+        {
+            no_redirects(why)
+        }
         (Some((_, error)), Some(at)) if index == at => Check { hint: hint(*barrier), ..Check::lacks(barrier.name(), error) },
         (Some(_), Some(at)) if index > at => Check::lacks(barrier.name(), "not reached: the barrier before it can't be set up"),
         _ if *barrier == Barrier::User => Check::stands(barrier.name(), &shared_user()),
@@ -65,6 +77,28 @@ pub fn doctor_of(executable: &Path) -> Vec<Check> {
     };
     let groups = Groups::open(&format!("doctor-{}", std::process::id()));
     Barrier::ALL.iter().enumerate().map(judge).chain(super::ladder::optional(&groups)).collect()
+}
+
+/// What kept a jail from being built, if that is its way out alone.
+fn lacks_way_out(word: Word) -> Result<String, Word> {
+    match word {
+        Word::Failed { barrier, error } if barrier == Barrier::Redirects.name() => Ok(error),
+        other => Err(other),
+    }
+}
+
+/// Why no function here can have a way out. Builds a jail, and blocks for so long; `place` is a
+/// directory to do it in. Whatever else is missing is for the first start to say.
+pub(crate) fn missing_way_out(executable: &Path, place: &Path) -> Option<String> {
+    probe_in(executable, place, Network::Redirected).ok().and_then(|word| lacks_way_out(word).ok())
+}
+
+/// What to do about that.
+pub(crate) const NO_WAY_OUT: &str = "`modprobe nft_tproxy`, or boot a kernel with CONFIG_NFT_TPROXY, and start mote again. With `egress = \"none\"` a function runs without it.";
+
+fn no_redirects(why: &str) -> Check {
+    let instead = "functions with `egress = \"none\"` run, and don't reach other functions by name; those that ask for more are refused";
+    Check { instead: Some(instead.to_owned()), hint: Some(NO_WAY_OUT.to_owned()), ..Check::lacks(Barrier::Redirects.name(), why) }
 }
 
 /// No barrier of its own: what it adds is that functions can't use up what the kernel keeps for a user.
@@ -86,16 +120,15 @@ fn hint(barrier: Barrier) -> Option<String> {
         Barrier::User | Barrier::Namespaces => {
             "In a container, let mote create namespaces (seccomp and AppArmor profile), or run it on the host."
         }
-        Barrier::Network => "mote needs the kernel's nf_tables with tproxy: `modprobe nft_tproxy`, or a kernel with CONFIG_NFT_TPROXY.",
         Barrier::Root => "mote needs Linux 5.12 or newer, and in a container a /proc that is not masked.",
         _ => return None,
     };
     Some(text.to_owned())
 }
 
-fn probe(executable: &Path) -> io::Result<Word> {
+fn probe(executable: &Path, network: Network) -> io::Result<Word> {
     let place = tempdir()?;
-    let outcome = probe_in(executable, &place);
+    let outcome = probe_in(executable, &place, network);
     fs::remove_dir_all(&place)?;
     outcome
 }
@@ -106,7 +139,7 @@ fn tempdir() -> io::Result<PathBuf> {
     Ok(path)
 }
 
-fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
+fn probe_in(executable: &Path, place: &Path, network: Network) -> io::Result<Word> {
     let etc = super::etc::prepare(place)?;
     let limits =
         JailLimits { data_bytes: 64 << 20, processes: 16, open_files: 64, tmp_bytes: 1 << 20, file_bytes: 1 << 20, ..JailLimits::WIDEST };
@@ -116,7 +149,7 @@ fn probe_in(executable: &Path, place: &Path) -> io::Result<Word> {
         etc: etc.clone(),
         show: Vec::new(),
         hide: Vec::new(),
-        network: Network::Loopback,
+        network,
         profile: Profile::Any,
         isolation: Isolation::Standard,
         tmp_bytes: limits.tmp_bytes,

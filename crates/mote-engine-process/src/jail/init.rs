@@ -51,9 +51,12 @@ pub(super) fn main(
     drop(groups);
     namespaces::hide_groups().at(Barrier::Namespaces)?;
     let doors = match shell.network {
-        Network::Loopback => Some(network::set_up().at(Barrier::Network)?),
+        Network::Redirected | Network::Sealed => Some(network::set_up().at(Barrier::Network)?),
         Network::Host => None,
     };
+    if let (Some(doors), Network::Redirected) = (&doors, shell.network) {
+        network::redirect(doors).at(Barrier::Redirects)?;
+    }
     rustix::system::sethostname(b"mote").at(Barrier::Namespaces)?;
     let artifacts = mounts::enter(shell).at(Barrier::Root)?;
     if doors.is_some() {

@@ -3,11 +3,13 @@
 //!
 //! What every jail has is not here: a jail without one of those does not start ([`super::Barrier`]).
 
+use mote_core::egress::Egress;
 use mote_core::function::{Function, Isolation};
 use mote_core::{Code, Error, Result};
 
 use super::cgroup::{Controller, Groups};
-use super::doctor::Check;
+use super::doctor::{Check, NO_WAY_OUT};
+use super::spec::Network;
 use super::{Barrier, landlock, namespaces};
 
 /// Each of them, as this host is now.
@@ -36,9 +38,21 @@ pub(crate) fn refuse_incomplete(isolation: Isolation, groups: &Groups) -> Result
     .hint("`mote doctor` says what to change. With `isolation = \"standard\"` it runs behind the barriers that this host has."))
 }
 
+/// A function that asks for a way out has the one through mote or does not run.
+pub(crate) fn refuse_without_way_out(egress: &Egress, missing: Option<&str>) -> Result<()> {
+    match (egress, missing) {
+        (Egress::None, _) | (_, None) => Ok(()),
+        (Egress::Public | Egress::Rules(_), Some(why)) => {
+            Err(Error::new(Code::Unsupported, format!("the function asks for `egress`, and this host can't lead it through mote: {why}"))
+                .hint(NO_WAY_OUT))
+        }
+    }
+}
+
 /// What is around each instance of this function.
-pub(crate) fn in_force(function: &Function, groups: &Groups) -> Vec<String> {
-    let always = Barrier::ALL.iter().map(|barrier| barrier.name());
+pub(crate) fn in_force(function: &Function, groups: &Groups, network: Network) -> Vec<String> {
+    let redirected = |barrier: &&Barrier| **barrier != Barrier::Redirects || network == Network::Redirected;
+    let always = Barrier::ALL.iter().filter(redirected).map(|barrier| barrier.name());
     // Without a quota there is nothing that the CPU controller would hold it to.
     let cpu = limit_name(Controller::Cpu);
     let here = optional(groups).into_iter().filter(|rung| rung.enforced && (rung.name != cpu || function.limits.cpu_millis > 0));
@@ -106,7 +120,7 @@ mod tests {
         assert_eq!(error.code(), Code::Unsupported);
         assert!(error.detail().contains("CPU quota: none for this test"), "{error}");
         let function = mote_testkit::function("f");
-        assert!(in_force(&function, &groups).iter().all(|barrier| !barrier.contains("memory of all")));
+        assert!(in_force(&function, &groups, Network::Redirected).iter().all(|barrier| !barrier.contains("memory of all")));
     }
 
     #[test]

@@ -20,7 +20,7 @@ static CGROUP: LazyLock<bool> = LazyLock::new(|| Path::new("/proc/self/ns/cgroup
 /// Those that the watcher makes, all but the user's; its child is the first process in them.
 pub(super) fn of(shell: &Shell) -> UnshareFlags {
     let mut spaces = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    if shell.network == Network::Loopback {
+    if shell.network != Network::Host {
         spaces |= UnshareFlags::NEWNET;
     }
     if has_time() {

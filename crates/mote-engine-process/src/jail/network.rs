@@ -6,6 +6,9 @@
 //! of the accepted connection. Transparent proxying and not address translation: that would track
 //! connections, and what a hostile function makes tracked is memory of the kernel's.
 //!
+//! Where the kernel has no tproxy there is no redirect and no route: then only a jail without a way
+//! out can be made, in which nothing is reached but 127.0.0.1.
+//!
 //! Nothing here decides where a connection may go: see [`crate::egress`].
 
 use std::io;
@@ -45,15 +48,20 @@ impl Doors {
 
 /// Makes the network of the namespace that this process has just entered, with the rights over it.
 pub(super) fn set_up() -> io::Result<Doors> {
-    routes().map_err(|error| named("loopback and its route", error))?;
+    loopback().map_err(|error| named("loopback", error))?;
     let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, GATEWAY_PORT))?;
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, DNS_PORT))?;
-    syscalls::set_ip_option(tcp.as_fd(), libc::IP_TRANSPARENT)?;
-    syscalls::set_ip_option(udp.as_fd(), libc::IP_TRANSPARENT)?;
     // A question's own destination comes with it: the answer has to come from there.
     syscalls::set_ip_option(udp.as_fd(), libc::IP_PKTINFO)?;
-    redirects().map_err(|error| named("nf_tables with tproxy", error))?;
     Ok(Doors { tcp, udp })
+}
+
+/// Has whatever is meant for elsewhere come to them.
+pub(super) fn redirect(doors: &Doors) -> io::Result<()> {
+    syscalls::set_ip_option(doors.tcp.as_fd(), libc::IP_TRANSPARENT)?;
+    syscalls::set_ip_option(doors.udp.as_fd(), libc::IP_TRANSPARENT)?;
+    route().map_err(|error| named("the route to loopback", error))?;
+    redirects().map_err(|error| named("nf_tables with tproxy", error))
 }
 
 /// Any port may be bound, as in a container: there is nobody else on this network. Through the
@@ -66,9 +74,15 @@ fn named(what: &str, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-fn routes() -> io::Result<()> {
+fn loopback() -> io::Result<()> {
     let up = libc::IFF_UP as u32;
     let link = [&[0, 0, 0, 0][..], &LOOPBACK.to_ne_bytes(), &up.to_ne_bytes(), &up.to_ne_bytes()].concat();
+    let mut batch = Batch::default();
+    batch.tell(libc::RTM_NEWLINK, 0, &link);
+    batch.send(&open(ROUTE)?)
+}
+
+fn route() -> io::Result<()> {
     // Family, lengths of destination and source, service, table, protocol, scope, type, flags.
     let mut route =
         vec![libc::AF_INET as u8, 0, 0, 0, libc::RT_TABLE_LOCAL, libc::RTPROT_BOOT, libc::RT_SCOPE_HOST, libc::RTN_LOCAL, 0, 0, 0, 0];
@@ -77,7 +91,6 @@ fn routes() -> io::Result<()> {
     route.extend(attribute(libc::RTA_PREFSRC, &Ipv4Addr::LOCALHOST.octets()));
 
     let mut batch = Batch::default();
-    batch.tell(libc::RTM_NEWLINK, 0, &link);
     batch.tell(libc::RTM_NEWROUTE, (libc::NLM_F_CREATE | libc::NLM_F_EXCL) as u16, &route);
     batch.send(&open(ROUTE)?)
 }

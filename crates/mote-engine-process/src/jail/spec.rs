@@ -108,8 +108,11 @@ impl Shown {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Network {
-    /// One of its own, with nothing but loopback and the platform's address on it.
-    Loopback,
+    /// One of its own, with nothing but loopback and the platform's address on it; what is meant for
+    /// elsewhere comes to mote.
+    Redirected,
+    /// The same without that: nothing is elsewhere.
+    Sealed,
     /// The host's: an installer must reach what it installs from.
     Host,
 }

@@ -20,6 +20,12 @@ pub(crate) fn jail() -> PathBuf {
     std::env::var_os("MOTE_TEST_JAIL").map_or_else(|| env!("CARGO_BIN_EXE_mote-jail-for-tests").into(), PathBuf::from)
 }
 
+/// The same on a kernel without a packet filter.
+pub(crate) fn without_filter() -> PathBuf {
+    std::env::var_os("MOTE_TEST_JAIL_WITHOUT_FILTER")
+        .map_or_else(|| env!("CARGO_BIN_EXE_mote-jail-without-filter-for-tests").into(), PathBuf::from)
+}
+
 pub(crate) struct House {
     pub(crate) engine: Arc<ProcessEngine>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -39,13 +45,22 @@ impl House {
         House::with_spares(clock, 0)
     }
 
+    /// On a kernel without a packet filter.
+    pub(crate) fn without_filter() -> House {
+        House::of(Arc::new(SystemClock::new()), 0, without_filter())
+    }
+
     pub(crate) fn with_spares(clock: Arc<dyn Clock>, spares_max: usize) -> House {
+        House::of(clock, spares_max, jail())
+    }
+
+    fn of(clock: Arc<dyn Clock>, spares_max: usize, executable: PathBuf) -> House {
         let place = tempfile::tempdir().unwrap();
         let logs = MemoryStore::new(clock.clone());
         let settings = Settings {
             artifacts: place.path().join("artifacts"),
             cache: place.path().join("cache"),
-            executable: jail(),
+            executable,
             hidden: vec![place.path().to_owned(), "/usr/share".into(), "/usr/nowhere".into()],
             spares_max,
         };
@@ -134,7 +149,7 @@ impl Gateway for Greeter {
         })
     }
 
-    fn sibling(&self, _: &Function, _: &str) -> Option<Name> {
-        None
+    fn sibling(&self, _: &Function, name: &str) -> Option<Name> {
+        (name == "g").then(|| name.parse().ok()).flatten()
     }
 }

@@ -111,6 +111,7 @@ fn an_ordinary_user_gets_the_same_jail() {
     };
     let test = copy(&std::env::current_exe().unwrap(), "test");
     let jail = copy(Path::new(env!("CARGO_BIN_EXE_mote-jail-for-tests")), "jail");
+    let without_filter = copy(Path::new(env!("CARGO_BIN_EXE_mote-jail-without-filter-for-tests")), "jail-without-filter");
     let work = place.path().join("work");
     std::fs::create_dir(&work).unwrap();
     std::os::unix::fs::chown(&work, Some(65534), Some(65534)).unwrap();
@@ -128,13 +129,15 @@ fn an_ordinary_user_gets_the_same_jail() {
         .args(["servers::two_servers_listen_on_one_port", "servers::any_family_can_be_a_server"])
         .args(["servers::a_server_that_dies_is_told_and_replaced", "servers::a_deadline_cuts_the_call_and_spares_a_server_that_notices"])
         .args(["spares::a_function_can_not_tell_whether_its_interpreter_waited_for_it", "leaks::hundreds_of_cold_starts_leave_nothing"])
+        .args(["sealed::without_a_way_out_a_function_that_wants_none_has_all_the_rest"])
         .env("MOTE_TEST_JAIL", &jail)
+        .env("MOTE_TEST_JAIL_WITHOUT_FILTER", &without_filter)
         .env("TMPDIR", &work)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("20 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("21 passed"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -142,7 +145,7 @@ fn the_doctor_finds_every_barrier() {
     let barriers = doctor_of(crate::house::jail().as_ref());
     let standard: Vec<_> = barriers.iter().filter(|barrier| barrier.required == Isolation::Standard).collect();
     assert!(standard.iter().all(|barrier| barrier.enforced), "{barriers:#?}");
-    assert_eq!((standard.len(), barriers.len()), (7, 13));
+    assert_eq!((standard.len(), barriers.len()), (8, 14));
     assert!(barriers.iter().all(|barrier| barrier.enforced || (barrier.instead.is_some() && barrier.hint.is_some())), "{barriers:#?}");
 }
 

@@ -11,5 +11,6 @@ mod jail;
 mod leaks;
 mod limits;
 mod pool;
+mod sealed;
 mod servers;
 mod spares;

@@ -31,7 +31,7 @@ pub(crate) async fn start(
     let show = interpreter.map_or(&[][..], |interpreter| &interpreter.mounts);
     let given = host.given(function).await?;
     let program = program(function, port, interpreter, given.env);
-    let mut empty = host.stock.take(function.runtime.family, &host.shell(function, show, None, None)).await?;
+    let mut empty = host.stock.take(function.runtime.family, &host.shell(function, show, None, None).await).await?;
     let instance = Instance::new(host.clone(), function.clone(), given.mask, Some(Server::new(port, empty.jail.sockets())));
     let _ = instance.group.set(empty.jail.group());
     let printed = print(&instance, &mut empty.jail);
