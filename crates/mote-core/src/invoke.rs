@@ -31,7 +31,7 @@ use crate::function::delivery::Destination;
 use crate::function::{Family, Function, FunctionRef, Name};
 use crate::invoke::address::Addresses;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
-use crate::invoke::deliver::parcel::{Parcel, Wish, debounced};
+use crate::invoke::deliver::parcel::{Parcel, Wish, in_burst};
 use crate::invoke::record::Recording;
 use crate::invoke::spill::Spill;
 use crate::queues::Queues;
@@ -214,7 +214,7 @@ impl Invoker {
         let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
         let replayed = parcel.event.lineage.cause.is_some_and(|cause| cause.how == How::Replayed);
         let item = parcel.into_item(id, &function.delivery, wish);
-        let item = if replayed { item } else { debounced(item, &function.delivery) };
+        let item = if replayed { item } else { in_burst(item, &function.delivery) };
         let queued = self.queue.enqueue_within(vec![item], rooms).await;
         let ids = queued.map_err(|error| self.access.limits.told(error, &function.namespace))?;
         Ok(ids.first().copied().unwrap_or(id))

@@ -20,7 +20,8 @@ use crate::clock::{Id, Timestamp};
 use crate::error::Result;
 
 pub use self::queue::{
-    DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Once, Priority, Queue, Room, Settlement, Tally, Whereabouts,
+    Burst, DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Once, Priority, Queue, Room, Settlement, Tally,
+    Whereabouts,
 };
 pub use self::records::{CallEnd, CallRecord, Phases, RecordPage, RecordQuery, Records};
 

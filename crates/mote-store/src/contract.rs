@@ -3,9 +3,9 @@
 //! A store's own tests call these with a fresh, empty store and its clock; a failed promise
 //! panics. Not here: durability over a kill, which needs a process (`tests/crash.rs`).
 
+mod burst;
 mod catalog;
 mod classics;
-mod debounce;
 mod listing;
 mod logs;
 mod objects;
@@ -57,9 +57,12 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     queue::a_queue_is_looked_at_as_a_whole(fresh().await).await;
     queue::steps_of_one_item_wake_one_another(fresh().await).await;
     queue::a_lane_keeps_its_order(fresh().await).await;
+    queue::leases_of_a_lane_begin_some_time_apart(fresh().await).await;
     queue::a_key_is_taken_once(fresh().await).await;
-    debounce::the_last_of_a_burst_takes_the_others_place(fresh().await).await;
-    debounce::what_was_leased_or_cancelled_keeps_its_place(fresh().await).await;
+    burst::the_last_of_a_burst_takes_the_others_place(fresh().await).await;
+    burst::what_was_leased_or_cancelled_keeps_its_place(fresh().await).await;
+    burst::a_burst_that_goes_on_and_on_runs_at_its_latest(fresh().await).await;
+    burst::the_first_of_a_while_stands_for_the_others(fresh().await).await;
     queue::an_id_is_queued_once(fresh().await).await;
     queue::what_follows_happens_with_the_end(fresh().await).await;
     queue::what_follows_and_finds_no_room_is_a_dead_letter(fresh().await).await;

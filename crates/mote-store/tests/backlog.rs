@@ -81,6 +81,6 @@ impl Backlog {
 
 /// In lanes and without, as a backlog would be.
 fn item(number: u64) -> Item {
-    let lane = number.is_multiple_of(4).then(|| Lane { key: format!("lane-{}", number % 1000), width: 1 });
+    let lane = number.is_multiple_of(4).then(|| Lane::new(format!("lane-{}", number % 1000), 1));
     Item { lane, ..Item::new(Id(number.into()), "work", Timestamp(number), vec![b'x'; 200]) }
 }

@@ -285,11 +285,18 @@ async fn large_events_are_bounded_by_function_and_quota() {
 #[tokio::test]
 async fn a_large_event_keeps_its_place_in_the_order() {
     let scene = Scene::new().await;
-    scene.install("ordered", |f| f.delivery.order = Some(Order { by: KeyPath::Data(vec!["user".into()]), width: 1 }));
+    scene.install("ordered", |f| f.delivery.order = Some(Order { by: KeyPath::Data(vec!["user".into()]), width: 1, rate: None }));
     let body = json!({ "user": "ada", "rest": "x".repeat(LARGE) }).to_string();
     let id = scene.send_as("ordered", body, Wish::default()).await.unwrap();
     let Some(Whereabouts::Queued { item, .. }) = scene.store.queue().find(id).await.unwrap() else { panic!("not queued") };
-    assert_eq!(item.lane, Some(Lane { key: "ada".into(), width: 1 }));
+    assert_eq!(item.lane, Some(Lane::new("ada", 1)));
     assert!(item.payload.len() < 4096);
     assert_eq!(scene.spilled().await, [id]);
+    // What is looked into is in memory meanwhile, whatever the function's own limit is.
+    scene.install("ordered", |f| {
+        f.limits.body_bytes = 1 << 30;
+        f.delivery.order = Some(Order { by: KeyPath::Data(vec!["user".into()]), width: 1, rate: None });
+    });
+    let sent = scene.send_as("ordered", vec![b' '; (8 << 20) + 1], Wish::default()).await;
+    assert_eq!(sent.unwrap_err().code(), Code::BodyTooLarge);
 }

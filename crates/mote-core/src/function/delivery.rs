@@ -12,6 +12,9 @@ use crate::access::limits::rate::Rate;
 use crate::error::{Code, Error, Result};
 use crate::webhook::{Endpoint, HookUrl};
 
+/// How many times its quiet a burst lasts at most, unless its function says otherwise.
+pub const DEBOUNCE_MAX: u64 = 10;
+
 /// See the module's text. The defaults are those of SPEC.md.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -28,6 +31,12 @@ pub struct Delivery {
     /// An event waits until none of its key has come for so long, and then only the last one runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub debounce_ms: Option<u64>,
+    /// … but no longer than this after the first of them; `None`: [`DEBOUNCE_MAX`] times as long as the quiet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub debounce_max_ms: Option<u64>,
+    /// So long after an event of a key the others of it don't run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttle_ms: Option<u64>,
     /// Gets the reply of each call that succeeded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_success: Option<Destination>,
@@ -44,6 +53,8 @@ impl Default for Delivery {
             order: None,
             rate: None,
             debounce_ms: None,
+            debounce_max_ms: None,
+            throttle_ms: None,
             on_success: None,
             on_failure: None,
         }
@@ -51,6 +62,11 @@ impl Default for Delivery {
 }
 
 impl Delivery {
+    /// Whether one event can stand for others.
+    pub fn has_bursts(&self) -> bool {
+        self.debounce_ms.is_some() || self.throttle_ms.is_some()
+    }
+
     /// Whether an event's data must be read before it is queued.
     pub fn reads_data(&self) -> bool {
         self.order.as_ref().is_some_and(|order| matches!(order.by, KeyPath::Data(_)))
@@ -127,6 +143,9 @@ impl Failure {
 pub struct Order {
     pub by: KeyPath,
     pub width: u32,
+    /// Attempts of one value that may begin, like [`Delivery::rate`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<Rate>,
 }
 
 /// Where an event holds its key.

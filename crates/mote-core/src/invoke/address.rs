@@ -4,7 +4,7 @@
 //! Not here: who may send ([`crate::access`]), and what happens to an item later
 //! ([`super::deliver`] for those of functions, a trigger for those of webhooks).
 
-use super::deliver::parcel::{Parcel, Wish, debounced};
+use super::deliver::parcel::{Parcel, Wish, in_burst};
 use crate::clock::{Clock, Timestamp};
 use crate::directory::Directory;
 use crate::error::{Code, Error, Result};
@@ -53,7 +53,7 @@ pub fn to_function(directory: &Directory, now: Timestamp, to: FunctionRef, event
     let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
     let id = event.id;
     let parcel = Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None };
-    debounced(parcel.into_item(id, &delivery, wish), &delivery)
+    in_burst(parcel.into_item(id, &delivery, wish), &delivery)
 }
 
 /// For everybody who is subscribed and whose filter takes it; each with an id of its own, since

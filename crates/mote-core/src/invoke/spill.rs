@@ -26,6 +26,8 @@ use crate::trigger::Stop;
 /// Between two looks at what a crash or a purge left.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 const PAGE: usize = 500;
+/// The largest body that is looked into for its key: it is in memory whole, and its parts many times over.
+const KEYED_BYTES_MAX: u64 = 8 << 20;
 
 /// See the module's text.
 pub struct Spill {
@@ -37,8 +39,12 @@ pub struct Spill {
 
 /// The largest body that a function gets from the queue.
 pub(super) fn body_bytes_max(function: &Function) -> u64 {
-    // What flows is written down at every step; and who takes another's place has no data beside it.
-    let most = if function.flow.is_some() || function.delivery.debounce_ms.is_some() { EVENT_BYTES_MAX } else { u64::MAX };
+    // What flows is written down at every step; and what another event may stand for has no data beside it.
+    let most = match &function.delivery {
+        delivery if function.flow.is_some() || delivery.has_bursts() => EVENT_BYTES_MAX,
+        delivery if delivery.reads_data() => KEYED_BYTES_MAX,
+        _ => u64::MAX,
+    };
     function.limits.body_bytes.min(most)
 }
 

@@ -220,7 +220,7 @@ impl Message {
     }
 
     pub fn into_item(self, id: Id, queue: String, due: Timestamp, fifo: bool) -> Item {
-        let lane = |key: &String| Lane { key: if key.len() <= KEY_BYTES_MAX { key.clone() } else { digest(key.as_bytes()) }, width: 1 };
+        let lane = |key: &String| Lane::new(if key.len() <= KEY_BYTES_MAX { key.clone() } else { digest(key.as_bytes()) }, 1);
         let lane = self.group.as_ref().filter(|_| fifo).map(lane);
         let payload = serde_json::to_vec(&self).expect("a message is plain data");
         Item { lane, ..Item::new(id, queue, due, payload) }

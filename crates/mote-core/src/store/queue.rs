@@ -23,10 +23,18 @@ pub struct Item {
     pub priority: Priority,
     pub lane: Option<Lane>,
     pub once: Option<Once>,
-    /// Until it is due, an item with the same key in the same queue (and lane) takes its place: the id
-    /// stays, due time and payload are the newer one's. Not once it was leased, cancelled or made due earlier.
-    pub debounce: Option<String>,
+    pub burst: Option<Burst>,
     pub payload: Bytes,
+}
+
+/// Items of one queue and key of which one stands for all: theirs is its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Burst {
+    /// Until it is due, another of the same lane takes its place: due time and payload are the newer
+    /// one's, but it is due by the first one's `latest`. Not once it was leased, cancelled or made due earlier.
+    Last { key: String, latest: Timestamp },
+    /// Until that time no other is taken.
+    First { key: String, until: Timestamp },
 }
 
 /// Of those that are due, higher ones are leased first; among equals the one due longest.
@@ -46,6 +54,16 @@ pub struct Lane {
     pub key: String,
     /// At least 1.
     pub width: u32,
+    /// Its leases begin so far apart, whatever becomes of them.
+    #[serde(default)]
+    pub gap_ms: u64,
+}
+
+impl Lane {
+    /// Without a gap.
+    pub fn new(key: impl Into<String>, width: u32) -> Lane {
+        Lane { key: key.into(), width, gap_ms: 0 }
+    }
 }
 
 /// Within the queue, and until that time, an item with this key is taken once.
@@ -58,7 +76,7 @@ pub struct Once {
 impl Item {
     /// Due now or later, of normal priority, and nothing more.
     pub fn new(id: Id, queue: impl Into<String>, due: Timestamp, payload: impl Into<Bytes>) -> Item {
-        Item { id, queue: queue.into(), due, priority: Priority::Normal, lane: None, once: None, debounce: None, payload: payload.into() }
+        Item { id, queue: queue.into(), due, priority: Priority::Normal, lane: None, once: None, burst: None, payload: payload.into() }
     }
 }
 
@@ -194,7 +212,7 @@ pub struct DeadQuery {
 /// A leased queue. A token of a lost lease gets [`crate::Code::LeaseLost`] and changes nothing.
 pub trait Queue: Send + Sync {
     /// All of them or none. Gives back the id of each: that of the earlier one, where
-    /// [`Item::once`] has been seen before, or whose place one took by [`Item::debounce`]. An id that is there already is not queued again.
+    /// [`Item::once`] has been seen before, or that stands for it by [`Item::burst`]. An id that is there already is not queued again.
     fn enqueue(&self, items: Vec<Item>) -> BoxFuture<'_, Result<Vec<Id>>> {
         self.enqueue_within(items, Vec::new())
     }

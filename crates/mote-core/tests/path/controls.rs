@@ -79,7 +79,7 @@ async fn of_a_burst_the_last_event_runs_after_so_much_quiet() {
     let scene = Scene::new(engine).await;
     scene.install("work", |f| {
         f.delivery.debounce_ms = Some(5000);
-        f.delivery.order = Some(Order { by: KeyPath::Subject, width: 1 });
+        f.delivery.order = Some(Order { by: KeyPath::Subject, width: 1, rate: None });
     });
     let first = send(&scene, Some("a"), "a1").await;
     let other = send(&scene, Some("b"), "b1").await;
@@ -108,4 +108,76 @@ async fn of_a_burst_the_last_event_runs_after_so_much_quiet() {
     let replay = Action::Replay { namespace, id: first, on: ReplayOn::Live };
     assert!(matches!(scene.admin(replay).await.unwrap(), Done::Accepted(id) if id != first));
     assert_eq!(told.recv().await.as_deref(), Some("a2"));
+}
+
+#[tokio::test]
+async fn attempts_of_one_key_begin_at_its_own_rate() {
+    let (engine, mut told) = telling();
+    let scene = Scene::new(engine).await;
+    scene.install("work", |f| {
+        f.delivery.order = Some(Order { by: KeyPath::Subject, width: 100, rate: "1/s".parse().ok() });
+    });
+    for (subject, body) in [(Some("a"), "a1"), (Some("a"), "a2"), (Some("a"), "a3"), (Some("b"), "b1"), (None, "free"), (None, "free")] {
+        send(&scene, subject, body).await;
+    }
+    let (_stopper, stop) = Stopper::new();
+    deliver(&scene, stop);
+    let mut first = Vec::new();
+    for _ in 0..4 {
+        first.push(told.recv().await.unwrap());
+    }
+    first.sort_unstable();
+    assert_eq!(first, ["a1", "b1", "free", "free"]);
+    for expect in ["a2", "a3"] {
+        scene.clock.sleepers(1).await;
+        scene.clock.advance(Duration::from_millis(999));
+        scene.clock.sleepers(1).await;
+        assert!(told.try_recv().is_err(), "{expect} came too early");
+        scene.clock.advance(Duration::from_millis(1));
+        assert_eq!(told.recv().await.as_deref(), Some(expect));
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_never_quiet_runs_in_the_end() {
+    let (engine, mut told) = telling();
+    let scene = Scene::new(engine).await;
+    scene.install("work", |f| f.delivery.debounce_ms = Some(5000));
+    let first = send(&scene, None, "first").await;
+    for _ in 0..12 {
+        scene.clock.advance(Duration::from_secs(4));
+        assert_eq!(send(&scene, None, "more").await, first);
+    }
+    let (_stopper, stop) = Stopper::new();
+    deliver(&scene, stop);
+    scene.clock.sleepers(1).await;
+    scene.clock.advance(Duration::from_secs(2));
+    // 50 seconds after the first, and two after the last.
+    assert_eq!(told.recv().await.as_deref(), Some("more"));
+}
+
+#[tokio::test]
+async fn of_a_burst_the_first_event_runs_and_the_others_are_told_so() {
+    let (engine, mut told) = telling();
+    let scene = Scene::new(engine).await;
+    scene.install("work", |f| {
+        f.delivery.throttle_ms = Some(60_000);
+        f.delivery.order = Some(Order { by: KeyPath::Subject, width: 1, rate: None });
+    });
+    let (_stopper, stop) = Stopper::new();
+    deliver(&scene, stop);
+    let first = send(&scene, Some("a"), "a1").await;
+    assert_eq!(told.recv().await.as_deref(), Some("a1"));
+    scene.clock.advance(Duration::from_secs(59));
+    assert_eq!(send(&scene, Some("a"), "a2").await, first, "it is the same call");
+    assert_ne!(send(&scene, Some("b"), "b1").await, first);
+    assert_eq!(told.recv().await.as_deref(), Some("b1"));
+    // The record is the call's, and a replay runs at once.
+    let replay = Action::Replay { namespace: Name::default_namespace(), id: first, on: ReplayOn::Live };
+    assert!(matches!(scene.admin(replay).await.unwrap(), Done::Accepted(id) if id != first));
+    assert_eq!(told.recv().await.as_deref(), Some("a1"));
+    scene.clock.advance(Duration::from_secs(1));
+    assert_ne!(send(&scene, Some("a"), "a3").await, first);
+    assert_eq!(told.recv().await.as_deref(), Some("a3"));
+    assert!(told.try_recv().is_err());
 }

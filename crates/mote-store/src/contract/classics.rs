@@ -77,7 +77,7 @@ pub(super) async fn a_quota_is_not_overrun_by_many_at_once(subject: Subject) {
 /// What was given up says so once, and not before: a message that poisons its lane lets it go on.
 pub(super) async fn a_poisoned_message_ends_and_its_lane_goes_on(subject: Subject) {
     let queue = &subject.queue;
-    let lane = Some(mote_core::store::Lane { key: "l".into(), width: 1 });
+    let lane = Some(mote_core::store::Lane::new("l", 1));
     let poison = Item { lane: lane.clone(), ..subject.item("work", 0, "poison") };
     let next = Item { lane, ..subject.item("work", 0, "next") };
     queue.enqueue(vec![poison.clone(), next.clone()]).await.unwrap();

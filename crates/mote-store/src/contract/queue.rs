@@ -151,7 +151,7 @@ pub(super) async fn a_change_wakes_who_waits(subject: Subject) {
         one.await;
     }
     // Who comes next in a lane becomes due by another's end.
-    let laned = |payload| Item { lane: Some(Lane { key: "a".into(), width: 1 }), ..subject.item("lanes", 0, payload) };
+    let laned = |payload| Item { lane: Some(Lane::new("a", 1)), ..subject.item("lanes", 0, payload) };
     subject.queue.enqueue(vec![laned("a1"), laned("a2")]).await.unwrap();
     let first = subject.queue.lease("lanes", 9, MINUTE).await.unwrap().remove(0);
     let waiting = subject.queue.changed();
@@ -211,7 +211,7 @@ pub(super) async fn higher_priorities_go_first(subject: Subject) {
 }
 
 pub(super) async fn a_lane_keeps_its_order(subject: Subject) {
-    let laned = |key: &str, width, payload| Item { lane: Some(Lane { key: key.into(), width }), ..subject.item("work", 0, payload) };
+    let laned = |key: &str, width, payload| Item { lane: Some(Lane::new(key, width)), ..subject.item("work", 0, payload) };
     let items = vec![laned("a", 1, "a1"), laned("a", 1, "a2"), laned("b", 2, "b1"), laned("b", 2, "b2"), laned("b", 2, "b3")];
     subject.queue.enqueue(items).await.unwrap();
     let first = lease(&subject, 9).await;
@@ -235,6 +235,41 @@ pub(super) async fn a_lane_keeps_its_order(subject: Subject) {
     assert_eq!(depth(&subject).await, 0);
     subject.queue.enqueue(vec![laned("a", 1, "a3")]).await.unwrap();
     assert_eq!(payloads(&lease(&subject, 9).await), ["a3"]);
+}
+
+pub(super) async fn leases_of_a_lane_begin_some_time_apart(subject: Subject) {
+    let laned = |key: &str, gap_ms, payload| Item { lane: Some(Lane { gap_ms, ..Lane::new(key, 2) }), ..subject.item("work", 0, payload) };
+    let second = Duration::from_secs(1);
+    let items = ["a1", "a2", "a3"].map(|payload| laned("a", 1000, payload));
+    subject
+        .queue
+        .enqueue(items.into_iter().chain([laned("b", 1000, "b1"), laned("c", 0, "c1"), laned("c", 0, "c2")]).collect())
+        .await
+        .unwrap();
+    let held = lease(&subject, 9).await;
+    assert_eq!(payloads(&held), ["a1", "b1", "c1", "c2"]);
+    assert_eq!(next_due(&subject).await, Some(subject.at(1000)));
+    (subject.advance)(second / 2);
+    // What failed at once waits for its time like the others.
+    settle(&subject, &held[0], again(subject.at(0), true, "broken")).await;
+    assert!(lease(&subject, 9).await.is_empty());
+    (subject.advance)(second / 2);
+    let next = lease(&subject, 9).await;
+    assert_eq!((next.len(), next[0].item.lane.as_ref().map(|lane| lane.gap_ms)), (1, Some(1000)));
+    settle(&subject, &next[0], dead("hopeless")).await;
+    // The lane may run empty: its next is not due before.
+    (subject.advance)(second);
+    settle(&subject, &lease(&subject, 9).await[0], End::Done).await;
+    subject.queue.enqueue(vec![laned("b", 1000, "b2")]).await.unwrap();
+    (subject.advance)(second);
+    assert_eq!(lease(&subject, 9).await.len(), 2, "one of each");
+    // Sent again, a dead letter keeps it; and a clock that went back holds nothing up for long.
+    let letter = subject.queue.dead(DeadQuery { limit: 9, ..DeadQuery::default() }).await.unwrap().remove(0);
+    assert_eq!(letter.item.lane.as_ref().map(|lane| lane.gap_ms), Some(1000));
+    (subject.set_back)(MINUTE);
+    subject.queue.enqueue(vec![laned("d", 1000, "d1"), laned("b", 1000, "b3")]).await.unwrap();
+    let found = lease(&subject, 9).await;
+    assert_eq!(payloads(&found), ["d1", "b3"]);
 }
 
 pub(super) async fn a_key_is_taken_once(subject: Subject) {
@@ -330,7 +365,7 @@ pub(super) async fn what_waits_can_be_cancelled(subject: Subject) {
     assert_eq!((depth(&subject).await, next_due(&subject).await), (0, None));
 
     // Leased or not, if told; the next of a lane comes when the one before it was taken away.
-    let laned = |payload| Item { lane: Some(Lane { key: "a".into(), width: 1 }), ..subject.item("work", 0, payload) };
+    let laned = |payload| Item { lane: Some(Lane::new("a", 1)), ..subject.item("work", 0, payload) };
     subject.queue.enqueue(vec![laned("a1"), laned("a2")]).await.unwrap();
     let held = lease(&subject, 9).await.remove(0);
     assert_eq!(subject.queue.purge("work", true, 1).await.unwrap(), 1);
@@ -371,7 +406,7 @@ pub(super) async fn a_queue_is_looked_at_as_a_whole(subject: Subject) {
     let tally = async || subject.queue.tally("work").await.unwrap();
     assert_eq!(tally().await, Tally::default());
     let ranked = |priority, ms, payload| Item { priority, ..subject.item("work", ms, payload) };
-    let laned = Item { lane: Some(Lane { key: "a".into(), width: 1 }), ..subject.item("work", 2, "laned") };
+    let laned = Item { lane: Some(Lane::new("a", 1)), ..subject.item("work", 2, "laned") };
     let items = vec![
         ranked(Priority::Low, 1, "old"),
         ranked(Priority::High, 3, "new"),

@@ -5,11 +5,11 @@
 //! a token of a lost lease finds no row, even if the item was given up and queued again meanwhile.
 //! A lease that has run out but was given to nobody else still settles: the work was done, once.
 //!
-//! Next: [`lane`] for items that come in order, [`debounce`] for those that take another's place,
+//! Next: [`lane`] for items that come in order, [`burst`] for those that another stands for,
 //! [`dead`] for those that were given up.
 
+mod burst;
 mod dead;
-mod debounce;
 mod lane;
 mod row;
 mod tally;
@@ -67,12 +67,19 @@ impl Items {
 pub(super) fn add(transaction: &mut Transaction<'_>, items: &[Item], now: Timestamp) -> Result<Vec<Id>, Fault> {
     let mut ids = Vec::with_capacity(items.len());
     for item in items {
-        if let Some(id) = seen(transaction, item, now)? {
+        let before = item.once.as_ref().map(|once| seen(transaction, &item.queue, once, item.id, now)).transpose()?;
+        if let Some(id) = before.flatten() {
             ids.push(id);
             continue;
         }
-        ids.push(match debounce::replace(transaction, item, now)? {
-            Some(earlier) => earlier,
+        ids.push(match burst::stands_for(transaction, item, now)? {
+            Some(other) => {
+                if let Some(once) = &item.once {
+                    // Noted for an id that nobody will have.
+                    note(transaction, &item.queue, once, other, now)?;
+                }
+                other
+            }
             None => {
                 row::insert(transaction, item, &[])?;
                 item.id
@@ -86,14 +93,13 @@ pub(super) fn add(transaction: &mut Transaction<'_>, items: &[Item], now: Timest
 }
 
 /// The id under which an item with this key was taken before; else the key is noted.
-fn seen(transaction: &Transaction<'_>, item: &Item, now: Timestamp) -> Result<Option<Id>, Fault> {
-    let Some(once) = &item.once else { return Ok(None) };
+fn seen(transaction: &Transaction<'_>, queue: &str, once: &Once, id: Id, now: Timestamp) -> Result<Option<Id>, Fault> {
     let sql = "SELECT id FROM once WHERE queue = ?1 AND key = ?2 AND until > ?3";
-    let earlier = transaction.prepare_cached(sql)?.query_row(params![item.queue, once.key, ms(now)], |row| row.get(0)).optional()?;
+    let earlier = transaction.prepare_cached(sql)?.query_row(params![queue, once.key, ms(now)], |row| row.get(0)).optional()?;
     if let Some(id) = earlier {
         return Ok(Some(Id(u128::from_be_bytes(id))));
     }
-    note(transaction, &item.queue, once, item.id, now)?;
+    note(transaction, queue, once, id, now)?;
     Ok(None)
 }
 
@@ -253,7 +259,7 @@ fn enters(room: &Room, items: &[Item]) -> u64 {
 }
 
 fn lease(
-    transaction: &Transaction<'_>,
+    transaction: &mut Transaction<'_>,
     queue: &str,
     max: usize,
     now: Timestamp,
@@ -261,26 +267,39 @@ fn lease(
     epochs: &Epochs,
 ) -> Result<Vec<Lease>, Fault> {
     let mut due = transaction.prepare_cached(
-        "SELECT seq FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3 ORDER BY ready, seq LIMIT ?4",
+        "SELECT seq, id, lane, gap FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3
+         ORDER BY ready, seq LIMIT ?4",
     )?;
-    let mut found: Vec<i64> = Vec::new();
+    let mut found: Vec<(i64, Option<lane::Gap>)> = Vec::new();
     for priority in row::PRIORITIES {
         let left = max.saturating_sub(found.len());
         if left > 0 {
-            let seqs = due.query_map(params![queue, row::priority(priority), ms(now), left], |row| row.get(0))?;
-            found.extend(seqs.collect::<rusqlite::Result<Vec<i64>>>()?);
+            let first = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, lane::Gap::read(row)?));
+            let some = due.query_map(params![queue, row::priority(priority), ms(now), left], first)?;
+            found.extend(some.collect::<rusqlite::Result<Vec<_>>>()?);
         }
     }
     let sql = format!(
         "UPDATE items SET held = 1, woken = 0, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1 RETURNING {QUEUED}, since"
     );
     let mut hold = transaction.prepare_cached(&sql)?;
-    let mut leases = Vec::with_capacity(found.len());
-    for seq in found {
+    let (mut leases, mut is_put_off) = (Vec::with_capacity(found.len()), false);
+    for (seq, gap) in found {
+        if let Some(gap) = gap
+            && !gap.is_over(transaction, queue, seq, now)?
+        {
+            is_put_off = true;
+            continue;
+        }
         let epoch = epochs.next();
-        let read = |row: &rusqlite::Row<'_>| Ok((row::Queued::read(row)?, Timestamp(row.get(9)?)));
+        let read = |row: &rusqlite::Row<'_>| Ok((row::Queued::read(row)?, Timestamp(row.get(10)?)));
         let (row, since) = hold.query_row(params![seq, ms(until), epoch], read)?;
         leases.push(Lease { item: row.item, epoch, attempt: row.attempts, until, since, history: row.history });
+    }
+    drop((due, hold));
+    if is_put_off {
+        // Whoever leases found less than there was, and looks when the next is due.
+        transaction.queued();
     }
     Ok(leases)
 }

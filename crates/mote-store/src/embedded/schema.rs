@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::layout;
 
 /// What leads from each version to the next; a new database takes every step.
-pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE, GRAVES];
+pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE, GRAVES, GAPS];
 const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
@@ -198,6 +198,11 @@ CREATE TRIGGER letters_out AFTER DELETE ON dead_letters BEGIN
     DELETE FROM graves WHERE queue = old.queue AND letters = 0;
 END;
 CREATE INDEX letters_queue ON dead_letters (queue, seq);
+";
+
+const GAPS: &str = "
+ALTER TABLE items ADD COLUMN gap INTEGER;           -- milliseconds between the leases of its lane
+ALTER TABLE dead_letters ADD COLUMN gap INTEGER;
 ";
 
 /// Opens the database for writing and counts the opening.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mote_core::Body;
 use mote_core::clock::{Clock, Id};
 use mote_core::error::Code;
-use mote_core::store::{End, Item, ObjectMeta, Precondition, Write};
+use mote_core::store::{Burst, End, Item, ObjectMeta, Precondition, Write};
 use mote_testkit::{FakeClock, MemoryStore};
 
 use super::Embedded;
@@ -58,7 +58,8 @@ async fn a_burst_is_one_over_a_restart() {
     let clock = Arc::new(FakeClock::default());
     let item = |payload: &'static str| {
         let due = clock.now().plus(Duration::from_secs(5));
-        Item { debounce: Some("k".into()), ..Item::new(clock.id(), "work", due, payload) }
+        let latest = clock.now().plus(Duration::from_secs(3600));
+        Item { burst: Some(Burst::Last { key: "k".into(), latest }), ..Item::new(clock.id(), "work", due, payload) }
     };
     let first = item("first");
     let ids = Embedded::open(dir.path(), clock.clone()).unwrap().queue().enqueue(vec![first.clone()]).await.unwrap();

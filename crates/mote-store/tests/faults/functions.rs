@@ -49,7 +49,7 @@ fn function(name: &str) -> Function {
             delivery.on_failure = to("alarm");
         }
         "first" => delivery.on_success = to("second"),
-        ORDERED => delivery.order = Some(Order { by: KeyPath::Subject, width: 1 }),
+        ORDERED => delivery.order = Some(Order { by: KeyPath::Subject, width: 1, rate: None }),
         _ => {}
     }
     Function { dialect: "echo".into(), delivery, ..mote_testkit::function(name) }

@@ -10,7 +10,7 @@ const A: Id = Id(1);
 const B: Id = Id(2);
 
 fn sent(id: Id, once: Option<&str>, lane: Option<&str>) -> Sent {
-    let lane = lane.map(|key| Lane { key: key.into(), width: 1 });
+    let lane = lane.map(|key| Lane::new(key, 1));
     Sent { id, queue: "q".into(), once: once.map(str::to_owned), lane }
 }
 

@@ -7,7 +7,7 @@ use mote_core::BoxFuture;
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::{Code, Error, Result};
 use mote_core::store::{
-    DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts,
+    Burst, DeadLetter, DeadQuery, End, Failed, Item, Kept, Lane, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts,
 };
 
 use super::MemoryStore;
@@ -19,8 +19,11 @@ pub(super) struct QueueState {
     results: HashMap<Id, Kept>,
     /// By queue and key.
     once: HashMap<(String, String), (Id, Timestamp)>,
-    /// The same, with the time when it is due.
-    debounced: HashMap<(String, String), (Id, Timestamp)>,
+    /// The same of bursts: with the time when the last is due, and its bound; or when the first's is over.
+    last: HashMap<(String, String), (Id, Timestamp, Timestamp)>,
+    first: HashMap<(String, String), (Id, Timestamp)>,
+    /// When the next of a lane may be leased, by queue and key.
+    gaps: HashMap<(String, String), Timestamp>,
     epoch: u64,
 }
 
@@ -43,40 +46,54 @@ impl QueueState {
             }
             self.once.insert(key, (item.id, once.until));
         }
-        if let Some(id) = self.replace(&item, now) {
+        if let Some(id) = self.stands_for(&item, now) {
+            if let Some(once) = &item.once {
+                self.once.insert((item.queue.clone(), once.key.clone()), (id, once.until));
+            }
             return id;
         }
         let id = item.id;
         if self.items.iter().all(|held| held.item.id != id) {
-            let item = Item { once: None, debounce: None, ..item };
+            let item = Item { once: None, burst: None, ..item };
             let since = item.due;
             self.items.push(Held { item, since, epoch: 0, attempt: 0, leased_until: None, woken: false, history: Vec::new() });
         }
         id
     }
 
+    fn stands_for(&mut self, item: &Item, now: Timestamp) -> Option<Id> {
+        match item.burst.as_ref()? {
+            Burst::First { key, until } => {
+                let first = self.first.entry((item.queue.clone(), key.clone())).or_insert((item.id, *until));
+                if first.1 <= now {
+                    *first = (item.id, *until);
+                }
+                (first.0 != item.id).then_some(first.0)
+            }
+            Burst::Last { key, latest } => self.replace(item, key, *latest, now),
+        }
+    }
+
     /// The id of the one that waited, if the item took its place.
-    fn replace(&mut self, item: &Item, now: Timestamp) -> Option<Id> {
-        let key = (item.queue.clone(), item.debounce.clone()?);
-        let waiting = self.debounced.insert(key.clone(), (item.id, item.due));
-        let (id, due) = waiting.filter(|(_, due)| *due > now)?;
+    fn replace(&mut self, item: &Item, key: &str, latest: Timestamp, now: Timestamp) -> Option<Id> {
+        let key = (item.queue.clone(), key.to_owned());
+        let waiting = self.last.insert(key.clone(), (item.id, item.due, latest));
+        let (id, due, latest) = waiting.filter(|(_, due, _)| *due > now)?;
+        let later = item.due.min(latest);
         let lane = |item: &Item| item.lane.as_ref().map(|lane| lane.key.clone());
         let held = self.items.iter_mut().find(|held| held.item.id == id)?;
         if held.item.due != due || held.leased_until.is_some() || held.attempt > 0 || lane(&held.item) != lane(item) {
             return None;
         }
-        (held.item.due, held.since, held.item.priority) = (item.due, item.due, item.priority);
+        (held.item.due, held.since, held.item.priority) = (later, later, item.priority);
         held.item.payload = item.payload.clone();
-        self.debounced.insert(key, (id, item.due));
-        if let Some(once) = &item.once {
-            self.once.insert((item.queue.clone(), once.key.clone()), (id, once.until));
-        }
+        self.last.insert(key, (id, later, latest));
         Some(id)
     }
 
     /// Whether it stands among the first of its lane, which is in the order of the list.
     fn is_let_in(&self, at: usize) -> bool {
-        let Some(Lane { key, width }) = &self.items[at].item.lane else { return true };
+        let Some(Lane { key, width, .. }) = &self.items[at].item.lane else { return true };
         let queue = &self.items[at].item.queue;
         let ahead = self.items[..at].iter().filter(|other| other.item.queue == *queue);
         ahead.filter(|other| other.item.lane.as_ref().is_some_and(|lane| lane.key == *key)).count() < *width as usize
@@ -93,6 +110,14 @@ impl QueueState {
         found.sort_by_key(|&at| (std::cmp::Reverse(self.items[at].item.priority), self.items[at].item.due));
         let mut leases = Vec::new();
         for at in found.into_iter().take(max) {
+            if let Some(Lane { key, gap_ms: gap_ms @ 1.., .. }) = &self.items[at].item.lane {
+                let gap = self.gaps.entry((queue.to_owned(), key.clone())).or_default();
+                if *gap > now && gap.0 <= now.0 + gap_ms {
+                    self.items[at].item.due = *gap;
+                    continue;
+                }
+                *gap = Timestamp(now.0 + gap_ms);
+            }
             self.epoch += 1;
             let held = &mut self.items[at];
             held.epoch = self.epoch;

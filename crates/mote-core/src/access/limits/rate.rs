@@ -28,6 +28,11 @@ enum Per {
 }
 
 impl Rate {
+    /// How far apart two are, in whole milliseconds.
+    pub(crate) fn interval(self) -> Duration {
+        Duration::from_millis(self.interval_ns().div_ceil(1_000_000))
+    }
+
     /// What the rate lets through in that time, at least one.
     pub(crate) fn in_span(self, span: Duration) -> u32 {
         (nanos(span) / self.interval_ns()).clamp(1, COUNT_MAX.into()) as u32

@@ -15,6 +15,9 @@ use crate::invoke::Invoke;
 /// So much of the rate may begin together: it need not come to a lease of its own for each.
 const BURST: Duration = Duration::from_millis(100);
 
+/// Functions that are told apart before those are forgotten that have begun nothing of late.
+const PACED_MAX: usize = 1000;
+
 #[derive(Default)]
 pub(super) struct Pace {
     /// By queue; see [`take`].
@@ -28,6 +31,10 @@ impl Pace {
             self.until.remove(queue);
             return Ok(wanted);
         };
+        if self.until.len() >= PACED_MAX && !self.until.contains_key(queue) {
+            // Those that are not behind may begin at once in any case.
+            self.until.retain(|_, until| Duration::from_nanos(*until) > now);
+        }
         let until = self.until.entry(queue.to_owned()).or_default();
         for count in 0..wanted {
             match take(until, rate, Some(rate.in_span(BURST)), now) {

@@ -6,8 +6,8 @@ use crate::clock::{Id, Timestamp};
 use crate::event::StoredEvent;
 use crate::flow::run::Run;
 use crate::function::FunctionRef;
-use crate::function::delivery::{Delivery, KeyPath, Retry};
-use crate::store::{Item, Lane, Once, Priority};
+use crate::function::delivery::{DEBOUNCE_MAX, Delivery, KeyPath, Retry};
+use crate::store::{Burst, Item, Lane, Once, Priority};
 
 use super::QUEUES;
 
@@ -61,7 +61,9 @@ impl Parcel {
     }
 
     pub(in crate::invoke) fn lane(&self, delivery: &Delivery) -> Option<Lane> {
-        delivery.order.as_ref().and_then(|order| Some(Lane { key: key_of(&self.event, &order.by)?, width: order.width.max(1) }))
+        let order = delivery.order.as_ref()?;
+        let gap_ms = order.rate.map_or(0, |rate| rate.interval().as_millis() as u64);
+        Some(Lane { key: key_of(&self.event, &order.by)?, width: order.width.max(1), gap_ms })
     }
 
     pub fn into_item(mut self, id: Id, delivery: &Delivery, wish: Wish) -> Item {
@@ -80,17 +82,22 @@ impl Parcel {
     }
 }
 
-/// The item as one of a burst, if the function wants the last of each alone. Not for what is waited for by
-/// its id: that may become another's.
-pub fn debounced(item: Item, delivery: &Delivery) -> Item {
-    let Some(quiet_ms) = delivery.debounce_ms else { return item };
+/// The item as one of a burst, if the function wants one of each alone. Not for what is waited for by
+/// its id: another's may stand for it.
+pub fn in_burst(item: Item, delivery: &Delivery) -> Item {
     let key = match (&delivery.order, &item.lane) {
         (None, _) => String::new(),
         (Some(_), Some(lane)) => lane.key.clone(),
         // An event without the key belongs to no burst.
         (Some(_), None) => return item,
     };
-    Item { due: Timestamp(item.due.0.saturating_add(quiet_ms)), debounce: Some(key), ..item }
+    let after = |ms: u64| Timestamp(item.due.0.saturating_add(ms));
+    if let Some(quiet_ms) = delivery.debounce_ms {
+        let latest = after(delivery.debounce_max_ms.unwrap_or(quiet_ms.saturating_mul(DEBOUNCE_MAX)));
+        return Item { due: after(quiet_ms).min(latest), burst: Some(Burst::Last { key, latest }), ..item };
+    }
+    let first = |within_ms| Burst::First { key, until: after(within_ms) };
+    Item { burst: delivery.throttle_ms.map(first), ..item }
 }
 
 /// The event's key; without one it comes in no order.

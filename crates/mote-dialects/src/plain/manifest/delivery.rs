@@ -12,7 +12,8 @@ use super::topic::told;
 
 /// In `[async]`, and in a binding that says otherwise for its own events.
 pub(super) const RETRY: &[&str] = &["attempts", "backoff", "backoff_max", "max_age", "retry_on"];
-const OTHERS: &[&str] = &["keep_result", "order_by", "order_width", "rate", "debounce", "on_success", "on_failure"];
+const OTHERS: &[&str] =
+    &["keep_result", "order_by", "order_width", "order_rate", "rate", "debounce", "debounce_max", "throttle", "on_success", "on_failure"];
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -27,15 +28,29 @@ pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
         this.result_kept_ms = value.duration_ms(0..=30 * DAY)?;
     }
     if let Some(value) = table.get("order_by") {
-        this.order = Some(Order { by: key_path(&value)?, width: 1 });
+        this.order = Some(Order { by: key_path(&value)?, width: 1, rate: None });
     }
     if let Some(value) = table.get("order_width") {
         let width = value.count(1..=1000)?;
         this.order.as_mut().ok_or_else(|| value.wrong("means nothing without `order_by`"))?.width = width;
     }
+    if let Some(value) = table.get("order_rate") {
+        let rate = told(&value, value.text()?.parse())?;
+        this.order.as_mut().ok_or_else(|| value.wrong("means nothing without `order_by`"))?.rate = Some(rate);
+    }
     this.rate = table.get("rate").map(|value| told(&value, value.text()?.parse())).transpose()?;
     if let Some(value) = table.get("debounce") {
         this.debounce_ms = Some(value.duration_ms(1..=DAY)?);
+    }
+    if let Some(value) = table.get("debounce_max") {
+        let quiet_ms = this.debounce_ms.ok_or_else(|| value.wrong("means nothing without `debounce`"))?;
+        this.debounce_max_ms = Some(value.duration_ms(quiet_ms..=30 * DAY)?);
+    }
+    if let Some(value) = table.get("throttle") {
+        if this.debounce_ms.is_some() {
+            return Err(value.wrong("can't stand beside `debounce`: one keeps the first event, the other the last"));
+        }
+        this.throttle_ms = Some(value.duration_ms(1..=DAY)?);
     }
     for (key, destination) in [("on_success", &mut this.on_success), ("on_failure", &mut this.on_failure)] {
         if let Some(value) = table.get(key) {

@@ -35,8 +35,8 @@ pub(super) fn bury(transaction: &Transaction<'_>, lease: LeaseToken, reason: Str
 /// Notes an item for which there was no room as given up before its first attempt.
 pub(super) fn turn_away(transaction: &Transaction<'_>, item: &Item, now: Timestamp) -> Result<(), Fault> {
     forget(transaction, &[item.id])?;
-    let sql = format!("INSERT INTO dead_letters ({QUEUED}, buried, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, NULL, ?8, ?9)");
-    let (lane, width) = item.lane.as_ref().map(|lane| (lane.key.as_str(), lane.width)).unzip();
+    let sql = format!("INSERT INTO dead_letters ({QUEUED}, buried, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, NULL, ?9, ?10)");
+    let (lane, width, gap) = row::place(item);
     let reason = "throttled: as many events as may wait did so already when this one was sent on";
     transaction.prepare_cached(&sql)?.execute(params![
         key(item.id),
@@ -45,6 +45,7 @@ pub(super) fn turn_away(transaction: &Transaction<'_>, item: &Item, now: Timesta
         row::priority(item.priority),
         lane,
         width,
+        gap,
         &item.payload[..],
         ms(now),
         reason
@@ -114,5 +115,5 @@ pub(super) fn forget(transaction: &Transaction<'_>, letters: &[Id]) -> Result<u6
 
 fn letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
     let Queued { item, attempts, history } = Queued::read(row)?;
-    Ok(DeadLetter { item, attempts, buried: Timestamp(row.get(9)?), reason: row.get(10)?, history })
+    Ok(DeadLetter { item, attempts, buried: Timestamp(row.get(10)?), reason: row.get(11)?, history })
 }

@@ -3,11 +3,14 @@
 //! Of each lane at most `width` items are not `blocked`; those alone are found by a lease. So a
 //! long lane costs a lease nothing, and whoever leaves one lets the next in, in the same transaction.
 
-use mote_core::store::Lane;
+use mote_core::clock::{Id, Timestamp};
+use mote_core::store::{Lane, Once};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::super::fault::Fault;
 use super::super::writer::Transaction;
+use super::note;
+use super::row::ms;
 
 /// Where an item stands, or stood.
 pub(super) struct Place {
@@ -18,8 +21,8 @@ pub(super) struct Place {
 impl Place {
     /// From `queue, lane, width`.
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Place> {
-        let lane = match (row.get(1)?, row.get(2)?) {
-            (Some(key), Some(width)) => Some(Lane { key, width }),
+        let lane = match (row.get::<_, Option<String>>(1)?, row.get(2)?) {
+            (Some(key), Some(width)) => Some(Lane::new(key, width)),
             _ => None,
         };
         Ok(Place { queue: row.get(0)?, lane })
@@ -28,7 +31,7 @@ impl Place {
 
 /// Lets in those who come next, as far as there is room.
 pub(super) fn release(transaction: &mut Transaction<'_>, place: &Place) -> Result<(), Fault> {
-    let Some(Lane { key, width }) = &place.lane else { return Ok(()) };
+    let Some(Lane { key, width, .. }) = &place.lane else { return Ok(()) };
     let sql = "SELECT count(*) FROM (SELECT 1 FROM items WHERE queue = ?1 AND lane = ?2 AND blocked = 0 LIMIT ?3)";
     let open: u32 = transaction.prepare_cached(sql)?.query_row(params![place.queue, key, width], |row| row.get(0))?;
     for _ in open..*width {
@@ -39,4 +42,35 @@ pub(super) fn release(transaction: &mut Transaction<'_>, place: &Place) -> Resul
         transaction.queued();
     }
     Ok(())
+}
+
+/// An item of a lane whose leases begin some time apart.
+pub(super) struct Gap {
+    id: Id,
+    lane: String,
+    ms: u64,
+}
+
+impl Gap {
+    /// From `seq, id, lane, gap`.
+    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Option<Gap>> {
+        let found = (row.get::<_, Option<String>>(2)?, row.get::<_, Option<u64>>(3)?);
+        let (Some(lane), Some(ms)) = found else { return Ok(None) };
+        Ok(Some(Gap { id: Id(u128::from_be_bytes(row.get(1)?)), lane, ms }))
+    }
+
+    /// Whether the item may be leased now, which is noted; else it waits for its time.
+    pub(super) fn is_over(&self, transaction: &Transaction<'_>, queue: &str, seq: i64, now: Timestamp) -> Result<bool, Fault> {
+        let (gaps, end) = (format!("gap/{queue}"), Timestamp(now.0.saturating_add(self.ms)));
+        // One that ends later than any gap can was noted before the clock went back.
+        let sql = "SELECT until FROM once WHERE queue = ?1 AND key = ?2 AND until > ?3 AND until <= ?4";
+        let looked_for = params![gaps, self.lane, ms(now), ms(end)];
+        let until: Option<i64> = transaction.prepare_cached(sql)?.query_row(looked_for, |row| row.get(0)).optional()?;
+        if let Some(until) = until {
+            transaction.prepare_cached("UPDATE items SET ready = ?2 WHERE seq = ?1")?.execute([seq, until])?;
+            return Ok(false);
+        }
+        note(transaction, &gaps, &Once { key: self.lane.clone(), until: end }, self.id, now)?;
+        Ok(true)
+    }
 }

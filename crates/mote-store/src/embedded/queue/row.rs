@@ -9,7 +9,7 @@ use super::super::writer::Transaction;
 use super::{lane, lost};
 
 /// In the order in which [`Queued::read`] wants them.
-pub(super) const QUEUED: &str = "id, queue, due, priority, lane, width, payload, attempts, history";
+pub(super) const QUEUED: &str = "id, queue, due, priority, lane, width, gap, payload, attempts, history";
 
 /// Highest first.
 pub(super) const PRIORITIES: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
@@ -23,10 +23,10 @@ pub(super) struct Queued {
 impl Queued {
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Queued> {
         let lane = match (row.get(4)?, row.get(5)?) {
-            (Some(key), Some(width)) => Some(Lane { key, width }),
+            (Some(key), Some(width)) => Some(Lane { key, width, gap_ms: row.get::<_, Option<u64>>(6)?.unwrap_or_default() }),
             _ => None,
         };
-        let payload: Vec<u8> = row.get(6)?;
+        let payload: Vec<u8> = row.get(7)?;
         let item = Item {
             id: Id(u128::from_be_bytes(row.get(0)?)),
             queue: row.get(1)?,
@@ -34,18 +34,18 @@ impl Queued {
             priority: priority_of(row.get(3)?),
             lane,
             once: None,
-            debounce: None,
+            burst: None,
             payload: payload.into(),
         };
-        Ok(Queued { item, attempts: row.get(7)?, history: history(row.get(8)?) })
+        Ok(Queued { item, attempts: row.get(8)?, history: history(row.get(9)?) })
     }
 }
 
 /// Adds a row; an id that is there already is left as it is.
 pub(super) fn insert(transaction: &mut Transaction<'_>, item: &Item, history: &[Failed]) -> Result<(), Fault> {
-    let sql = "INSERT INTO items (id, queue, due, ready, since, priority, lane, width, blocked, history, payload)
-               VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING";
-    let (lane_key, width) = item.lane.as_ref().map(|lane| (lane.key.as_str(), lane.width.max(1))).unzip();
+    let sql = "INSERT INTO items (id, queue, due, ready, since, priority, lane, width, gap, blocked, history, payload)
+               VALUES (?1, ?2, ?3, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING";
+    let (lane_key, width, gap) = place(item);
     let history = (!history.is_empty()).then(|| text(history));
     let inserted = transaction.prepare_cached(sql)?.execute(params![
         key(item.id),
@@ -54,6 +54,7 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, item: &Item, history: &[
         priority(item.priority),
         lane_key,
         width,
+        gap,
         lane_key.is_some(),
         history,
         &item.payload[..]
@@ -62,6 +63,12 @@ pub(super) fn insert(transaction: &mut Transaction<'_>, item: &Item, history: &[
         lane::release(transaction, &lane::Place { queue: item.queue.clone(), lane: item.lane.clone() })?;
     }
     Ok(())
+}
+
+/// Its lane, as the tables have it: key, width, and gap if there is one.
+pub(super) fn place(item: &Item) -> (Option<&str>, Option<u32>, Option<u64>) {
+    let Some(lane) = &item.lane else { return (None, None, None) };
+    (Some(&lane.key), Some(lane.width.max(1)), (lane.gap_ms > 0).then_some(lane.gap_ms))
 }
 
 /// The item waits again, its failed attempt noted.
@@ -118,7 +125,7 @@ pub(super) fn wake(transaction: &mut Transaction<'_>, id: Id, now: Timestamp) ->
 
 pub(super) fn queued(connection: &Connection, id: Id) -> Result<Option<Whereabouts>, Fault> {
     let sql = format!("SELECT {QUEUED}, CASE WHEN held = 1 THEN ready END FROM items WHERE id = ?1");
-    let read = |row: &Row<'_>| Ok((Queued::read(row)?, row.get::<_, Option<u64>>(9)?));
+    let read = |row: &Row<'_>| Ok((Queued::read(row)?, row.get::<_, Option<u64>>(10)?));
     let found = connection.prepare_cached(&sql)?.query_row([key(id)], read).optional()?;
     Ok(found.map(|(Queued { item, attempts, history }, leased)| Whereabouts::Queued {
         item,

@@ -72,7 +72,7 @@ impl Drive<'_> {
 
     fn queued(&self, id: Id, parcel: &Parcel, index: u32, width: u32) -> Item {
         // The lane lets them in one after the other; the first of it would wait for nobody.
-        let lane = Lane { key: format!("{}/{}", self.id(), self.run.child_id(self.id(), 0)), width: width.max(1) };
+        let lane = Lane::new(format!("{}/{}", self.id(), self.run.child_id(self.id(), 0)), width.max(1));
         let item = Item::new(id, Parcel::queue(&parcel.to), self.now(), payload(parcel));
         let several = index > 0 || self.total() > 1;
         Item { priority: self.lease.item.priority, lane: several.then_some(lane), ..item }
