@@ -1,5 +1,7 @@
 //! The contract suite on this store, and what is this store's alone: its directory and its files.
 
+mod older;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use mote_core::Body;
 use mote_core::clock::{Clock, Id};
 use mote_core::error::Code;
-use mote_core::store::{Burst, End, Item, ObjectMeta, Precondition, Write};
+use mote_core::store::{Burst, DeadQuery, End, Item, ObjectMeta, Once, Precondition, Write};
 use mote_testkit::{FakeClock, MemoryStore};
 
 use super::Embedded;
@@ -257,24 +259,4 @@ async fn the_sweep_spares_what_is_owned_or_new() {
     let bytes = store.objects().get("photos", "k", None).await.unwrap().1.collect(10).await.unwrap();
     assert_eq!(bytes, "kept");
     assert_eq!(store.objects().parts(&upload, 0, 9).await.unwrap().len(), 1);
-}
-
-#[tokio::test]
-async fn an_older_database_is_brought_up_to_date() {
-    let dir = tempfile::tempdir().unwrap();
-    let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
-    database.execute_batch(super::schema::STEPS[0]).unwrap();
-    let fill = "INSERT INTO items (id, queue, due, ready, attempts, error, payload) VALUES (x'00000000000000000000000000000001', 'q', 0, 0, 2, 'e', x'70');
-                INSERT INTO dead_letters VALUES (x'00000000000000000000000000000002', 'q', 0, 5, 7, 'hopeless', x'64');";
-    database.execute_batch(fill).unwrap();
-    database.pragma_update(None, "user_version", 1).unwrap();
-    drop(database);
-    let store = open(dir.path());
-    let queue = store.queue();
-    assert_eq!(queue.depth("").await.unwrap(), 1);
-    let lease = queue.lease("q", 9, Duration::from_secs(60)).await.unwrap().remove(0);
-    assert_eq!((lease.item.id, lease.attempt, &lease.item.payload[..]), (Id(1), 3, &b"p"[..]));
-    queue.settle(lease.token(), End::Done.into()).await.unwrap();
-    assert_eq!((queue.depth("").await.unwrap(), queue.redrive(vec![(Id(2), Default::default())]).await.unwrap()), (0, 1));
-    assert_eq!(queue.pending("").await.unwrap().len(), 1);
 }
