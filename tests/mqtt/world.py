@@ -2,6 +2,7 @@
 
 import queue
 import subprocess
+import tempfile
 import threading
 import uuid
 
@@ -16,9 +17,10 @@ QUIET = 0.5
 class Client:
     """A paho client; its network runs in a thread of its own."""
 
-    def __init__(self, world, name=None, clean=True, will=None, password=None, expiry=3600):
+    def __init__(self, world, name=None, clean=True, will=None, password=None, expiry=3600, server=None, got=None):
         is_v5 = world.version == "5"
-        self.got, self.acked, self.ended = queue.Queue(), {}, threading.Event()
+        server = server or world
+        self.got = got or queue.Queue()
         self.told, self.connected, self.left = queue.Queue(), threading.Event(), threading.Event()
         self.paho = paho = mqtt.Client(
             mqtt.CallbackAPIVersion.VERSION2,
@@ -26,7 +28,7 @@ class Client:
             protocol=mqtt.MQTTv5 if is_v5 else mqtt.MQTTv311,
             **({} if is_v5 else {"clean_session": clean}),
         )
-        paho.username_pw_set("default", world.token if password is None else password)
+        paho.username_pw_set("default", server.token if password is None else password)
         if will:
             paho.will_set(**will)
         paho.on_message = lambda _, __, message: self.got.put(message)
@@ -38,7 +40,7 @@ class Client:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = 0 if clean else expiry
             options = {"clean_start": clean, "properties": properties}
-        paho.connect("127.0.0.1", world.port, keepalive=30, **options)
+        paho.connect("127.0.0.1", server.port, keepalive=30, **options)
         paho.loop_start()
         world.clients.append(self)
         assert self.connected.wait(PATIENCE), "no CONNACK"
@@ -82,9 +84,9 @@ class Client:
 
 
 class World:
-    def __init__(self, port, token, version):
-        self.port, self.token, self.version = port, token, version
-        self.clients, self.processes = [], []
+    def __init__(self, port, token, version, mote):
+        self.port, self.token, self.version, self.mote = port, token, version, mote
+        self.clients, self.processes, self.servers, self.folders = [], [], [], []
 
     @property
     def is_v5(self):
@@ -104,6 +106,14 @@ class World:
         self.processes.append(process)
         return process
 
+    def serve(self, server):
+        self.servers.append(server)
+        return server
+
+    def folder(self):
+        self.folders.append(tempfile.TemporaryDirectory())
+        return self.folders[-1].name
+
     def clean(self):
         for client in self.clients:
             try:
@@ -115,3 +125,7 @@ class World:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+        for server in self.servers:
+            server.clean()
+        for folder in self.folders:
+            folder.cleanup()

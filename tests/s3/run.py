@@ -1,58 +1,22 @@
 """Runs every case against a server: `python tests/s3/run.py --endpoint URL --access-key K --secret-key S`.
 
-Needs `requirements.txt`. Prints `N passed, N failed`; exits 1 if one failed.
+Needs `requirements.txt`. What it prints: `../harness.py`.
 """
 
-import argparse
-import importlib
 import pathlib
 import sys
-import time
-import traceback
 
-HERE = pathlib.Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 sys.dont_write_bytecode = True
 
-
-def cases(wanted):
-    for path in sorted(HERE.glob("test_*.py")):
-        module = importlib.import_module(path.stem)
-        for name, function in vars(module).items():
-            if name.startswith("test_") and callable(function):
-                label = f"{path.stem[5:]}: {name[5:].replace('_', ' ')}"
-                if wanted in label:
-                    yield label, function
+import harness  # noqa: E402
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--endpoint", required=True)
-    parser.add_argument("--access-key", required=True)
-    parser.add_argument("--secret-key", required=True)
-    parser.add_argument("--only", default="", help="run the cases whose label contains this")
-    options = parser.parse_args()
-
+def world(options, _):
     from world import World
 
-    passed, failed = 0, []
-    for label, function in cases(options.only):
-        world = World(options.endpoint, options.access_key, options.secret_key)
-        begin = time.monotonic()
-        try:
-            function(world)
-            passed += 1
-            print(f"ok      {label} ({time.monotonic() - begin:.2f} s)", flush=True)
-        except Exception:
-            failed.append(label)
-            print(f"FAILED  {label}\n{traceback.format_exc()}", flush=True)
-        finally:
-            world.clean()
-    for label in failed:
-        print(f"failed: {label}")
-    print(f"{passed} passed, {len(failed)} failed")
-    return 1 if failed or not passed else 0
+    return World(options.endpoint, options.access_key, options.secret_key)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(harness.main(__file__, __doc__, ["--endpoint", "--access-key", "--secret-key"], world))

@@ -101,17 +101,27 @@ fn s3() -> Result<()> {
     server.stop()
 }
 
-/// As the one of S3; the tools are the host's, or come from its packages.
+/// As the one of S3; the tools and the other broker are the host's, or come from its packages.
 fn mqtt() -> Result<()> {
     let suite = root().join("tests/mqtt");
+    let install = |package: &str| show(Command::new("apt-get").args(["install", "-y", "-q", package]), INSTALL);
     if capture(Command::new("mosquitto_pub").arg("--version"), INSTALL).is_err() {
-        show(Command::new("apt-get").args(["install", "-y", "-q", "mosquitto-clients"]), INSTALL)?;
+        install("mosquitto-clients")?;
+    }
+    // A server's program may not be in everybody's PATH.
+    let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
+    if !std::env::split_paths(&path).any(|folder| folder.join("mosquitto").exists()) {
+        install("mosquitto")?;
+        // The package makes it a service of this host, which nobody asked for.
+        show(Command::new("service").args(["mosquitto", "stop"]), INSTALL)?;
+        show(Command::new("update-rc.d").args(["mosquitto", "disable"]), INSTALL)?;
     }
     let venv = Venv::with("mqtt", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
-    let server = Server::start(&binary()?, &fresh("mqtt")?.join("data"))?;
+    let mote = binary()?;
+    let server = Server::start(&mote, &fresh("mqtt")?.join("data"))?;
     let port = server.doors.mqtt.rsplit(':').next().unwrap_or_default().to_owned();
     let mut run = venv.python();
-    run.arg(suite.join("run.py")).args(["--port", &port, "--token", &server.doors.token]);
+    run.arg(suite.join("run.py")).env("PATH", path).args(["--port", &port, "--token", &server.doors.token]).arg("--mote").arg(mote);
     show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
 }

@@ -110,11 +110,62 @@ fn messages_in_flight_at_a_kill_come_again() {
     until("it is done with", || server.control("GET", "/v1/mqtt", b"").is(200).json()["waiting"] == 0);
 }
 
-#[test]
-fn two_thousand_devices_are_cheap_and_all_heard() {
-    const DEVICES: usize = 2000;
+const DEVICES: usize = 2000;
+
+/// Each has a file descriptor here, and one at the server, which inherits the limit.
+fn room_for_devices() {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+}
+
+#[test]
+fn a_kill_amid_two_thousand_devices_loses_nothing_acknowledged() {
+    /// Of each device, all sent at once.
+    const EACH: usize = 3;
+    room_for_devices();
+    let data = tempfile::tempdir().unwrap();
+    let mut server = Server::start_on(data.path());
+    Device::returning(server.address("mqtt"), "archive", &server.token()).subscribe("flood/#", 1);
+    let token = server.token();
+    let mut devices: Vec<Device> = (0..DEVICES).map(|n| Device::fresh(server.address("mqtt"), &format!("d{n}"), &token)).collect();
+    let mut acknowledged = BTreeSet::new();
+    let half = DEVICES / 2;
+    for those in [0..half, half..DEVICES] {
+        for n in those.clone() {
+            for id in 1..=EACH {
+                devices[n].publish(&format!("flood/{n}"), format!("{n} {id}").as_bytes(), id as u16).unwrap();
+            }
+        }
+        for n in those {
+            for _ in 1..=EACH {
+                let Some(Said::PubAck(id)) = devices[n].hear() else { break };
+                acknowledged.insert(format!("{n} {id}"));
+                // It has begun with what the second half sent.
+                if acknowledged.len() == half * EACH + 1 {
+                    server.signal("KILL");
+                }
+            }
+        }
+    }
+    server.ended();
+    println!("{} of {} acknowledged", acknowledged.len(), DEVICES * EACH);
+    assert!(acknowledged.len() >= half * EACH, "only {} were acknowledged", acknowledged.len());
+
+    server = Server::start_on(data.path());
+    let mut archive = Device::returning(server.address("mqtt"), "archive", &server.token());
+    let mut delivered = BTreeSet::new();
+    while !acknowledged.is_subset(&delivered) {
+        let Some(Said::Publish { id, payload, .. }) = archive.hear() else {
+            panic!("{} are missing", acknowledged.difference(&delivered).count())
+        };
+        delivered.insert(String::from_utf8(payload).unwrap());
+        archive.acknowledge(id).unwrap();
+    }
+}
+
+#[test]
+fn two_thousand_devices_are_cheap_and_all_heard() {
+    room_for_devices();
     let server = Server::start();
     let token = server.token();
     let resident = || {
