@@ -101,6 +101,11 @@ pub trait Clock: Send + Sync {
     /// Never goes back; only differences mean anything.
     fn monotonic(&self) -> Duration;
     fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()>;
+    /// For a thread of its own: gives the core away for so long, or until somebody unparks it. Of a
+    /// clock that a test moves it takes the machine's time: it puts work off, and orders nothing.
+    fn park(&self, wait: Duration) {
+        std::thread::park_timeout(wait);
+    }
     /// A new id that nobody can guess.
     fn id(&self) -> Id;
     /// Bytes that nobody can guess: keys, tokens, nonces.

@@ -2,8 +2,11 @@
 //!
 //! Callers without a place wait in arrival order. Starts are coalesced: as many as the waiting
 //! callers need, not one for each, and while an instance lives, only for those who have waited a
-//! moment. The instance used last is used first, so that the others can grow idle and end. Admission and its bounds came before ([`mote_core::invoke::admit`]).
+//! moment. The instance used last is used first, so that the others can grow idle and end, and quick
+//! calls wait for one that is busy rather than wake another ([`spread`]). Admission and its bounds
+//! came before ([`mote_core::invoke::admit`]).
 
+mod spread;
 mod starts;
 
 use std::collections::VecDeque;
@@ -15,6 +18,7 @@ use mote_core::{BoxFuture, Code, Error, Result};
 use tokio::sync::{Notify, oneshot};
 
 use crate::instance::{Ending, Instance, Started};
+use spread::Spread;
 use starts::{Backoff, Respite};
 
 /// Starts an instance of a function.
@@ -38,6 +42,7 @@ struct State {
     outgoing: Vec<Member>,
     waiting: VecDeque<Waiting>,
     starting: u32,
+    spread: Spread,
     /// Somebody looks again at who waits, once the first of them has waited long enough.
     alarmed: bool,
     /// Grows when what instances are given at their start has changed.
@@ -81,6 +86,8 @@ impl State {
 pub(crate) struct Place {
     pool: Arc<Pool>,
     pub(crate) instance: Arc<Instance>,
+    /// On the monotonic clock.
+    since: Duration,
 }
 
 pub(crate) struct Granted {
@@ -114,6 +121,7 @@ impl Pool {
             }
             let (sender, granted) = oneshot::channel();
             state.waiting.push_back(Waiting { since: self.clock.monotonic(), caller: sender });
+            self.watch_spread(&mut state);
             self.start_missing(&mut state);
             granted
         };
@@ -270,11 +278,14 @@ impl Pool {
     fn take_place(self: &Arc<Self>, state: &mut State) -> Option<Place> {
         let free = |member: &Member| member.busy < self.function.limits.concurrency.max(1) && member.instance.is_alive();
         let at = state.members.iter().rposition(free)?;
+        if state.members.get(at).is_some_and(|member| member.busy == 0) && !state.may_spread() {
+            return None;
+        }
         let mut member = state.members.remove(at);
         member.busy += 1;
         let instance = member.instance.clone();
         state.members.push(member);
-        Some(Place { pool: self.clone(), instance })
+        Some(Place { pool: self.clone(), instance, since: self.clock.monotonic() })
     }
 
     /// Hands free places to those who wait, outside the lock: a caller that has gone gives its place back at once.
@@ -294,9 +305,11 @@ impl Pool {
         }
     }
 
-    fn release(self: &Arc<Self>, instance: &Arc<Instance>) {
+    fn release(self: &Arc<Self>, instance: &Arc<Instance>, since: Duration) {
         {
             let mut state = self.state();
+            let (held, busy) = (self.clock.monotonic().saturating_sub(since), state.busy());
+            state.spread.note(held, busy, spread::cores());
             if let Some(member) = state.members.iter_mut().find(|member| Arc::ptr_eq(&member.instance, instance)) {
                 member.busy = member.busy.saturating_sub(1);
             }
@@ -342,7 +355,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.pool.release(&self.instance);
+        self.pool.release(&self.instance, self.since);
     }
 }
 

@@ -60,7 +60,7 @@ impl LogStore {
         let (live, _) = broadcast::channel(LAG_MAX);
         let lost = Arc::new(Lost::default());
         let mut scribe = Scribe { ring, lost: lost.clone(), live: live.clone(), clock: clock.clone() };
-        let spool = Spool::start("mote-logs", WAITING_BYTES_MAX, 0, move |lines| scribe.write(lines))?;
+        let spool = Spool::start("mote-logs", WAITING_BYTES_MAX, 0, clock.clone(), move |lines| scribe.write(lines))?;
         Ok(LogStore { spool, lost, live, readers, clock })
     }
 }

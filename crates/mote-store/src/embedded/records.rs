@@ -66,7 +66,7 @@ impl RecordStore {
         let ring = Ring::open(&readers, &table::SHAPE, bounds.bytes()).map_err(Error::from)?;
         let dropped = Arc::new(AtomicU64::new(0));
         let mut scribe = Scribe { ring, dropped: dropped.clone(), clock: clock.clone(), bounds };
-        let spool = Spool::start("mote-records", WAITING_BYTES_MAX, NICENESS, move |records| scribe.write(records))?;
+        let spool = Spool::start("mote-records", WAITING_BYTES_MAX, NICENESS, clock.clone(), move |records| scribe.write(records))?;
         Ok(RecordStore { spool, dropped, readers, clock, bounds })
     }
 }

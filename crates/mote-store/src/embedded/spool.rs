@@ -1,19 +1,27 @@
 //! From those who must not wait to a thread that writes: a bounded channel, and what has come
 //! through it in batches.
 //!
+//! The thread gathers for [`GATHER`] before it writes, because a page that many small transactions
+//! would each write again is then written once, and because nobody who pushes has to wake it.
+//!
 //! What finds no place to wait is given back. Not here: what is made of a batch, and of what was
 //! given back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
+use mote_core::clock::Clock;
 use mote_core::error::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
 /// Items that may wait, and that are written at one go.
 const WAITING_MAX: usize = 8192;
 const BATCH_MAX: usize = 512;
+/// How long what comes first waits for company, unless so many have come.
+const GATHER: Duration = Duration::from_millis(50);
+const ENOUGH: usize = BATCH_MAX / 2;
 
 pub(super) struct Spool<T> {
     /// `None`: closed.
@@ -33,14 +41,20 @@ impl<T: Send + 'static> Spool<T> {
     /// Has a thread `write` what comes, of which `bytes_max` may wait. A batch is empty where somebody
     /// only wants to know that what came before is written. `niceness` is how far it stands back
     /// behind other threads.
-    pub(super) fn start(name: &str, bytes_max: usize, niceness: i32, write: impl FnMut(Vec<T>) + Send + 'static) -> Result<Spool<T>> {
+    pub(super) fn start(
+        name: &str,
+        bytes_max: usize,
+        niceness: i32,
+        clock: Arc<dyn Clock>,
+        write: impl FnMut(Vec<T>) + Send + 'static,
+    ) -> Result<Spool<T>> {
         let (commands, waiting) = mpsc::channel(WAITING_MAX);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
         let bytes = waiting_bytes.clone();
         let run = move || {
             // Of this thread alone; one that may not stand back writes all the same.
             let _ = rustix::process::setpriority_process(None, niceness);
-            write_batches(waiting, &bytes, write);
+            write_batches(waiting, &bytes, &*clock, write);
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
         let thread = thread.map_err(|error| Error::internal(format!("the thread {name} could not be started")).caused_by(error))?;
@@ -49,12 +63,22 @@ impl<T: Send + 'static> Spool<T> {
 
     /// Never waits; false if there was no room.
     pub(super) fn push(&self, item: T, bytes: usize) -> bool {
-        let room = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes <= self.bytes_max;
-        let sent = room && self.commands.as_ref().is_some_and(|commands| commands.try_send(Command::Item(item, bytes)).is_ok());
+        let Some(commands) = &self.commands else { return false };
+        let waiting = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let sent = waiting <= self.bytes_max && commands.try_send(Command::Item(item, bytes)).is_ok();
         if !sent {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
+        if waiting > self.bytes_max / 2 || WAITING_MAX - commands.capacity() >= ENOUGH {
+            self.hurry();
+        }
         sent
+    }
+
+    fn hurry(&self) {
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 
     /// Waits until what was pushed so far is written, or lost.
@@ -63,6 +87,7 @@ impl<T: Send + 'static> Spool<T> {
         if let Some(commands) = &self.commands
             && commands.send(Command::Written(done)).await.is_ok()
         {
+            self.hurry();
             let _ = wait.await;
         }
     }
@@ -79,8 +104,16 @@ impl<T: Send + 'static> Spool<T> {
     }
 }
 
-fn write_batches<T>(mut waiting: mpsc::Receiver<Command<T>>, waiting_bytes: &AtomicUsize, mut write: impl FnMut(Vec<T>)) {
+fn write_batches<T>(
+    mut waiting: mpsc::Receiver<Command<T>>,
+    waiting_bytes: &AtomicUsize,
+    clock: &dyn Clock,
+    mut write: impl FnMut(Vec<T>),
+) {
     while let Some(first) = waiting.blocking_recv() {
+        if matches!(first, Command::Item(..)) {
+            clock.park(GATHER);
+        }
         let (mut items, mut readers, mut next) = (Vec::new(), Vec::new(), Some(first));
         while let Some(command) = next {
             match command {
@@ -104,7 +137,48 @@ impl<T> Drop for Spool<T> {
     fn drop(&mut self) {
         self.commands = None;
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use mote_testkit::FakeClock;
+
+    use super::*;
+
+    type Batches = Arc<Mutex<Vec<Vec<u32>>>>;
+
+    fn spool(bytes_max: usize) -> (Spool<u32>, Batches) {
+        let batches = Batches::default();
+        let kept = batches.clone();
+        let spool = Spool::start("spool", bytes_max, 0, Arc::new(FakeClock::default()), move |batch| kept.lock().unwrap().push(batch));
+        (spool.unwrap(), batches)
+    }
+
+    #[tokio::test]
+    async fn what_is_pushed_is_written_in_order_and_in_few_batches() {
+        let (spool, batches) = spool(1 << 20);
+        let numbers = 0..ENOUGH as u32 / 2;
+        assert!(numbers.clone().all(|number| spool.push(number, 1)));
+        spool.written().await;
+        let batches = batches.lock().unwrap();
+        assert!(batches.concat().into_iter().eq(numbers), "{batches:?}");
+        // Where the machine stood still for GATHER in the middle there is another one.
+        assert!(batches.len() <= 3, "{} batches", batches.len());
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_refused_and_what_waits_at_the_end_is_written() {
+        let (spool, batches) = spool(10);
+        assert!(spool.push(1, 8) && !spool.push(2, 3));
+        spool.written().await;
+        assert!(spool.push(3, 10));
+        drop(spool);
+        assert_eq!(batches.lock().unwrap().concat(), [1, 3]);
     }
 }

@@ -94,12 +94,12 @@ fn announce(server: &Server, json: bool) {
     ]);
 }
 
-/// The runtime of a server. Few threads: what waits costs nothing, what computes is a function's
-/// own process.
+/// The runtime of a server. Few threads, and never more than cores: what waits costs nothing, what
+/// computes is a function's own process, and two threads on one core only wake each other.
 pub(super) fn block_on(server: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(cores.clamp(2, 4)).enable_all().build();
+    let runtime = runtime.worker_threads(cores.min(4)).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::platform(format!("no runtime could be made: {error}")))?;
     let ended = runtime.block_on(server);
     // What still blocks after the grace must not keep the process alive.

@@ -14,7 +14,8 @@ from collections import deque
 from . import logs, wire
 
 SOCKET = 3
-READ_BYTES = 256 << 10
+# Above 128 KiB the C library maps and unmaps the buffer of each read.
+READ_BYTES = 64 << 10
 # A function slower than this gets its reply sent before the next call starts.
 BATCH_S = 0.0002
 
