@@ -103,7 +103,8 @@ pub fn schedules() -> Vec<Vec<u8>> {
 pub fn credentials() -> Vec<Vec<u8>> {
     let token = format!("mote_{}_{}", "0a".repeat(8), "5f".repeat(32));
     let query = format!("a=1&mote-expires=1795389945&mote-signature={}", "71".repeat(32));
-    texts(&[&token, &format!("Bearer {token}"), &query, "100/s", "mote_", "mote-expires=1&mote-signature="])
+    let by_token = query.replace("&mote-signature", "&mote-signer=0a0a0a0a0a0a0a0a&mote-signature");
+    texts(&[&token, &format!("Bearer {token}"), &query, &by_token, "100/s", "mote_", "mote-expires=1&mote-signature="])
 }
 
 pub fn control_requests() -> Vec<Vec<u8>> {

@@ -22,7 +22,7 @@ use self::audit::{Audit, AuditLine, Note};
 use self::limits::Limits;
 use self::rights::{Need, Rights, Rule, Scope, Touch, rule};
 use self::signed::Signing;
-use self::tokens::{NewToken, TokenWish, Tokens};
+use self::tokens::{NewToken, TokenId, TokenWish, Tokens};
 pub use self::urls::Entry;
 use crate::action::Action;
 use crate::clock::Clock;
@@ -58,6 +58,7 @@ pub enum Caller {
 /// What a token gives its holder.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Holder {
+    pub id: TokenId,
     pub name: Name,
     pub scope: Scope,
     pub rights: Rights,
@@ -228,6 +229,15 @@ impl Caller {
                 Scope::All => None,
             },
             Caller::Anonymous | Caller::Admin => None,
+        }
+    }
+
+    /// Whom a URL that it has signed names.
+    pub(crate) fn signer(&self) -> Option<TokenId> {
+        match self {
+            Caller::Token(holder) => Some(holder.id),
+            // Neither can be revoked.
+            Caller::Admin | Caller::Instance(_) | Caller::Anonymous => None,
         }
     }
 

@@ -167,7 +167,7 @@ impl House {
                 to_the_end(async move { house.access.revoke_token(house.catalog(), &scope, &name).await }).await?;
                 Done::Nothing
             }
-            Action::SignUrl(wish) => Done::Signed(self.sign(*wish)?),
+            Action::SignUrl(wish) => Done::Signed(self.sign(*wish, caller.signer())?),
             Action::RotateSigning { namespace } => {
                 let house = self.clone();
                 to_the_end(async move { house.access.rotate_signing(house.catalog(), &namespace).await }).await?;

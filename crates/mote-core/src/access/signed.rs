@@ -1,8 +1,9 @@
 //! Signed URLs: a call that whoever holds the URL may make until it expires, and no other call.
 //!
-//! A signature is bound to function, method, path and query; the key is made from the server's
+//! A signature is bound to function, method, path and query, and to the token of whoever asked for
+//! it: the URL is worth no more than that is when it is used. The key is made from the server's
 //! and the namespace's generation, so that one step forward voids every URL of a namespace.
-//! `mote-expires` and `mote-signature` stand in the query and are taken off it.
+//! `mote-expires`, `mote-signer` and `mote-signature` stand in the query and are taken off it.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 use super::mac::{hex, mac, unhex};
+use super::tokens::TokenId;
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::HttpRequest;
@@ -22,6 +24,8 @@ pub const LIFE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 const PREFIX: &str = "signing/";
 const EXPIRES: &str = "mote-expires";
+/// Of the administrator's URLs there is none: he ends with the server's key.
+const SIGNER: &str = "mote-signer";
 const SIGNATURE: &str = "mote-signature";
 
 /// What a signature is over.
@@ -35,6 +39,14 @@ pub struct Signable<'a> {
     pub query: &'a str,
     /// Seconds since 1970.
     pub expires_s: u64,
+    /// Whose token asked for it; `None`: the administrator's.
+    pub signer: Option<TokenId>,
+}
+
+/// What a good signature says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    pub signer: Option<TokenId>,
 }
 
 /// The keys of signed URLs.
@@ -70,15 +82,16 @@ impl Signing {
     /// The query that makes the request a signed one.
     pub fn query(&self, what: Signable<'_>) -> String {
         let between = if what.query.is_empty() { "" } else { "&" };
-        format!("{}{between}{EXPIRES}={}&{SIGNATURE}={}", what.query, what.expires_s, hex(&self.sign(what)))
+        let signer = what.signer.map(|id| format!("&{SIGNER}={}", hex(&id))).unwrap_or_default();
+        format!("{}{between}{EXPIRES}={}{signer}&{SIGNATURE}={}", what.query, what.expires_s, hex(&self.sign(what)))
     }
 
     /// Takes a signature off the request's query; `None` if there is none. An error if it is not
-    /// good for this request.
-    pub fn verify(&self, function: &FunctionRef, request: &mut HttpRequest, now: Timestamp) -> Result<Option<()>> {
+    /// good for this request. Whether its signer still may is for the caller to ask.
+    pub fn verify(&self, function: &FunctionRef, request: &mut HttpRequest, now: Timestamp) -> Result<Option<Signed>> {
         let Some((query, claim)) = parted(&request.query)? else { return Ok(None) };
-        let path = &request.path;
-        let what = Signable { function, method: request.method.as_str(), path, query: &query, expires_s: claim.expires_s };
+        let Claim { expires_s, signer, .. } = claim;
+        let what = Signable { function, method: request.method.as_str(), path: &request.path, query: &query, expires_s, signer };
         if !bool::from(self.sign(what).ct_eq(&claim.signature)) {
             return Err(Error::new(Code::CredentialInvalid, "the URL's signature is not one for this method, path and query")
                 .hint("Use the URL as it was made, with its method; `mote sign` makes another."));
@@ -88,7 +101,7 @@ impl Signing {
             return Err(Error::new(Code::CredentialInvalid, format!("the URL expired at {end}")).hint("`mote sign` makes another."));
         }
         request.query = query;
-        Ok(Some(()))
+        Ok(Some(Signed { signer }))
     }
 
     /// Voids every URL of a namespace that was signed before.
@@ -107,7 +120,8 @@ impl Signing {
         let key = mac(&self.key, "signed URLs of a namespace", &[namespace.as_str().as_bytes(), &generation]);
         let texts = [what.function.name.as_str(), what.method, what.path, what.query].map(str::as_bytes);
         let expires = what.expires_s.to_be_bytes();
-        mac(&key, "signed URL", &[texts[0], texts[1], texts[2], texts[3], &expires])
+        let signer = what.signer.as_ref().map_or(&[][..], |id| id);
+        mac(&key, "signed URL", &[texts[0], texts[1], texts[2], texts[3], &expires, signer])
     }
 
     fn generation(&self, namespace: &Name) -> u64 {
@@ -122,6 +136,7 @@ impl Signing {
 
 struct Claim {
     expires_s: u64,
+    signer: Option<TokenId>,
     signature: [u8; 32],
 }
 
@@ -131,10 +146,11 @@ fn parted(query: &str) -> Result<Option<(String, Claim)>> {
         Error::new(Code::CredentialInvalid, format!("the URL's signature is not one: {EXPIRES} and {SIGNATURE} are wanted, once each"))
             .hint("Use the URL as it was made; `mote sign` makes another.")
     };
-    let (mut expires, mut signature, mut rest) = (None, None, Vec::new());
+    let (mut expires, mut signer, mut signature, mut rest) = (None, None, None, Vec::new());
     for pair in query.split('&') {
         let slot = match pair.split_once('=') {
             Some((EXPIRES, value)) => (&mut expires, value),
+            Some((SIGNER, value)) => (&mut signer, value),
             Some((SIGNATURE, value)) => (&mut signature, value),
             _ => {
                 rest.push(pair);
@@ -146,7 +162,7 @@ fn parted(query: &str) -> Result<Option<(String, Claim)>> {
         }
     }
     let (expires, signature) = match (expires, signature) {
-        (None, None) => return Ok(None),
+        (None, None) if signer.is_none() => return Ok(None),
         (Some(expires), Some(signature)) => (expires, signature),
         _ => return Err(malformed()),
     };
@@ -154,7 +170,8 @@ fn parted(query: &str) -> Result<Option<(String, Claim)>> {
     let digits = !expires.is_empty() && !expires.starts_with('0') && expires.bytes().all(|byte| byte.is_ascii_digit());
     let expires_s = expires.parse().ok().filter(|_| digits).ok_or_else(malformed)?;
     let signature = unhex(signature).ok_or_else(malformed)?;
-    Ok(Some((rest.join("&"), Claim { expires_s, signature })))
+    let signer = signer.map(|id| unhex(id).ok_or_else(malformed)).transpose()?;
+    Ok(Some((rest.join("&"), Claim { expires_s, signer, signature })))
 }
 
 #[cfg(test)]
@@ -173,12 +190,15 @@ mod tests {
     fn a_signature_is_for_one_call() {
         let signing = Signing::new([1; 32]);
         let f = function("f");
-        let signed = signing.query(Signable { function: &f, method: "GET", path: "/f/x", query: "a=1&b=%20", expires_s: 100 });
+        let what = Signable { function: &f, method: "GET", path: "/f/x", query: "a=1&b=%20", expires_s: 100, signer: None };
+        let signed = signing.query(what);
         let verify = |signing: &Signing, f: &FunctionRef, mut request: HttpRequest, now_ms| {
             let found = signing.verify(f, &mut request, Timestamp(now_ms)).map_err(|e| e.code());
-            found.map(|found| found.map(|()| request.query))
+            found.map(|found| found.map(|Signed { signer }| (request.query, signer)))
         };
-        assert_eq!(verify(&signing, &f, request("GET", "/f/x", &signed), 99_999), Ok(Some("a=1&b=%20".to_owned())));
+        assert_eq!(verify(&signing, &f, request("GET", "/f/x", &signed), 99_999), Ok(Some(("a=1&b=%20".to_owned(), None))));
+        let by_token = signing.query(Signable { signer: Some([10; 8]), ..what });
+        assert_eq!(verify(&signing, &f, request("GET", "/f/x", &by_token), 0), Ok(Some(("a=1&b=%20".to_owned(), Some([10; 8])))));
         assert_eq!(verify(&signing, &f, request("GET", "/f/x", "a=1"), 0), Ok(None));
         let refused = |signing: &Signing, f: &FunctionRef, request, now_ms| {
             assert_eq!(verify(signing, f, request, now_ms), Err(Code::CredentialInvalid));
@@ -195,7 +215,11 @@ mod tests {
             signed.replace("a=1&", ""),
             format!("{signed}&c=3"),
             format!("{signed}&mote-expires=999"),
+            format!("{signed}&mote-signer=0a0a0a0a0a0a0a0a"),
+            by_token.replace("0a0a", "0b0b"),
+            by_token.replace("&mote-signer=0a0a0a0a0a0a0a0a", ""),
             "mote-expires=100".to_owned(),
+            "mote-signer=0a0a0a0a0a0a0a0a".to_owned(),
             "mote-signature=00".to_owned(),
         ];
         others.iter().for_each(|query| refused(&signing, &f, request("GET", "/f/x", query), 0));

@@ -25,6 +25,9 @@ const PREFIX: &str = "tokens/";
 const MARK: &str = "mote_";
 const ID_BYTES: usize = 8;
 
+/// What a token is known by; another one of the same name has another.
+pub type TokenId = [u8; ID_BYTES];
+
 /// What a new token shall be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenWish {
@@ -80,13 +83,13 @@ pub struct Tokens {
 
 #[derive(Default)]
 struct Table {
-    by_id: HashMap<[u8; ID_BYTES], Arc<Token>>,
+    by_id: HashMap<TokenId, Arc<Token>>,
     by_name: BTreeMap<(Scope, Name), Arc<Token>>,
     by_key: HashMap<String, Arc<Token>>,
 }
 
 struct Token {
-    id: [u8; ID_BYTES],
+    id: TokenId,
     hash: [u8; 32],
     info: TokenInfo,
     holder: Arc<Holder>,
@@ -124,6 +127,16 @@ impl Tokens {
         let found = self.read().by_id.get(&id).cloned();
         let token = found.filter(|token| self.hash(&id, &secret).ct_eq(&token.hash).into()).ok_or_else(unknown)?;
         token.valid(now)
+    }
+
+    /// The holder of the token that signed something, if it still is one.
+    pub(super) fn holder_of_id(&self, id: &TokenId, now: Timestamp) -> Result<Arc<Holder>> {
+        let found = self.read().by_id.get(id).cloned();
+        let gone = || {
+            Error::new(Code::CredentialInvalid, "the token that signed the URL was revoked")
+                .hint("`mote sign` makes another, with a token that is valid.")
+        };
+        found.ok_or_else(gone)?.valid(now)
     }
 
     /// The holder of the token that an access key belongs to.
@@ -201,7 +214,7 @@ impl Tokens {
         }
     }
 
-    fn hash(&self, id: &[u8; ID_BYTES], secret: &[u8; 32]) -> [u8; 32] {
+    fn hash(&self, id: &TokenId, secret: &[u8; 32]) -> [u8; 32] {
         mac(&self.key, "token", &[id, secret])
     }
 
@@ -238,8 +251,8 @@ impl Table {
 }
 
 impl Token {
-    fn new(id: [u8; ID_BYTES], hash: [u8; 32], info: TokenInfo) -> Token {
-        let holder = Arc::new(Holder { name: info.name.clone(), scope: info.scope.clone(), rights: info.rights });
+    fn new(id: TokenId, hash: [u8; 32], info: TokenInfo) -> Token {
+        let holder = Arc::new(Holder { id, name: info.name.clone(), scope: info.scope.clone(), rights: info.rights });
         Token { id, hash, info, holder }
     }
 
@@ -267,7 +280,7 @@ pub(super) fn is_marked(text: &str) -> bool {
 }
 
 /// Id and secret of a token's text. Any text may come here.
-pub fn parse(text: &str) -> Option<([u8; ID_BYTES], [u8; 32])> {
+pub fn parse(text: &str) -> Option<(TokenId, [u8; 32])> {
     let (id, secret) = text.strip_prefix(MARK)?.split_once('_')?;
     Some((unhex(id)?, unhex(secret)?))
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, HeaderMap, ORIGIN};
 
 use super::rights::{Need, Right, Rule};
+use super::signed::Signed;
 use super::tokens::is_marked;
 use super::{Access, Caller, Credential};
 use crate::error::{Code, Error, Result};
@@ -45,12 +46,20 @@ impl Access {
         }
         let presented = presented.map(|token| self.caller(&Credential::Token(token))).transpose()?;
         let caller = presented.as_ref().unwrap_or(caller);
-        let signed =
-            function.http.access == UrlAccess::Signed && self.signing.verify(&function.reference(), request, self.clock.now())?.is_some();
-        if !signed {
+        let now = self.clock.now();
+        let signed = match function.http.access {
+            UrlAccess::Signed => self.signing.verify(&function.reference(), request, now)?,
+            UrlAccess::Public | UrlAccess::Token => None,
+        };
+        let signer = match signed {
+            None => Some(caller.clone()),
+            Some(Signed { signer: None }) => None,
+            Some(Signed { signer: Some(id) }) => Some(Caller::Token(self.tokens.holder_of_id(&id, now)?)),
+        };
+        if let Some(answerable) = signer {
             let need = Need::Use(Right::Invoke, &function.namespace);
             let rule = Rule { need, verb: "call", about: function.name.as_str(), change: false };
-            self.permit(caller, &rule).map_err(|error| worded(error, function))?;
+            self.permit(&answerable, &rule).map_err(|error| worded(error, function))?;
         }
         self.count(caller, function, request)?;
         Ok(Entry::Function)

@@ -8,6 +8,7 @@ use super::deploy::url_path;
 use crate::access::limits::{QuotaReport, Used};
 use crate::access::rights::Scope;
 use crate::access::signed::{LIFE_MAX, Signable};
+use crate::access::tokens::TokenId;
 use crate::action::{NamespaceInfo, SignWish, SignedUrl, Target};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
@@ -52,8 +53,8 @@ impl House {
         Ok(QuotaReport { quota: self.access.limits.quota(&namespace), namespace, used })
     }
 
-    /// A URL that lets whoever has it make one call.
-    pub(super) fn sign(&self, wish: SignWish) -> Result<SignedUrl> {
+    /// A URL that lets whoever has it make one call, as long as the token lives that asked for it.
+    pub(super) fn sign(&self, wish: SignWish, signer: Option<TokenId>) -> Result<SignedUrl> {
         let live = self.directory().entry(&wish.function)?.function;
         if live.http.access != UrlAccess::Signed {
             return Err(Error::new(Code::RequestInvalid, format!("{} takes no signed URLs", wish.function))
@@ -77,6 +78,7 @@ impl House {
             path: uri.path(),
             query: uri.query().unwrap_or_default(),
             expires_s,
+            signer,
         });
         let url = format!("{}{}?{query}", self.public_url, uri.path());
         Ok(SignedUrl { url, method: wish.method.to_string(), expires: Timestamp(expires_s * 1000) })

@@ -9,7 +9,7 @@ use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::{NewToken, TokenWish};
 use mote_core::action::{Action, Deploy, DeployWish, Done, Fate, Letters, Outgoing, Platform, SettleMessages, SignWish, Target};
 use mote_core::body::Body;
-use mote_core::clock::Clock;
+use mote_core::clock::{Clock, Timestamp};
 use mote_core::engine::{Answer, Payload};
 use mote_core::error::Result;
 use mote_core::event::HttpRequest;
@@ -362,6 +362,40 @@ async fn a_url_lets_in_whom_its_access_names() {
     assert_eq!(refused("GET", &query.replace("a=1", "a=2")).await, Code::CredentialInvalid);
     scene.admin(Action::RotateSigning { namespace: Name::default_namespace() }).await.map(drop).unwrap();
     assert_eq!(refused("GET", &query).await, Code::CredentialInvalid);
+}
+
+#[tokio::test]
+async fn a_signed_url_ends_with_the_token_that_signed_it() {
+    let scene = Scene::new(mirror()).await;
+    scene.install("f", |f| f.http.access = UrlAccess::Signed);
+    let token = async |expires: Option<Timestamp>| {
+        let rights = [Right::Invoke].into_iter().collect();
+        let wish = TokenWish { name: name("signer"), scope: Scope::One(Name::default_namespace()), rights, expires, s3: false };
+        let Done::Token(made) = scene.admin(Action::CreateToken(Box::new(wish))).await.unwrap() else { panic!("not a token") };
+        made.token
+    };
+    let sign = async |token: String| {
+        let (function, life) = (crate::house::reference("f"), Duration::from_secs(3600));
+        let wish = SignWish { function, method: http::Method::GET, path: None, life };
+        let signed = scene.house.execute(Credential::Token(token), Action::SignUrl(Box::new(wish))).await.unwrap();
+        let Done::Signed(signed) = signed else { panic!("no URL") };
+        signed.url.split_once('?').unwrap().1.to_owned()
+    };
+    let code = async |query: &str| by_url(&scene, "GET", query, &[]).await.map(drop).map_err(|error| error.code());
+    let revoke = async || {
+        let scope = Scope::One(Name::default_namespace());
+        scene.admin(Action::RevokeToken { scope, name: name("signer") }).await.map(drop).unwrap();
+    };
+    let first = sign(token(None).await).await;
+    assert_eq!(code(&first).await, Ok(()));
+    revoke().await;
+    assert_eq!(code(&first).await, Err(Code::CredentialInvalid));
+
+    let second = sign(token(Some(scene.clock.now().plus(Duration::from_secs(60)))).await).await;
+    assert_eq!(code(&second).await, Ok(()));
+    assert_eq!(code(&first).await, Err(Code::CredentialInvalid), "another token of that name is another one");
+    scene.clock.advance(Duration::from_secs(60));
+    assert_eq!(code(&second).await, Err(Code::CredentialInvalid));
 }
 
 #[tokio::test]
