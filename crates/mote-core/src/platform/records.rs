@@ -17,10 +17,11 @@ use crate::function::delivery::Retry;
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::invoke::deliver::parcel::{Parcel, Wish};
 use crate::invoke::record::BODY_KEPT_BYTES_MAX;
-use crate::store::{LogLine, LogQuery, RecordQuery, Whereabouts};
+use crate::store::{CallRecord, LogLine, LogQuery, RecordQuery, Whereabouts};
 
 /// Calls of one trace, and how far back it goes.
 const CALLS_MAX: usize = 200;
+const BYTES_MAX: usize = 16 << 20;
 const BACK_MAX: usize = 64;
 const LINES_MAX: usize = 200;
 
@@ -45,10 +46,16 @@ impl House {
     /// The call and all that came of it, nearest first.
     async fn followed(&self, namespace: &Name, root: TracedCall) -> Result<(Vec<TracedCall>, bool)> {
         let (mut calls, mut seen, mut open) = (Vec::new(), HashSet::from([root.id]), VecDeque::from([root]));
+        let (mut bytes, mut more) = (0, false);
         while let Some(call) = open.pop_front() {
+            bytes += call.attempts.iter().map(CallRecord::weight_bytes).sum::<usize>();
+            if bytes > BYTES_MAX && !calls.is_empty() {
+                return Ok((calls, true));
+            }
             let query = RecordQuery { namespace: Some(namespace.clone()), cause: Some(call.id), limit: CALLS_MAX, ..Default::default() };
             let found = self.invoker.records.search(query).await?;
             calls.push(call);
+            more |= found.next.is_some();
             for record in found.records.iter().rev() {
                 if !seen.insert(record.id) {
                     continue;
@@ -60,7 +67,7 @@ impl House {
                 open.extend(self.traced(namespace, record.id).await?);
             }
         }
-        Ok((calls, false))
+        Ok((calls, more))
     }
 
     /// `None`: there is no such call in the namespace, or nothing is known of it any more.
@@ -112,6 +119,14 @@ impl House {
         let event = StoredEvent { id: self.invoker.clock.id(), lineage, request, ..record.event };
         let to = Target::Function { function: record.function, version };
         let function = self.invoker.resolve(&to, &mut event.clone().into()).await?.function;
+        if on == ReplayOn::Same && record.artifact.is_some_and(|ran| ran != function.artifact) {
+            let (reference, version) = (function.reference(), function.version);
+            return Err(Error::new(
+                Code::VersionNotFound,
+                format!("the version {version} of {reference} that ran is gone: the function was removed, and made again since"),
+            )
+            .hint("`--live` replays it on the version that is live now."));
+        }
         // Somebody looks at what comes of it: no other attempt behind his back.
         let retry = Some(Retry { attempts_max: 1, ..function.delivery.retry.clone() });
         self.invoker.accept(&function, to, event, large, 0, Wish { retry, ..Wish::default() }).await

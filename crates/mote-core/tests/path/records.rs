@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use mote_core::access::Caller;
 use mote_core::action::{Action, Done, ReplayOn, Trace};
-use mote_core::clock::Id;
+use mote_core::clock::{Clock as _, Id};
 use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::{Code, Report};
 use mote_core::event::HttpRequest;
-use mote_core::event::lineage::{Cause, How, TRACE_PARENT};
-use mote_core::function::Name;
+use mote_core::event::lineage::{Cause, How, Lineage, TRACE_PARENT};
 use mote_core::function::delivery::Destination;
+use mote_core::function::{Digest, Name};
 use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::outcome::State;
 use mote_core::invoke::deliver::parcel::Wish;
@@ -209,6 +209,38 @@ async fn a_replay_is_the_same_event_as_a_call_of_its_own() {
     assert_eq!((request.query.as_str(), request.headers.len()), ("a=1", 0), "without the first caller's credentials");
     assert_eq!(scene.store.buried().len(), 1, "what was asked for once is given up after one attempt");
     assert_eq!(replay(&scene, old, ReplayOn::Version(9)).await.unwrap_err().code(), Code::VersionNotFound);
+}
+
+#[tokio::test]
+async fn the_same_version_is_not_anothers_of_its_name() {
+    let scene = Scene::new(judging()).await;
+    scene.install("f", |_| {});
+    let event = scene.event("fine");
+    let old = event.id;
+    scene.invoker.call(live("f"), event).await.unwrap();
+    replay(&scene, old, ReplayOn::Same).await.unwrap();
+    // Removed and made again: its versions count from 1 once more.
+    scene.install("f", |f| f.artifact = Digest([7; 32]));
+    assert_eq!(replay(&scene, old, ReplayOn::Same).await.unwrap_err().code(), Code::VersionNotFound);
+    replay(&scene, old, ReplayOn::Live).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_trace_holds_a_bounded_number_of_bytes() {
+    let scene = Scene::new(judging()).await;
+    scene.install("f", |_| {});
+    let root = scene.clock.id();
+    for number in 0..2 {
+        for _ in 0..150 {
+            let mut event = scene.event("");
+            event.body = vec![b'x'; BODY_KEPT_BYTES_MAX].into();
+            event.id = if number == 0 { root } else { Id(root.0 + 1) };
+            event.lineage = if number == 0 { Lineage::default() } else { Lineage::of(How::Called, root) };
+            scene.invoker.call(live("f"), event).await.unwrap();
+        }
+    }
+    let found = trace(&scene, root).await;
+    assert_eq!((found.calls.len(), found.more), (1, true));
 }
 
 #[tokio::test]

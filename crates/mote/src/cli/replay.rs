@@ -74,6 +74,11 @@ impl Replay {
         client.json(client.request(Method::POST, &["calls", id, "replay"]).query(&query)).await
     }
 
+    async fn state(&self, client: &Client, id: &str) -> Result<String, Failure> {
+        let query = [("namespace", self.namespace.namespace.as_str())];
+        Ok(text(&client.json(client.request(Method::GET, &["calls", id]).query(&query)).await?, "state"))
+    }
+
     /// Oldest first, as they came. One that can't be replayed holds none of the others up.
     async fn many(&self, client: &Client) -> Result<Exit, Failure> {
         let found = self.which.find(client, &self.namespace.namespace, MANY_MAX).await?;
@@ -82,19 +87,33 @@ impl Replay {
         let mut seen = std::collections::HashSet::new();
         ids.retain(|id| seen.insert(id.clone()));
         let mut pace = tokio::time::interval(Duration::from_secs(1) / self.rate);
-        let mut refused = 0;
+        let (mut replayed, mut left, mut refused) = (0, 0, 0);
         for id in &ids {
             pace.tick().await;
+            // Of a call with several attempts, one that failed is not the end.
+            match self.state(client, id).await {
+                Ok(state) if state != "failed" && state != "cancelled" => {
+                    left += 1;
+                    eprintln!("{id}: left alone, since it is {state} by now");
+                    continue;
+                }
+                _ => {}
+            }
             match self.again(client, id).await {
-                Ok(accepted) if self.common.output.json => output::json(&json!({ "replayed": id, "id": text(&accepted, "id") })),
-                Ok(accepted) => output::line_out(&text(&accepted, "id")),
+                Ok(accepted) => {
+                    replayed += 1;
+                    match (text(&accepted, "id"), self.common.output.json) {
+                        (new, true) => output::json(&json!({ "replayed": id, "id": new })),
+                        (new, false) => output::line_out(&new),
+                    }
+                }
                 Err(failure) => {
                     refused += 1;
                     eprintln!("{id}: {}", failure.found());
                 }
             }
         }
-        eprintln!("{} replayed, {refused} refused", ids.len() - refused);
+        eprintln!("{replayed} replayed, {left} left alone, {refused} refused");
         Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
     }
 }

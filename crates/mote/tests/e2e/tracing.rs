@@ -17,6 +17,14 @@ def publish(event, context):
 def shout(context):
     return {'trace': context.traceparent}
 
+tries = 0
+
+def flaky():
+    global tries
+    tries += 1
+    if tries == 1:
+        raise ValueError('not yet')
+
 def broken(n: int = 0):
     raise ValueError('no such thing as %d' % n)
 ";
@@ -39,6 +47,16 @@ on_failure = \"nobody\"
 [[function]]
 name = \"shout\"
 entry = \"f.py:shout\"
+
+[function.cors]
+origins = [\"https://shop.example\"]
+
+[[function]]
+name = \"flaky\"
+entry = \"f.py:flaky\"
+[function.async]
+attempts = 2
+backoff = \"10ms\"
 
 [[function]]
 name = \"broken\"
@@ -90,6 +108,9 @@ fn a_call_that_somebody_waited_for_is_found_by_what_its_reply_says() {
     assert!(server.mote(&["trace", &id]).ok().stdout.contains("ValueError: no such thing as 7"));
     assert_eq!(server.calls(&["--failed", "--error", "thing as 7"])[0]["id"], id.as_str());
     assert!(server.calls(&["--function", "shout", "--failed"]).is_empty());
+    let asked = "OPTIONS /shout HTTP/1.1\r\nhost: test\r\nconnection: close\r\norigin: https://shop.example\r\naccess-control-request-method: GET\r\n\r\n";
+    assert_eq!(http(server.address("public"), asked, b"").status, 204);
+    assert_eq!(server.calls(&["--function", "shout"]).len(), 1, "a preflight runs nothing");
     let other = server.mote(&["trace", &id, "--namespace", "other", "--json"]);
     assert!(other.code == 1 && other.stdout.contains("call-not-found"), "{other:?}");
     assert_eq!(server.mote(&["status", "--json"]).ok().json()["records_dropped"], 0);
@@ -145,4 +166,14 @@ fn a_call_that_was_given_up_tells_why_and_is_replayed_when_it_is_mended() {
             && traced["calls"].as_array().unwrap().len() >= 4
     });
     assert_eq!(traced["calls"][1]["cause"]["how"], "replayed");
+}
+
+#[test]
+fn a_call_that_succeeded_in_the_end_is_not_replayed_for_an_attempt_that_failed() {
+    let server = server();
+    let id = server.mote(&["invoke", "flaky", "--async"]).ok().stdout.trim().to_owned();
+    server.mote(&["calls", "wait", &id]).ok();
+    assert_eq!(server.calls(&["--function", "flaky", "--failed"]).len(), 1);
+    let replayed = server.mote(&["replay", "--failed", "--function", "flaky"]).ok();
+    assert!(replayed.stdout.is_empty() && replayed.stderr.contains("0 replayed, 1 left alone, 0 refused"), "{replayed:?}");
 }
