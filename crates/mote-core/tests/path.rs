@@ -12,6 +12,8 @@ mod controls;
 mod deploys;
 #[path = "path/durable.rs"]
 mod durable;
+#[path = "path/flow_children.rs"]
+mod flow_children;
 #[path = "path/flow_faults.rs"]
 mod flow_faults;
 #[path = "path/flows.rs"]

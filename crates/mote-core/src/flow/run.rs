@@ -1,7 +1,7 @@
 //! A run: where it is in its flow, and what comes next. A state machine without I/O: the same
 //! definition, state and answers always give the same state.
 //!
-//! Steps that only look at the body are done at once; [`Machine::next`] stops at what somebody
+//! Steps that only look at the body are done here; [`Machine::advance`] stops at what somebody
 //! else has to do, who tells what came of it. Who keeps the state on disk between the two, and
 //! makes attempts anew, is [`crate::invoke::deliver`].
 
@@ -9,7 +9,8 @@ mod fan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -41,6 +42,10 @@ pub struct Run {
     pub journal: Vec<Entry>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// The definition that it began with: its version may be dropped, and its function removed and made
+    /// anew, before it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<Flow>>,
     /// The children of every fan-out around it, one times the other: so many runs like it there may be at once.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub siblings: u64,
@@ -80,17 +85,16 @@ pub enum Waiting {
     Children(Children),
 }
 
-/// Children that run, and what is known of them.
+/// Children that run, and what came of those that are over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Children {
     pub total: u32,
     /// So many at a time, in their order.
     pub width: u32,
-    /// All before this one are over.
-    pub cursor: u32,
-    /// Of the others, those that are.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub over: BTreeSet<u32>,
+    /// All before this one have begun.
+    pub begun: u32,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub over: BTreeMap<u32, Part>,
     /// A failure that nobody takes: it is told, and those that did not succeed run again if the run is sent again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doomed: Option<StepError>,
@@ -99,13 +103,22 @@ pub struct Children {
     pub reopen: bool,
 }
 
+/// What a child brought.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// In JSON, as text: it may be as deep as can be read, and the run lies around it.
+    Good(String),
+    Failed(StepError),
+}
+
 /// What has to be done before the run can go on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Next<'f> {
     /// Call it, and tell [`Machine::done`].
     Call { step: &'f Step, call: &'f Call, input: Data },
-    /// Start these, in this order and so many at a time; then [`Machine::gathered`].
-    Start { children: Vec<(Run, Data)>, width: u32 },
+    /// Start [children](Machine::children), in their order and so many at a time; then [`Machine::gathered`].
+    Start(Children),
     /// Go on at that time, by [`Machine::waited`].
     Wait(Timestamp),
     /// It is over.
@@ -122,6 +135,7 @@ impl Run {
             step: String::new(),
             journal: Vec::new(),
             parent: None,
+            by: None,
             siblings: 1,
         }
     }
@@ -129,6 +143,14 @@ impl Run {
     /// As one of another run's children.
     pub fn under(self, id: Id, index: u32) -> Run {
         Run { parent: Some(Parent { id, index }), ..self }
+    }
+
+    /// Of its children those that have begun and may not be over.
+    pub fn open_children(&self, own: Id) -> Vec<Id> {
+        match &self.waiting {
+            Some(Waiting::Children(children)) => children.open().map(|index| self.child_id(own, index)).collect(),
+            Some(Waiting::Until(_)) | None => Vec::new(),
+        }
     }
 
     /// The id of a child of the step whose turn it is, or of its call: the same each time it is asked.
@@ -151,11 +173,9 @@ impl Run {
         let doing = match &self.waiting {
             None => Doing::Running,
             Some(Waiting::Until(until)) => Doing::Waiting { until: *until },
-            Some(Waiting::Children(children)) => Doing::Children {
-                total: children.total,
-                over: children.over_count(),
-                ids: children.due().into_iter().map(|index| self.child_id(own, index)).collect(),
-            },
+            Some(Waiting::Children(children)) => {
+                Doing::Children { total: children.total, over: children.over.len() as u32, ids: self.open_children(own) }
+            }
         };
         Trace { steps: self.journal.clone(), at: Some(At { step: self.step.clone(), since: self.since, doing }) }
     }
@@ -191,57 +211,64 @@ impl<'f> Machine<'f, '_> {
     /// Goes on until somebody else has to do something. Not for a run that [waits](Run::waiting).
     pub fn advance(&mut self) -> Next<'f> {
         loop {
-            if self.run.place.len() <= self.run.floor {
-                return Next::End(Ok(()));
-            }
-            let Some(step) = self.run.step(self.flow) else { if self.leave() { continue } else { return Next::End(Ok(())) } };
-            self.run.step.clone_from(&step.name);
-            let failed = match &step.kind {
-                Kind::Call(call) => return Next::Call { step, call, input: self.input(call) },
-                Kind::Branch(branch) => {
-                    let body = self.data.value();
-                    let arm = branch.arms.iter().position(|arm| arm.when.holds(body.as_ref())).unwrap_or(branch.arms.len());
-                    self.enter(arm);
-                    continue;
-                }
-                Kind::Each(_) | Kind::Parallel(_) => match self.fan_out(step) {
-                    Ok(Some(start)) => return start,
-                    // An empty list.
-                    Ok(None) => continue,
-                    Err(error) => error,
-                },
-                Kind::Wait(wait) => match self.wake_time(wait) {
-                    Ok(at) => {
-                        self.run.waiting = Some(Waiting::Until(at));
-                        return Next::Wait(at);
-                    }
-                    Err(message) => flow_failed(step, message),
-                },
-                Kind::Set(template) => match self.set(step, template) {
-                    Ok(()) => {
-                        self.finish(step, 0, 0);
-                        continue;
-                    }
-                    Err(error) => error,
-                },
-                Kind::Body(template) => match self.replace(step, self.filled(template)) {
-                    Ok(()) => {
-                        self.finish(step, 0, 0);
-                        continue;
-                    }
-                    Err(error) => error,
-                },
-                Kind::Fail(message) => flow_failed(step, message.clone()),
-                Kind::Succeed => {
-                    self.note(step, StepState::Succeeded, 0, 0, None);
-                    self.run.place.truncate(self.run.floor);
-                    return Next::End(Ok(()));
-                }
-            };
-            if let Err(error) = self.fail(failed, 0, 0) {
-                return Next::End(Err(error));
+            if let Some(next) = self.step() {
+                return next;
             }
         }
+    }
+
+    /// Does one step; `None`: another comes next. Each may read a body that is large.
+    pub fn step(&mut self) -> Option<Next<'f>> {
+        if self.run.place.len() <= self.run.floor {
+            return Some(Next::End(Ok(())));
+        }
+        let Some(step) = self.run.step(self.flow) else { return (!self.leave()).then_some(Next::End(Ok(()))) };
+        self.run.step.clone_from(&step.name);
+        let failed = match &step.kind {
+            Kind::Call(call) => match self.input(step, call) {
+                Ok(input) => return Some(Next::Call { step, call, input }),
+                Err(error) => error,
+            },
+            Kind::Branch(branch) => {
+                let body = self.data.value();
+                let arm = branch.arms.iter().position(|arm| arm.when.holds(body.as_ref())).unwrap_or(branch.arms.len());
+                self.enter(arm);
+                return None;
+            }
+            Kind::Each(_) | Kind::Parallel(_) => match self.fan_out(step) {
+                // An empty list starts nothing.
+                Ok(start) => return start,
+                Err(error) => error,
+            },
+            Kind::Wait(wait) => match self.wake_time(wait) {
+                Ok(at) => {
+                    self.run.waiting = Some(Waiting::Until(at));
+                    return Some(Next::Wait(at));
+                }
+                Err(message) => flow_failed(step, message),
+            },
+            Kind::Set(template) => match self.set(step, template) {
+                Ok(()) => {
+                    self.finish(step, 0, 0);
+                    return None;
+                }
+                Err(error) => error,
+            },
+            Kind::Body(template) => match self.filled(step, template).and_then(|body| self.replace(step, body)) {
+                Ok(()) => {
+                    self.finish(step, 0, 0);
+                    return None;
+                }
+                Err(error) => error,
+            },
+            Kind::Fail(message) => flow_failed(step, message.clone()),
+            Kind::Succeed => {
+                self.note(step, StepState::Succeeded, 0, 0, None);
+                self.run.place.truncate(self.run.floor);
+                return Some(Next::End(Ok(())));
+            }
+        };
+        self.fail(failed, 0, 0).err().map(|error| Next::End(Err(error)))
     }
 
     /// What came of the call. An error comes back if nothing takes it: then nothing has changed.
@@ -274,15 +301,21 @@ impl<'f> Machine<'f, '_> {
         self.catcher(code).is_some()
     }
 
-    fn input(&self, call: &Call) -> Data {
-        call.input.as_ref().map_or_else(|| self.data.clone(), |template| self.filled(template))
+    fn input(&self, step: &Step, call: &Call) -> Result<Data, StepError> {
+        call.input.as_ref().map_or_else(|| Ok(self.data.clone()), |template| self.filled(step, template))
     }
 
-    fn filled(&self, template: &Template) -> Data {
+    fn filled(&self, step: &Step, template: &Template) -> Result<Data, StepError> {
         match template.text() {
-            Some(text) => Data::text(text),
-            None => Data::json(&template.fill(&self.data.part())),
+            Some(text) => Ok(Data::text(text)),
+            None => Ok(Data::json(&self.fill(step, template)?)),
         }
+    }
+
+    fn fill(&self, step: &Step, template: &Template) -> Result<Value, StepError> {
+        let filled = template.fill(&self.data.part(), BODY_BYTES_MAX);
+        filled
+            .ok_or_else(|| flow_failed(step, format!("what it makes would have more than the {BODY_BYTES_MAX} bytes that a flow carries")))
     }
 
     fn replace(&mut self, step: &Step, new: Data) -> Result<(), StepError> {
@@ -313,7 +346,7 @@ impl<'f> Machine<'f, '_> {
     fn set(&mut self, step: &Step, template: &Template) -> Result<(), StepError> {
         let wanted = || flow_failed(step, "the body is no JSON object, so nothing can be set in it");
         let mut body = self.data.object().ok_or_else(wanted)?;
-        if let (Value::Object(body), Value::Object(new)) = (&mut body, template.fill(&self.data.part())) {
+        if let (Value::Object(body), Value::Object(new)) = (&mut body, self.fill(step, template)?) {
             body.extend(new);
         }
         self.replace(step, Data::json(&body))

@@ -19,11 +19,11 @@ use crate::engine::{Answer, Engine, Invocation, Output, Payload, Prepared, Progr
 use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
 use crate::function::{Digest, Family, Function, FunctionRef};
+use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::outcome::{CallStatus, KeptReply, State};
 use crate::invoke::deliver::parcel::{Parcel, Wish};
-use crate::invoke::deliver::{EVENT_BYTES_MAX, QUEUES};
 use crate::reply::Timing;
-use crate::store::{Queue, Room};
+use crate::store::Queue;
 
 /// See the module's text.
 pub struct FlowEngine {
@@ -31,6 +31,10 @@ pub struct FlowEngine {
     pub clock: Arc<dyn Clock>,
     pub access: Arc<Access>,
 }
+
+/// Between two looks at a run that somebody waits for; shorter ones are none.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// The reply of a flow says in it how it can be found later.
 pub const CALL_HEADER: &str = "x-mote-call";
@@ -40,19 +44,18 @@ impl FlowEngine {
         let (begun, id) = (self.clock.monotonic(), parcel.event.id);
         parcel.event.body = body.collect(function.limits.body_bytes.min(EVENT_BYTES_MAX)).await?;
         let item = parcel.into_item(id, &function.delivery, Wish::default());
-        self.queue.enqueue_within(vec![item], self.rooms(&function)).await?;
+        let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
+        let queued = self.queue.enqueue_within(vec![item], rooms).await;
+        queued.map_err(|error| self.access.limits.told(error, &function.namespace))?;
         let reply = self.end(&function, id, deadline).await?;
         let head = json!({ "status": reply.status, "type": reply.content_type.unwrap_or_default(), "headers": [[CALL_HEADER, id]] });
         let answer = Answer::Reply(Payload { head: head.to_string().into(), body: reply.body.into() });
         Ok(Output { answer, timing: Timing { run: self.clock.monotonic() - begun, ..Timing::default() } })
     }
 
-    fn rooms(&self, function: &Function) -> Vec<Room> {
-        let max = self.access.limits.quota(&function.namespace).queued;
-        max.map(|items_max| Room { prefix: format!("{QUEUES}{}/", function.namespace), items_max }).into_iter().collect()
-    }
-
+    /// Every settlement of the server may be the one: who has waited longer looks less often.
     async fn end(&self, function: &Function, id: Id, deadline: Timestamp) -> Result<KeptReply> {
+        let begun = self.clock.monotonic();
         loop {
             // Before the look, so that no end between the two is missed.
             let settled = self.queue.settled();
@@ -77,6 +80,10 @@ impl FlowEngine {
                 return Err(unfinished(&function.reference(), id));
             }
             tokio::select! { () = settled => {}, () = self.clock.sleep(left) => {} }
+            let pause = ((self.clock.monotonic() - begun) / 16).min(PAUSE_MAX).min(deadline.since(self.clock.now()));
+            if pause > PAUSE_MIN {
+                self.clock.sleep(pause).await;
+            }
         }
     }
 }

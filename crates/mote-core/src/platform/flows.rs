@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::House;
 use crate::clock::Id;
 use crate::error::{Code, Error, Result};
-use crate::flow::run::{Run, Waiting};
+use crate::flow::run::Run;
 use crate::function::{Function, FunctionRef};
 use crate::invoke::Invoker;
 use crate::invoke::deliver::outcome::{CallStatus, Outcome, RunEnd, State};
@@ -40,7 +40,9 @@ impl House {
         };
         let mut left = vec![(status.id, run)];
         while let Some((id, run)) = left.pop() {
-            for child in children(id, &run) {
+            // If it has moved on between its reading and its end, they are none of its own any more; what it
+            // has begun then notices by itself.
+            for child in run.open_children(id) {
                 left.extend(self.take_run(child).await?.map(|run| (child, run)));
             }
         }
@@ -57,17 +59,6 @@ impl House {
         let ended = self.invoker.clock.now();
         let outcome = Outcome { function: to, state: State::Cancelled, accepted, ended, attempts, reply: None, error: None, flow };
         Ok(self.queue().cancel(id, Some(outcome.kept(kept_ms))).await?.then_some(*run))
-    }
-}
-
-/// Those that may not be over. If the run has moved on between its reading and its end, they are
-/// none of its own any more; what it has begun then ends by itself.
-fn children(id: Id, run: &Run) -> Vec<Id> {
-    match &run.waiting {
-        Some(Waiting::Children(children)) => {
-            (children.cursor..children.total).filter(|index| !children.over.contains(index)).map(|index| run.child_id(id, index)).collect()
-        }
-        Some(Waiting::Until(_)) | None => Vec::new(),
     }
 }
 

@@ -138,7 +138,8 @@ pub struct Settlement {
     pub end: End,
     pub follow: Vec<Item>,
     /// Where what follows must find room. If it makes one overfull, and fuller than it was before the
-    /// settlement, all of it is kept as dead letters instead; the settlement holds all the same.
+    /// settlement, all of it is kept as dead letters instead; the settlement holds all the same. But
+    /// an item that [advances](End::Advance) can wait for room: then nothing happens, [`crate::Code::Throttled`].
     pub rooms: Vec<Room>,
     pub result: Option<Kept>,
     /// Items that are due at once. One that is leased just now is, as soon as it [advances](End::Advance).

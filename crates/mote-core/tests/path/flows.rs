@@ -56,7 +56,7 @@ impl Calls {
         self.0.lock().unwrap().clone()
     }
 
-    fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.all().into_iter().map(|(name, _)| name).collect()
     }
 
@@ -85,7 +85,7 @@ pub(crate) fn install_flow(scene: &Scene, name: &str, steps: Value) {
 }
 
 /// A platform whose deliverer runs until the stopper goes.
-async fn delivering(calls: &Calls, functions: &[&str]) -> (Scene, Stopper) {
+pub(crate) async fn delivering(calls: &Calls, functions: &[&str]) -> (Scene, Stopper) {
     let scene = Scene::new(calls.engine()).await;
     functions.iter().for_each(|name| scene.install(name, |function| function.limits.instances_max = 1000));
     let stopper = deliver(&scene);
@@ -112,7 +112,7 @@ pub(crate) async fn status(scene: &Scene, id: Id) -> Option<CallStatus> {
 }
 
 /// The call's end; time goes on whenever everybody waits for it.
-async fn over(scene: &Scene, id: Id) -> CallStatus {
+pub(crate) async fn over(scene: &Scene, id: Id) -> CallStatus {
     for turn in 0..1_000_000u32 {
         if let Some(status) = status(scene, id).await.filter(CallStatus::is_over) {
             return status;
@@ -345,14 +345,33 @@ async fn a_run_ends_by_the_definition_that_it_began_with() {
     while !calls.names().contains(&"double".to_owned()) {
         tokio::task::yield_now().await;
     }
-    // Version 2 goes live, and version 1 is not stored: the run can't go on, and says so.
+    // Version 2 goes live, and version 1 is not stored.
     scene.install("f", |function| {
         function.version = 2;
         function.runtime = Family::Flow.into();
-        function.flow = Some(flow(json!([call("echo")])));
+        function.flow = Some(flow(json!([call("never")])));
     });
+    assert_eq!(over(&scene, id).await.state, State::Succeeded);
+    assert_eq!(calls.names(), ["double", "echo"]);
+}
+
+#[tokio::test]
+async fn a_run_of_a_flow_that_is_removed_goes_on_when_it_is_there_again() {
+    let calls = Calls::default();
+    let (scene, _stopper) = delivering(&calls, &["double", "echo"]).await;
+    install_flow(&scene, "f", json!([call("double"), {"name": "w", "wait": {"for": {"ms": 60_000}}}, call("echo")]));
+    let id = send(&scene, "f", json!(1)).await;
+    while !calls.names().contains(&"double".to_owned()) {
+        tokio::task::yield_now().await;
+    }
+    scene.invoker.directory.remove(&reference("f"));
     let status = over(&scene, id).await;
-    assert_eq!((status.state, status.error.unwrap().code.as_str()), (State::Failed, "version-not-found"));
+    assert_eq!((status.state, status.error.unwrap().code.as_str()), (State::Failed, "function-not-found"));
+    // Its version is 1 again, and it is another flow.
+    install_flow(&scene, "f", json!([call("never"), call("never"), call("never")]));
+    scene.store.redrive(vec![(id, scene.clock.now())]).await.unwrap();
+    assert_eq!(over(&scene, id).await.state, State::Succeeded);
+    assert_eq!(calls.names(), ["double", "echo"]);
 }
 
 #[tokio::test]

@@ -173,6 +173,17 @@ pub(super) async fn a_room_is_never_overfull(subject: Subject) {
     assert_eq!(put(vec![again], vec![room("a/", 2)]).await.unwrap(), [once.id]);
     assert_eq!(put(vec![other_key.clone()], vec![room("a/", 3)]).await.unwrap(), [other_key.id]);
     put(vec![subject.item("b", 0, "5")], vec![room("b", 1)]).await.unwrap();
+    // What follows a step finds room, or the step is not over.
+    let step = subject.queue.lease("b", 1, MINUTE).await.unwrap().remove(0);
+    let within = |items_max| Settlement {
+        follow: vec![subject.item("b", 0, "6")],
+        rooms: vec![room("b", items_max)],
+        ..End::Advance { due: subject.at(0), payload: "step 2".into() }.into()
+    };
+    refused(subject.queue.settle(step.token(), within(1)).await, Code::Throttled);
+    assert_eq!(subject.queue.depth("b").await.unwrap(), 1);
+    settle(&subject, &step, within(2)).await;
+    assert_eq!(payloads(&subject.queue.lease("b", 9, MINUTE).await.unwrap()), ["step 2", "6"]);
 }
 
 pub(super) async fn steps_of_one_item_wake_one_another(subject: Subject) {
@@ -200,6 +211,10 @@ pub(super) async fn steps_of_one_item_wake_one_another(subject: Subject) {
     assert_eq!(lease(&subject, 1).await, []);
     assert_eq!(next_due(&subject).await, Some(subject.at(5000)));
     assert!(matches!(subject.queue.find(parent.id).await.unwrap(), Some(Whereabouts::Queued { attempts: 0, leased: None, .. })));
+    // Its age is that of this step, which was due no earlier.
+    let due = subject.at(5000);
+    (subject.advance)(Duration::from_secs(7));
+    assert_eq!(lease(&subject, 1).await[0].since, due);
 }
 
 pub(super) async fn higher_priorities_go_first(subject: Subject) {
@@ -299,13 +314,8 @@ pub(super) async fn an_id_is_queued_once(subject: Subject) {
 pub(super) async fn what_follows_happens_with_the_end(subject: Subject) {
     let item = subject.item("work", 0, "p");
     let kept = Kept { expires: subject.at(60_000), value: "the result".into() };
-    let how = |follow: &'static str| Settlement {
-        end: End::Done,
-        follow: vec![subject.item("next", 0, follow)],
-        rooms: vec![],
-        result: Some(kept.clone()),
-        wake: vec![],
-    };
+    let how =
+        |follow: &'static str| Settlement { follow: vec![subject.item("next", 0, follow)], result: Some(kept.clone()), ..End::Done.into() };
     subject.queue.enqueue(vec![item.clone()]).await.unwrap();
     let old = lease(&subject, 1).await.remove(0);
     assert!(matches!(subject.queue.find(item.id).await.unwrap(), Some(Whereabouts::Queued { attempts: 1, leased: Some(_), .. })));

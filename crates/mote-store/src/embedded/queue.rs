@@ -307,6 +307,7 @@ fn lease(
 fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement, now: Timestamp) -> Result<(), Fault> {
     let Settlement { end, follow, rooms, result, wake } = how;
     let rooms = widened(transaction, rooms, &follow)?;
+    let can_wait = matches!(end, End::Advance { .. });
     let held = params![key(lease.id), lease.epoch];
     match end {
         End::Again { due, counted, error } => row::again(transaction, lease, due, counted, error, now)?,
@@ -322,7 +323,7 @@ fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement,
         }
     }
     keep(transaction, lease.id, result, now)?;
-    follow_on(transaction, follow, &rooms, now)?;
+    follow_on(transaction, follow, &rooms, can_wait, now)?;
     wake.into_iter().try_for_each(|id| row::wake(transaction, id, now))
 }
 
@@ -336,11 +337,14 @@ fn widened(connection: &Connection, mut rooms: Vec<Room>, items: &[Item]) -> Res
 }
 
 /// Queues what follows a settlement; of a room that could not hold what goes into it, all that does
-/// becomes dead letters: the settlement has to hold.
-fn follow_on(transaction: &mut Transaction<'_>, items: Vec<Item>, rooms: &[Room], now: Timestamp) -> Result<(), Fault> {
+/// becomes dead letters: the settlement has to hold, unless it can wait.
+fn follow_on(transaction: &mut Transaction<'_>, items: Vec<Item>, rooms: &[Room], can_wait: bool, now: Timestamp) -> Result<(), Fault> {
     let (mut queued, mut refused) = (items, Vec::new());
     for room in rooms {
         if depth(transaction, &room.prefix)? + enters(room, &queued) > room.items_max {
+            if can_wait {
+                return Err(Error::new(Code::Throttled, format!("what follows finds no room in {}", room.prefix)).into());
+            }
             refused.extend(queued.extract_if(.., |item| item.queue.starts_with(&room.prefix)));
         }
     }

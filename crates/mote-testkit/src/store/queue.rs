@@ -137,6 +137,13 @@ impl QueueState {
     fn settle(&mut self, token: LeaseToken, how: Settlement, now: Timestamp) -> Result<()> {
         let at = self.place(token)?;
         let before: Vec<u64> = how.rooms.iter().map(|room| self.depth(&room.prefix)).collect();
+        if matches!(how.end, End::Advance { .. }) {
+            let enters = |prefix: &str| how.follow.iter().filter(|item| item.queue.starts_with(prefix)).count() as u64;
+            let is_full = |room: &Room| enters(&room.prefix) > 0 && self.depth(&room.prefix) + enters(&room.prefix) > room.items_max;
+            if how.rooms.iter().any(is_full) {
+                return Err(Error::new(Code::Throttled, "there is no room"));
+            }
+        }
         match how.end {
             End::Done => drop(self.items.remove(at)),
             End::Dead { reason } => {
@@ -154,7 +161,7 @@ impl QueueState {
                 let held = &mut self.items[at];
                 held.item.due = if held.woken { due.min(now) } else { due };
                 held.item.payload = payload;
-                (held.leased_until, held.attempt, held.since) = (None, 0, now);
+                (held.leased_until, held.attempt, held.since) = (None, 0, held.item.due.max(now));
                 held.history.clear();
             }
         }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Children, Frame, Machine, Next, Run, Waiting, flow_failed};
-use crate::flow::data::Data;
+use super::{Children, Frame, Machine, Next, Part, Run, Waiting, flow_failed};
+use crate::flow::data::{BODY_BYTES_MAX, Data};
 use crate::flow::trace::StepError;
 use crate::flow::{Kind, Output, Step, check};
 
@@ -12,59 +12,85 @@ impl Children {
         Children { total, width, ..Children::default() }
     }
 
-    /// Those that may be over by now: no more than `width` at a time are begun, in their order.
-    pub fn due(&self) -> Vec<u32> {
-        (self.cursor..self.total).filter(|index| !self.over.contains(index)).take(self.width as usize).collect()
+    /// Those that have begun and may not be over.
+    pub fn open(&self) -> impl Iterator<Item = u32> {
+        (0..self.begun).filter(|index| !self.over.contains_key(index))
     }
 
-    pub fn note_over(&mut self, index: u32) {
-        self.over.insert(index);
-        while self.over.remove(&self.cursor) {
-            self.cursor += 1;
-        }
-    }
-
-    pub fn over_count(&self) -> u32 {
-        self.cursor + self.over.len() as u32
+    /// Those that are to begin next, when so many are at work.
+    pub fn next(&self, at_work: u32) -> std::ops::Range<u32> {
+        self.begun..self.begun.saturating_add(self.width.saturating_sub(at_work)).min(self.total)
     }
 
     pub fn all_over(&self) -> bool {
-        self.cursor >= self.total
+        self.over.len() >= self.total as usize
+    }
+
+    fn bytes(&self) -> usize {
+        let bytes = |part: &Part| match part {
+            Part::Good(text) => text.len(),
+            Part::Failed(error) => error.message.len(),
+        };
+        self.over.values().map(bytes).sum()
     }
 }
 
 impl<'f> Machine<'f, '_> {
     /// `None`: there was nothing to start, and the step is done.
     pub(super) fn fan_out(&mut self, step: &'f Step) -> Result<Option<Next<'f>>, StepError> {
-        let (inputs, width) = match &step.kind {
+        let (total, width) = match &step.kind {
             Kind::Each(each) => {
-                let body = self.data.value().unwrap_or_default();
-                let wanted = || flow_failed(step, format!("there is no list at {} in the body", each.of));
-                let list = each.of.get(&body).and_then(Value::as_array).ok_or_else(wanted)?;
-                if list.len() > check::CHILDREN_MAX {
-                    let found = format!("the list at {} has {} elements, and {} is the limit", each.of, list.len(), check::CHILDREN_MAX);
+                let found = self.data.value().and_then(|body| Some(each.of.get(&body)?.as_array()?.len()));
+                let length = found.ok_or_else(|| flow_failed(step, format!("there is no list at {} in the body", each.of)))?;
+                if length > check::CHILDREN_MAX {
+                    let found = format!("the list at {} has {length} elements, and {} is the limit", each.of, check::CHILDREN_MAX);
                     return Err(flow_failed(step, found));
                 }
-                (list.iter().map(|element| (0, Data::json(element))).collect::<Vec<_>>(), each.width)
+                (length as u32, each.width)
             }
-            Kind::Parallel(parallel) => {
-                let all = parallel.branches.len() as u32;
-                ((0..all).map(|block| (block, self.data.clone())).collect(), all.max(1))
-            }
+            Kind::Parallel(parallel) => (parallel.branches.len() as u32, parallel.branches.len() as u32),
             _ => return Ok(None),
         };
-        if inputs.is_empty() {
+        if total == 0 {
             return self.gathered(Vec::new()).map(|()| None);
         }
         // A fan-out within a fan-out multiplies: judged along each way down, so that no run counts the whole tree.
-        let runs = self.run.siblings.saturating_mul(inputs.len() as u64);
+        let runs = self.run.siblings.saturating_mul(total.into());
         if runs > check::RUNS_MAX {
             let found = format!("fan-outs within one another would come to {runs} runs, and {} is the limit", check::RUNS_MAX);
             return Err(flow_failed(step, found));
         }
-        self.run.waiting = Some(Waiting::Children(Children::of(inputs.len() as u32, width)));
-        let children = inputs.into_iter().map(|(block, data)| (self.child(block), data)).collect();
-        Ok(Some(Next::Start { children, width }))
+        Ok(Some(self.start(Children::of(total, width.max(1)))))
+    }
+
+    /// The step is a call of another flow.
+    pub fn call_flow(&mut self) -> Next<'f> {
+        self.start(Children::of(1, 1))
+    }
+
+    fn start(&mut self, children: Children) -> Next<'f> {
+        self.run.waiting = Some(Waiting::Children(children.clone()));
+        Next::Start(children)
+    }
+
+    /// How these children of the step begin.
+    pub fn children(&self, which: impl Iterator<Item = u32>) -> Result<Vec<(Run, Data)>, StepError> {
+        let Some(step) = self.run.step(self.flow) else { return Ok(Vec::new()) };
+        match &step.kind {
+            Kind::Each(each) => {
+                let body = self.data.value().unwrap_or_default();
+                let list = each.of.get(&body);
+                let element = |index: u32| Some((self.child(0), Data::json(list?.get(index as usize)?)));
+                which.map(element).collect::<Option<_>>().ok_or_else(|| flow_failed(step, "its list is no longer there"))
+            }
+            Kind::Parallel(_) => Ok(which.map(|block| (self.child(block), self.data.clone())).collect()),
+            // It counts among those that this one does.
+            Kind::Call(call) => {
+                let run = Run { siblings: self.run.siblings, ..Run::new(self.now) };
+                which.map(|_| Ok((run.clone(), self.input(step, call)?))).collect()
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// A run of one block of the step whose turn it is.
@@ -72,27 +98,34 @@ impl<'f> Machine<'f, '_> {
         let mut place = self.run.place.clone();
         let floor = place.len();
         place.push(Frame { block, at: 0 });
-        let Some(Waiting::Children(children)) = &self.run.waiting else { return Run { place, floor, ..Run::new(self.now) } };
-        let siblings = self.run.siblings.saturating_mul(children.total.into());
-        Run { place, floor, siblings, ..Run::new(self.now) }
+        let total = match &self.run.waiting {
+            Some(Waiting::Children(children)) => children.total,
+            _ => 1,
+        };
+        let siblings = self.run.siblings.saturating_mul(total.into());
+        Run { place, floor, siblings, by: self.run.by.clone(), ..Run::new(self.now) }
     }
 
-    /// A run of another flow that the step calls: it counts among those that this one does.
-    pub fn callee(&self) -> Run {
-        Run { siblings: self.run.siblings, ..Run::new(self.now) }
-    }
-
-    /// One child's beginning again: for one that left no trace.
-    pub fn child_again(&self, index: u32) -> Option<(Run, Data)> {
-        match &self.run.step(self.flow)?.kind {
-            Kind::Each(each) => {
-                let body = self.data.value()?;
-                let element = each.of.get(&body)?.get(index as usize)?;
-                Some((self.child(0), Data::json(element)))
+    /// Keeps what a child brought. An error if all of it would be more than a flow carries.
+    pub fn keep(&self, children: &mut Children, index: u32, result: Result<Data, StepError>) -> Result<(), StepError> {
+        let Some(step) = self.run.step(self.flow) else { return Ok(()) };
+        let dropped = match &step.kind {
+            Kind::Each(each) => each.output == Output::Discard,
+            Kind::Parallel(parallel) => parallel.output == Output::Discard,
+            _ => false,
+        };
+        let part = match result {
+            _ if dropped => Part::Good("null".into()),
+            Ok(data) => Part::Good(data.part().to_string()),
+            Err(error) => Part::Failed(error),
+        };
+        children.over.insert(index, part);
+        match children.bytes() {
+            bytes if bytes > BODY_BYTES_MAX => {
+                let found = format!("what its children bring has {bytes} bytes, and a flow carries {BODY_BYTES_MAX}");
+                Err(flow_failed(step, found))
             }
-            Kind::Parallel(_) => Some((self.child(index), self.data.clone())),
-            Kind::Call(call) => Some((self.callee(), self.input(call))),
-            _ => None,
+            _ => Ok(()),
         }
     }
 
@@ -106,20 +139,19 @@ impl<'f> Machine<'f, '_> {
     }
 
     /// What came of all children, in their order. An error comes back if nothing takes it: then nothing has changed.
-    pub fn gathered(&mut self, results: Vec<Result<Data, StepError>>) -> Result<(), StepError> {
+    pub fn gathered(&mut self, parts: Vec<Part>) -> Result<(), StepError> {
         let Some(step) = self.run.step(self.flow) else { return Ok(()) };
-        let children = results.len() as u32;
-        let output = match &step.kind {
-            Kind::Each(each) => whole(results, each.collect).map(|list| (Data::json(&Value::Array(list)), &each.output)),
-            Kind::Parallel(parallel) => whole(results, parallel.collect).map(|list| {
-                let named: Map<_, _> = parallel.branches.iter().map(|branch| branch.name.clone()).zip(list).collect();
-                (Data::json(&Value::Object(named)), &parallel.output)
-            }),
-            // Another flow, which it called: its reply is the child's.
-            Kind::Call(call) => results.into_iter().next().unwrap_or_else(|| Ok(Data::default())).map(|data| (data, &call.output)),
-            _ => Ok((self.data.clone(), &Output::Replace)),
+        let children = parts.len() as u32;
+        let (output, how) = match &step.kind {
+            Kind::Each(each) => (Value::Array(parts.into_iter().map(value_of).collect()), &each.output),
+            Kind::Parallel(parallel) => {
+                let named: Map<_, _> =
+                    parallel.branches.iter().map(|branch| branch.name.clone()).zip(parts.into_iter().map(value_of)).collect();
+                (Value::Object(named), &parallel.output)
+            }
+            _ => return Ok(()),
         };
-        match output.and_then(|(output, how)| self.take(step, output, how)) {
+        match self.take(step, Data::json(&output), how) {
             Ok(()) => {
                 self.finish(step, 0, children);
                 Ok(())
@@ -138,11 +170,9 @@ impl<'f> Machine<'f, '_> {
     }
 }
 
-fn whole(results: Vec<Result<Data, StepError>>, collect: bool) -> Result<Vec<Value>, StepError> {
-    let part = |result: Result<Data, StepError>| match result {
-        Ok(data) => Ok(data.part()),
-        Err(StepError { step, code, message }) if collect => Ok(json!({ "error": { "code": code, "message": message, "step": step } })),
-        Err(error) => Err(error),
-    };
-    results.into_iter().map(part).collect()
+fn value_of(part: Part) -> Value {
+    match part {
+        Part::Good(text) => serde_json::from_str(&text).unwrap_or_default(),
+        Part::Failed(StepError { step, code, message }) => json!({ "error": { "code": code, "message": message, "step": step } }),
+    }
 }

@@ -2,6 +2,8 @@
 
 mod random;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -44,14 +46,7 @@ pub(super) fn finish(flow: &Flow, mut run: Run, mut data: Data, answer: &Answer<
                 let output = answer(name, &input.part()).map(|value| Data::json(&value)).map_err(|code| StepError::new(name, code, "no"));
                 machine.done(output, 1)
             }
-            Next::Start { children, width } => {
-                assert!(width >= 1 && !children.is_empty());
-                let results = children.into_iter().map(|(run, data)| finish(flow, run, data, answer, left).0).collect::<Vec<_>>();
-                match results.iter().find(|result| result.is_err()).cloned() {
-                    Some(Err(error)) if machine.stops_at_a_failure() => machine.child_failed(error),
-                    _ => machine.gathered(results),
-                }
-            }
+            Next::Start(children) => fan_out(&mut machine, children, answer, left),
             Next::Wait(at) => {
                 now = at.max(now);
                 machine.now = now;
@@ -65,6 +60,25 @@ pub(super) fn finish(flow: &Flow, mut run: Run, mut data: Data, answer: &Answer<
             return (Err(error), run);
         }
     }
+}
+
+/// Some at a time, each to its end.
+fn fan_out(machine: &mut Machine<'_, '_>, mut children: Children, answer: &Answer<'_>, left: &mut u32) -> Result<(), StepError> {
+    assert!(children.width >= 1 && children.total >= 1);
+    while !children.all_over() {
+        let next = children.next(0);
+        for (index, (run, data)) in next.clone().zip(machine.children(next.clone()).unwrap()) {
+            let result = finish(machine.flow, run, data, answer, left).0;
+            if let Some(error) = result.clone().err().filter(|_| machine.stops_at_a_failure()) {
+                return machine.child_failed(error);
+            }
+            children.begun = index + 1;
+            if let Err(error) = machine.keep(&mut children, index, result) {
+                return machine.child_failed(error);
+            }
+        }
+    }
+    machine.gathered(children.over.into_values().collect())
 }
 
 /// `double` and `inc` reckon, `count` counts a list, `no` fails, everything else says its name.
@@ -155,11 +169,13 @@ fn fan_outs_within_one_another_have_a_bound_together() {
     let flow = Flow { steps: vec![each(vec![call("a")], false)], catch: Catch::default() };
     let starts = |siblings: u64| {
         let (mut run, mut data) = (Run { siblings, ..Run::new(Timestamp(1)) }, Data::json(&json!([1, 2])));
-        Machine { flow: &flow, run: &mut run, data: &mut data, now: Timestamp(1) }.advance()
+        let mut machine = Machine { flow: &flow, run: &mut run, data: &mut data, now: Timestamp(1) };
+        let next = machine.advance();
+        (next.clone(), machine.children(0..2).unwrap())
     };
-    let Next::Start { children, .. } = starts(check::RUNS_MAX / 2) else { panic!("as many as there may be are too many") };
-    assert!(children.iter().all(|(run, _)| run.siblings == check::RUNS_MAX));
-    assert!(matches!(starts(check::RUNS_MAX / 2 + 1), Next::End(Err(error)) if error.code == Code::FlowFailed.slug()));
+    assert!(matches!(starts(check::RUNS_MAX / 2).0, Next::Start(Children { total: 2, .. })));
+    assert!(starts(check::RUNS_MAX / 2).1.iter().all(|(run, _)| run.siblings == check::RUNS_MAX));
+    assert!(matches!(starts(check::RUNS_MAX / 2 + 1).0, Next::End(Err(error)) if error.code == Code::FlowFailed.slug()));
 }
 
 #[test]
@@ -248,13 +264,39 @@ fn a_wait_ends_at_its_time() {
 #[test]
 fn children_are_counted_as_they_end() {
     let mut children = Children::of(5, 2);
-    assert_eq!(children.due(), [0, 1]);
-    children.note_over(1);
-    assert_eq!((children.due(), children.over_count()), (vec![0, 2], 1));
+    let open = |children: &Children| children.open().collect::<Vec<_>>();
+    assert_eq!((children.next(0), children.next(1), children.next(2)), (0..2, 0..1, 0..0));
+    children.begun = 2;
+    children.over.insert(1, Part::Good("1".into()));
+    assert_eq!((open(&children), children.next(1)), (vec![0], 2..3));
+    children.begun = 5;
     for index in [0, 2, 4, 3] {
-        children.note_over(index);
+        assert!(!children.all_over());
+        children.over.insert(index, Part::Good("1".into()));
     }
-    assert!(children.all_over() && children.due().is_empty() && children.over.is_empty());
+    assert!(children.all_over() && open(&children).is_empty() && children.next(0).is_empty());
+}
+
+#[test]
+fn what_children_bring_together_has_a_largest_size() {
+    let third = |_: &str, _: &Value| Ok(json!("x".repeat(BODY_BYTES_MAX / 3)));
+    let brings = |output: Output| {
+        let all = Each { of: "$".parse().unwrap(), steps: vec![call("third")], width: 2, collect: false, output };
+        let flow = Flow { steps: vec![step("all", Kind::Each(all))], catch: Catch::default() };
+        finish(&flow, Run::new(Timestamp(0)), Data::json(&json!([1, 2, 3, 4])), &third, &mut 100).0
+    };
+    assert!(brings(Output::Replace).unwrap_err().message.contains("a flow carries"));
+    assert_eq!(brings(Output::Discard).map(|data| data.part()), Ok(json!([1, 2, 3, 4])));
+}
+
+#[test]
+fn a_step_that_makes_too_much_of_its_body_fails_and_no_more() {
+    let again = |kind: fn(Template) -> Kind| {
+        check_failed(vec![step("s", kind(template(json!({"a": vec!["$"; 5000]}))))], json!({"b": "x".repeat(1000)}), "s", "flow-failed")
+    };
+    again(Kind::Body);
+    again(Kind::Set);
+    again(|it| Kind::Call(Call { function: Name::new("echo").unwrap(), input: Some(it), output: Output::Replace, retry: None }));
 }
 
 #[test]

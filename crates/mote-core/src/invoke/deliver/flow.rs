@@ -27,7 +27,7 @@ use crate::function::delivery::Delivery as Rule;
 use crate::function::{Function, FunctionRef};
 use crate::invoke::retry;
 use crate::reply::Reply;
-use crate::store::{End, Item, Lease, Settlement};
+use crate::store::{End, Item, Lease, Room, Settlement};
 
 /// The event of a step says in these what it is part of.
 const RUN: &str = "moteflow";
@@ -39,21 +39,28 @@ pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -
     if !begun && parcel.version.is_none() && delivery.door.live(&parcel.to)?.flow.is_none() {
         return None;
     }
-    let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
-    let found = delivery.door.version(parcel.to.clone(), version).await;
-    let flow = found.as_ref().ok().and_then(|function| function.flow.clone());
-    if flow.is_some() && parcel.event.spilled_bytes.is_some() {
-        // It was sent to what was a function then.
-        let error = Error::new(Code::FlowFailed, format!("a flow carries {BODY_BYTES_MAX} bytes, and the event has more"));
-        return Some(lost(delivery, parcel, lease, &error).await);
-    }
-    match (found, flow) {
-        // In a box, so that a call that is no flow's does not carry the room for one.
-        (Ok(function), Some(flow)) => Some(Box::pin(Drive::new(delivery, lease, parcel.clone(), function, flow).run()).await),
+    // In boxes, so that a call that is no flow's does not carry the room for one.
+    match definition(delivery, parcel).await {
+        Ok((function, Some(_))) if parcel.event.spilled_bytes.is_some() => {
+            // It was sent to what was a function then.
+            let error = Error::new(Code::FlowFailed, format!("a flow carries {BODY_BYTES_MAX} bytes, and the event has more"));
+            Some(Box::pin(close::lost(delivery, parcel, &function.delivery, lease, &error)).await)
+        }
+        Ok((function, Some(flow))) => Some(Box::pin(Drive::new(delivery, lease, parcel.clone(), function, flow).run()).await),
         _ if !begun => None,
-        (Ok(_), None) => Some(lost(delivery, parcel, lease, &Error::internal("a run's version is no flow")).await),
-        (Err(error), _) => Some(lost(delivery, parcel, lease, &error).await),
+        Ok((_, None)) => Some(Box::pin(lost(delivery, parcel, lease, &Error::internal("a run's version is no flow"))).await),
+        Err(error) => Some(Box::pin(lost(delivery, parcel, lease, &error)).await),
     }
+}
+
+/// By what a run goes on: the definition that it began with, and the rules that its flow has now.
+async fn definition(delivery: &Delivery, parcel: &Parcel) -> Result<(Arc<Function>, Option<Arc<Flow>>)> {
+    let by = parcel.run.as_ref().and_then(|run| run.by.clone());
+    // A run that has begun needs no version, but a flow that was removed shall not go on.
+    let version = parcel.version.filter(|_| by.is_none()).map_or(Qualifier::Live, Qualifier::Version);
+    let function = delivery.door.version(parcel.to.clone(), version).await?;
+    let flow = by.or_else(|| function.flow.clone());
+    Ok((function, flow))
 }
 
 /// The definition can't be had: another time, or never again.
@@ -77,6 +84,8 @@ struct Drive<'d> {
     rule: Rule,
     run: Run,
     data: Data,
+    /// Children that nobody will wait for once this lease is settled: woken then, they notice.
+    left: Vec<Id>,
 }
 
 /// Why a call failed, and whether its rule may have it made again.
@@ -87,11 +96,21 @@ struct Failed {
 
 impl<'d> Drive<'d> {
     fn new(delivery: &'d Delivery, lease: &'d Lease, mut parcel: Parcel, function: Arc<Function>, flow: Arc<Flow>) -> Drive<'d> {
-        // A run ends by the definition that it began with.
-        parcel.version = Some(function.version);
-        let run = parcel.run.take().map_or_else(|| Run::new(delivery.clock.now()), |run| *run);
+        let mut run = match parcel.run.take() {
+            Some(run) => *run,
+            None => {
+                // Whoever sent the event may have named another run.
+                parcel.event.extensions.insert(RUN.into(), lease.item.id.to_string().into());
+                parcel.event.extensions.remove(STEP);
+                Run::new(delivery.clock.now())
+            }
+        };
+        // It ends by the definition that it began with.
+        if run.by.is_none() {
+            (run.by, parcel.version) = (Some(flow.clone()), Some(function.version));
+        }
         let data = Data { content_type: parcel.event.content_type.take(), bytes: std::mem::take(&mut parcel.event.body) };
-        Drive { delivery, lease, parcel, flow, rule: function.delivery.clone(), run, data }
+        Drive { delivery, lease, parcel, flow, rule: function.delivery.clone(), run, data, left: Vec::new() }
     }
 
     async fn run(mut self) -> Result<()> {
@@ -127,6 +146,7 @@ impl<'d> Drive<'d> {
         let (error, attempts) = (unanswered(self.lease), self.lease.attempt - 1);
         let step = self.run.step(&self.flow).map_or_else(|| self.run.step.clone(), |step| step.name.clone());
         let error = StepError::new(&step, error.code(), error.detail());
+        self.left = self.run.open_children(self.id());
         match self.machine(|machine| machine.gone_wrong(error, attempts)) {
             Ok(()) => self.go_on().await,
             Err(error) => self.fail(error).await,
@@ -136,7 +156,7 @@ impl<'d> Drive<'d> {
     /// The step whose turn it is, as the first thing of a lease.
     async fn begin(mut self) -> Result<()> {
         let flow = self.flow.clone();
-        match self.machine_of(&flow).advance() {
+        match self.advance(&flow).await {
             Next::Call { step, call, input } => self.call(step, call, input).await,
             Next::End(Err(error)) => self.fail(error).await,
             next => self.act(next).await,
@@ -146,8 +166,19 @@ impl<'d> Drive<'d> {
     /// Something has changed that is not on disk yet: a call waits for the next lease.
     async fn go_on(mut self) -> Result<()> {
         let flow = self.flow.clone();
-        let next = self.machine_of(&flow).advance();
+        let next = self.advance(&flow).await;
         self.act(next).await
+    }
+
+    /// [`Machine::advance`], but others have their turn between two steps: a thousand of them may
+    /// each read a large body.
+    async fn advance<'f>(&mut self, flow: &'f Flow) -> Next<'f> {
+        loop {
+            match self.machine_of(flow).step() {
+                Some(next) => return next,
+                None => tokio::task::yield_now().await,
+            }
+        }
     }
 
     async fn act(self, next: Next<'_>) -> Result<()> {
@@ -156,7 +187,7 @@ impl<'d> Drive<'d> {
                 let now = self.now();
                 self.park(now, Vec::new()).await
             }
-            Next::Start { children, width } => self.start(children, width).await,
+            Next::Start(children) => self.start(children).await,
             Next::Wait(at) => self.park(at, Vec::new()).await,
             Next::End(Ok(())) => self.succeed().await,
         }
@@ -165,7 +196,7 @@ impl<'d> Drive<'d> {
     async fn call(mut self, step: &Step, call: &Call, input: Data) -> Result<()> {
         let to = FunctionRef { namespace: self.parcel.to.namespace.clone(), name: call.function.clone() };
         if self.delivery.door.live(&to).is_some_and(|function| function.flow.is_some()) {
-            return self.call_flow(step, to, input).await;
+            return self.call_flow(step, to).await;
         }
         let event = self.event(step, self.run.child_id(self.id(), 0), input);
         let output = match self.delivery.held(self.lease, self.attempt(to, event)).await {
@@ -211,7 +242,6 @@ impl<'d> Drive<'d> {
     /// What a step's function gets: the run's event with the step's input as its data.
     fn event(&self, step: &Step, id: Id, input: Data) -> Event {
         let mut event: Event = self.stored(id, input).into();
-        event.extensions.entry(RUN).or_insert_with(|| self.id().to_string().into());
         event.extensions.insert(STEP.into(), step.name.clone().into());
         event.depth = self.parcel.hops + 1;
         event.lineage = Lineage { accepted: Some(self.run.since), ..Lineage::of(How::Called, self.id()) };
@@ -224,8 +254,13 @@ impl<'d> Drive<'d> {
 
     /// The run as it stands, on disk until that time, with the children that it starts.
     async fn park(self, due: Timestamp, follow: Vec<Item>) -> Result<()> {
+        self.park_within(due, follow, Vec::new()).await
+    }
+
+    async fn park_within(&self, due: Timestamp, follow: Vec<Item>, rooms: Vec<Room>) -> Result<()> {
         let end = End::Advance { due, payload: payload(&self.as_parcel()) };
-        self.delivery.queue.settle(self.lease.token(), Settlement { follow, ..end.into() }).await
+        let how = Settlement { follow, rooms, wake: self.left.clone(), ..end.into() };
+        self.delivery.queue.settle(self.lease.token(), how).await
     }
 
     fn as_parcel(&self) -> Parcel {

@@ -103,7 +103,8 @@ pub(super) fn advance(
     payload: &[u8],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let sql = "UPDATE items SET held = 0, attempts = 0, history = NULL, payload = ?5, since = ?4,
+    let sql =
+        "UPDATE items SET held = 0, attempts = 0, history = NULL, payload = ?5, since = CASE woken WHEN 1 THEN ?4 ELSE max(?3, ?4) END,
                due = CASE woken WHEN 1 THEN min(?3, ?4) ELSE ?3 END, ready = CASE woken WHEN 1 THEN min(?3, ?4) ELSE ?3 END
                WHERE id = ?1 AND epoch = ?2 AND held = 1";
     let advanced = transaction.prepare_cached(sql)?.execute(params![key(lease.id), lease.epoch, ms(due), ms(now), payload])?;

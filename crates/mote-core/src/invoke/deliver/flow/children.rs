@@ -9,37 +9,25 @@
 use super::super::outcome::{Outcome, State};
 use super::super::parcel::Parcel;
 use super::*;
-use crate::flow::run::{Children, Parent};
-use crate::store::{Lane, Whereabouts};
+use crate::flow::run::{Children, Parent, Part};
+use crate::store::Whereabouts;
 
-/// The longest time without a look at one's children.
-const LOOK: Duration = Duration::from_secs(60);
+/// A parent looks by itself after this time, and later an eighth of the time that its step takes.
+const LOOK_FIRST: Duration = Duration::from_secs(60);
+const LOOK_MAX: Duration = Duration::from_secs(3600);
 
 /// What is known of a child.
 enum Child {
     Running,
-    Succeeded(Data),
-    /// It can go on from where it did not succeed, if there is a parcel.
-    Failed {
-        error: StepError,
-        resume: Option<Box<Parcel>>,
-    },
-    /// It noticed that nobody waited for it.
-    Left(Box<Parcel>),
-    /// Not even a result is left of it.
-    Gone,
+    Over(Result<Data, StepError>),
+    /// It goes on from there, or begins anew: it is gone without a trace, has noticed that nobody
+    /// waited for it, or did not succeed and is to run again.
+    Again(Option<Box<Parcel>>),
 }
 
 impl Drive<'_> {
-    /// Children begin in their order, so many at a time.
-    pub(super) async fn start(self, children: Vec<(Run, Data)>, width: u32) -> Result<()> {
-        let items = (0..).zip(children).map(|(index, (run, data))| self.item(index, run, data, width)).collect();
-        let next = self.now().plus(LOOK);
-        self.park(next, items).await
-    }
-
     /// Another flow runs as a child: it would hold a slot for as long as it takes.
-    pub(super) async fn call_flow(mut self, step: &Step, to: FunctionRef, input: Data) -> Result<()> {
+    pub(super) async fn call_flow(mut self, step: &Step, to: FunctionRef) -> Result<()> {
         if self.parcel.hops >= HOPS_MAX {
             let error = StepError::new(
                 &step.name,
@@ -51,38 +39,63 @@ impl Drive<'_> {
                 Err(error) => self.fail(error).await,
             };
         }
-        self.run.waiting = Some(Waiting::Children(Children::of(1, 1)));
-        let run = self.machine(|machine| machine.callee());
-        self.start(vec![(run, input)], 1).await
+        let flow = self.flow.clone();
+        let next = self.machine_of(&flow).call_flow();
+        self.act(next).await
     }
 
-    fn item(&self, index: u32, run: Run, data: Data, width: u32) -> Item {
+    /// Children begin in their order, as many as may be at work and as there is room for. Where there
+    /// is none, one begins all the same if no other is at work: what fills the room may be who waits for it.
+    pub(super) async fn start(mut self, mut children: Children) -> Result<()> {
+        let (at_work, begun) = (children.open().count() as u32, children.begun);
+        let mut items = match self.items(children.next(at_work)) {
+            Ok(items) => items,
+            Err(error) => return self.doom(children, error).await,
+        };
+        let mut least: Vec<Item> = items.first().filter(|_| at_work == 0).cloned().into_iter().collect();
+        let mut rooms = self.delivery.door.rooms(&self.parcel.to.namespace);
+        loop {
+            children.begun = begun + items.len() as u32;
+            self.run.waiting = Some(Waiting::Children(children.clone()));
+            match self.park_within(self.next_look(), items.clone(), rooms.clone()).await {
+                Err(full) if full.code() == Code::Throttled && !rooms.is_empty() => {
+                    items.truncate(items.len() / 2);
+                    if items.is_empty() {
+                        (items, rooms) = (std::mem::take(&mut least), Vec::new());
+                    }
+                }
+                parked => return parked,
+            }
+        }
+    }
+
+    fn next_look(&self) -> Timestamp {
+        let now = self.now();
+        now.plus((now.since(self.run.since) / 8).clamp(LOOK_FIRST, LOOK_MAX))
+    }
+
+    fn items(&mut self, which: std::ops::Range<u32>) -> Result<Vec<Item>, StepError> {
+        let begins = self.machine(|machine| machine.children(which.clone()))?;
+        Ok(which.zip(begins).map(|(index, (run, data))| self.item(index, run, data)).collect())
+    }
+
+    fn item(&self, index: u32, run: Run, data: Data) -> Item {
         let (id, now) = (self.run.child_id(self.id(), index), self.now());
-        let event = self.stored(id, data);
+        let mut event = self.stored(id, data);
+        event.lineage = Lineage::of(How::Called, self.id());
+        event.extensions.insert(STEP.into(), self.run.step.clone().into());
         let run = Some(Box::new(run.under(self.id(), index)));
         let parcel = match self.callee() {
             // Its live version, from its first lease on.
             Some(to) => Parcel { to, version: None, accepted: now, hops: self.parcel.hops + 1, retry: None, event, run },
             None => Parcel { accepted: now, retry: None, event, run, ..self.parcel.clone() },
         };
-        let mut parcel = parcel;
-        parcel.event.extensions.entry(RUN).or_insert_with(|| self.id().to_string().into());
-        self.queued(id, &parcel, index, width)
+        self.queued(id, &parcel)
     }
 
-    fn queued(&self, id: Id, parcel: &Parcel, index: u32, width: u32) -> Item {
-        // The lane lets them in one after the other; the first of it would wait for nobody.
-        let lane = Lane::new(format!("{}/{}", self.id(), self.run.child_id(self.id(), 0)), width.max(1));
+    fn queued(&self, id: Id, parcel: &Parcel) -> Item {
         let item = Item::new(id, Parcel::queue(&parcel.to), self.now(), payload(parcel));
-        let several = index > 0 || self.total() > 1;
-        Item { priority: self.lease.item.priority, lane: several.then_some(lane), ..item }
-    }
-
-    fn total(&self) -> u32 {
-        match &self.run.waiting {
-            Some(Waiting::Children(children)) => children.total,
-            _ => 0,
-        }
+        Item { priority: self.lease.item.priority, ..item }
     }
 
     /// The flow that the step calls, if it is a call.
@@ -94,121 +107,82 @@ impl Drive<'_> {
     }
 
     /// How the children are; goes on when nothing has to be waited for any more.
-    pub(super) async fn look(mut self, mut children: Children) -> Result<()> {
-        if children.reopen {
-            return self.reopen(children).await;
-        }
+    pub(super) async fn look(self, mut children: Children) -> Result<()> {
         if let Some(error) = children.doomed.take() {
             return self.doomed(children, error).await;
         }
-        let (mut failed, mut again) = (None, Vec::new());
-        'look: loop {
-            let mut moved = false;
-            for index in children.due() {
-                match self.child(index).await? {
-                    Child::Running => continue,
-                    Child::Left(parcel) => {
-                        again.push(self.queued(self.run.child_id(self.id(), index), &parcel, index, children.width));
-                        continue;
-                    }
-                    Child::Succeeded(_) => {}
-                    failure if self.machine(|machine| machine.stops_at_a_failure()) => {
-                        failed = Some(self.error_of(index, failure));
-                        break 'look;
-                    }
-                    Child::Failed { .. } | Child::Gone => {}
+        let reopen = std::mem::take(&mut children.reopen);
+        self.take(children, reopen).await
+    }
+
+    /// `reopen`: those that did not succeed run again.
+    async fn take(mut self, mut children: Children, reopen: bool) -> Result<()> {
+        if reopen {
+            children.over.retain(|_, part| matches!(part, Part::Good(_)));
+        }
+        let mut again = Vec::new();
+        for index in children.open().collect::<Vec<_>>() {
+            let failed = match self.child(index, reopen).await? {
+                Child::Running => None,
+                Child::Again(Some(parcel)) => {
+                    again.push(self.queued(self.run.child_id(self.id(), index), &parcel));
+                    None
                 }
-                moved = true;
-                children.note_over(index);
-            }
-            if !moved || children.all_over() {
-                break;
+                Child::Again(None) => self.items(index..index + 1).map(|items| again.extend(items)).err(),
+                // Another flow's reply is that of the step.
+                Child::Over(result) if self.callee().is_some() => return self.called(children, result).await,
+                Child::Over(Err(error)) if self.machine(|machine| machine.stops_at_a_failure()) => Some(error),
+                Child::Over(result) => self.machine(|machine| machine.keep(&mut children, index, result)).err(),
+            };
+            if let Some(error) = failed {
+                self.left = self.run.open_children(self.id());
+                return match self.machine(|machine| machine.child_failed(error)) {
+                    Ok(()) => self.go_on().await,
+                    Err(error) => self.doom(children, error).await,
+                };
             }
         }
-        let taken = match failed {
-            Some(error) => self.machine(|machine| machine.child_failed(error)),
-            None if children.all_over() => {
-                let results = self.results(children.total).await?;
-                self.machine(|machine| machine.gathered(results))
-            }
-            None => {
-                self.run.waiting = Some(Waiting::Children(children));
-                // Those that are begun again wake it like the others.
-                let next = self.now().plus(LOOK);
-                return self.park(next, again).await;
-            }
-        };
-        match taken {
+        if children.all_over() {
+            let parts = children.over.values().cloned().collect();
+            return match self.machine(|machine| machine.gathered(parts)) {
+                Ok(()) => self.go_on().await,
+                Err(error) => self.doom(children, error).await,
+            };
+        }
+        if again.is_empty() {
+            return self.start(children).await;
+        }
+        self.run.waiting = Some(Waiting::Children(children));
+        let now = self.now();
+        self.park(now, again).await
+    }
+
+    async fn called(mut self, children: Children, result: Result<Data, StepError>) -> Result<()> {
+        match self.machine(|machine| machine.done(result, 0)) {
             Ok(()) => self.go_on().await,
             Err(error) => self.doom(children, error).await,
         }
     }
 
-    async fn results(&self, total: u32) -> Result<Vec<Result<Data, StepError>>> {
-        let (mut results, mut bytes) = (Vec::new(), 0);
-        for index in 0..total {
-            results.push(match self.child(index).await? {
-                Child::Succeeded(data) => {
-                    bytes += data.bytes.len();
-                    Ok(data)
-                }
-                other => Err(self.error_of(index, other)),
-            });
-            // Told by the machine, by the step's name; here it only must not fill the memory.
-            if bytes > 2 * BODY_BYTES_MAX {
-                let message = format!("what its {total} children brought has more than the {BODY_BYTES_MAX} bytes that a flow carries");
-                return Ok(vec![Err(StepError::new(&self.run.step, Code::FlowFailed, message))]);
-            }
-        }
-        Ok(results)
-    }
-
-    fn error_of(&self, index: u32, child: Child) -> StepError {
-        match child {
-            Child::Failed { error, .. } => error,
-            _ => StepError::new(&self.run.step, Code::FlowFailed, format!("child {index} was cancelled, or taken off its queue")),
-        }
-    }
-
-    async fn child(&self, index: u32) -> Result<Child> {
+    async fn child(&self, index: u32, reopen: bool) -> Result<Child> {
+        let failed = |error, resume: Option<Parcel>| match reopen {
+            true => Child::Again(resume.map(Box::new)),
+            false => Child::Over(Err(error)),
+        };
+        let told = |what: String| StepError::new(&self.run.step, Code::FlowFailed, format!("child {index} was {what}"));
         let kept = match self.delivery.queue.find(self.run.child_id(self.id(), index)).await? {
             Some(Whereabouts::Queued { .. }) => return Ok(Child::Running),
             Some(Whereabouts::Gone(kept)) => kept,
-            Some(Whereabouts::Dead(letter)) => {
-                let error = StepError::new(&self.run.step, Code::FlowFailed, format!("child {index} was given up: {}", letter.reason));
-                return Ok(Child::Failed { error, resume: None });
-            }
-            None => return Ok(Child::Gone),
+            Some(Whereabouts::Dead(letter)) => return Ok(failed(told(format!("given up: {}", letter.reason)), None)),
+            None => return Ok(Child::Again(None)),
         };
-        let Ok(outcome) = serde_json::from_slice::<Outcome>(&kept.value) else { return Ok(Child::Gone) };
-        let (error, resume) = outcome.flow.map(|flow| (flow.error, flow.resume.map(Box::new))).unwrap_or_default();
-        Ok(match (outcome.state, outcome.reply, error, resume) {
-            (State::Succeeded, Some(reply), ..) => Child::Succeeded(Data { content_type: reply.content_type, bytes: reply.body }),
-            (State::Cancelled, _, _, Some(parcel)) => Child::Left(parcel),
-            (_, _, Some(error), resume) => Child::Failed { error, resume },
-            _ => Child::Gone,
+        let Ok(Outcome { state, reply, flow, .. }) = serde_json::from_slice(&kept.value) else { return Ok(Child::Again(None)) };
+        let (error, resume) = flow.map(|flow| (flow.error, flow.resume)).unwrap_or_default();
+        Ok(match (state, reply, error, resume) {
+            (State::Succeeded, Some(reply), ..) => Child::Over(Ok(Data { content_type: reply.content_type, bytes: reply.body })),
+            (State::Cancelled, _, _, Some(parcel)) => Child::Again(Some(Box::new(parcel))),
+            (_, _, error, resume) => failed(error.unwrap_or_else(|| told("cancelled".into())), resume),
         })
-    }
-
-    /// Those that succeeded stay as they are, the others go on from where they failed.
-    async fn reopen(mut self, children: Children) -> Result<()> {
-        let mut items = Vec::new();
-        for index in 0..children.total {
-            let id = self.run.child_id(self.id(), index);
-            let parcel = match self.child(index).await? {
-                Child::Running | Child::Succeeded(_) => continue,
-                Child::Left(parcel) | Child::Failed { resume: Some(parcel), .. } => parcel,
-                Child::Failed { resume: None, .. } | Child::Gone => {
-                    let Some((run, data)) = self.machine(|machine| machine.child_again(index)) else { continue };
-                    items.push(self.item(index, run, data, children.width));
-                    continue;
-                }
-            };
-            items.push(self.queued(id, &parcel, index, children.width));
-        }
-        self.run.waiting = Some(Waiting::Children(Children::of(children.total, children.width)));
-        let next = self.now().plus(LOOK);
-        self.park(next, items).await
     }
 
     /// A failure of children that nothing takes. A child's is its parent's matter; a run of its own
@@ -231,7 +205,7 @@ impl Drive<'_> {
             let end = End::Again { due: self.now(), counted: true, error: told };
             return self.delivery.queue.settle(self.lease.token(), end.into()).await;
         }
-        if self.lease.attempt > 1 { self.fail(error).await } else { self.reopen(children).await }
+        if self.lease.attempt > 1 { self.fail(error).await } else { self.take(children, true).await }
     }
 
     /// Whether the parent waits for this child.

@@ -3,11 +3,11 @@
 
 use super::super::outcome::{KeptError, KeptReply, Outcome, RunEnd, State};
 use super::*;
-use crate::flow::run::Parent;
 use crate::store::Kept;
 
-/// A child's result is kept until its parent has certainly seen it, through a long downtime too.
-const CHILD_KEPT_MS: u64 = 30 * 86_400_000;
+/// A child's result is kept until its parent has seen it, which takes as long as it waits for its turn.
+/// One that is gone nevertheless is asked for again.
+const CHILD_KEPT_MS: u64 = 86_400_000;
 /// Somebody who waits for the end finds it, whatever `keep_result` is.
 const KEPT_MS_MIN: u64 = 60_000;
 
@@ -37,7 +37,8 @@ impl Drive<'_> {
     }
 
     /// Nobody waits for it any more; should somebody do so again, it can go on.
-    pub(super) async fn abandon(self) -> Result<()> {
+    pub(super) async fn abandon(mut self) -> Result<()> {
+        self.left = self.run.open_children(self.id());
         let resume = self.as_parcel();
         self.close(State::Cancelled, None, None, Some(resume), Vec::new()).await
     }
@@ -58,7 +59,8 @@ impl Drive<'_> {
         let flow = Some(Box::new(RunEnd { trace, error, resume }));
         let outcome = Outcome { flow, ..self.from().outcome(state, self.lease.attempt, self.now(), reply, kept_error) };
         let kept_ms = self.rule.result_kept_ms.max(KEPT_MS_MIN).max(if self.run.parent.is_some() { CHILD_KEPT_MS } else { 0 });
-        settle(self.delivery, &self.parcel, self.lease, outcome.kept(kept_ms), follow, self.run.parent).await
+        let wake = self.run.parent.map(|parent| parent.id).into_iter().chain(self.left).collect();
+        settle(self.delivery, &self.parcel, self.lease, outcome.kept(kept_ms), follow, wake).await
     }
 }
 
@@ -72,18 +74,11 @@ pub(super) async fn lost(delivery: &Delivery, parcel: &Parcel, rule: &Rule, leas
     let end = RunEnd { trace: run.trace(lease.item.id), error: Some(failed), resume: Some(parcel.clone()) };
     let outcome = from.outcome(State::Failed, lease.attempt, delivery.clock.now(), None, Some(KeptError::of(error)));
     let outcome = Outcome { flow: Some(Box::new(end)), ..outcome };
-    settle(delivery, parcel, lease, outcome.kept(CHILD_KEPT_MS), Vec::new(), run.parent).await
+    let wake = run.parent.map(|parent| parent.id).into_iter().chain(run.open_children(lease.item.id)).collect();
+    settle(delivery, parcel, lease, outcome.kept(CHILD_KEPT_MS), Vec::new(), wake).await
 }
 
-async fn settle(
-    delivery: &Delivery,
-    parcel: &Parcel,
-    lease: &Lease,
-    result: Kept,
-    follow: Vec<Item>,
-    parent: Option<Parent>,
-) -> Result<()> {
-    let wake = parent.map(|parent| parent.id).into_iter().collect();
+async fn settle(delivery: &Delivery, parcel: &Parcel, lease: &Lease, result: Kept, follow: Vec<Item>, wake: Vec<Id>) -> Result<()> {
     let rooms = delivery.door.rooms(&parcel.to.namespace);
-    delivery.queue.settle(lease.token(), Settlement { end: End::Done, follow, rooms, result: Some(result), wake }).await
+    delivery.queue.settle(lease.token(), Settlement { follow, rooms, result: Some(result), wake, ..End::Done.into() }).await
 }
