@@ -5,11 +5,10 @@
 //! flows through it; what each step makes of it stands at its [`Kind`]. All in this folder is
 //! pure: [`run`] says what to do next, and who does it is [`crate::invoke::deliver`].
 //!
-//! Next: [`check`] (what a definition must keep to), [`condition`], [`template`] and [`path`]
-//! (how steps look at the body), [`picture`] (a flow as text).
+//! Next: [`check`] (what a definition must keep to), [`template`] and [`path`] (how steps look
+//! at the body; branches do as a topic's filter does: [`crate::topic::filter`]), [`picture`] (a flow as text).
 
 pub mod check;
-pub mod condition;
 pub mod data;
 pub mod path;
 pub mod picture;
@@ -19,11 +18,11 @@ pub mod trace;
 
 use serde::{Deserialize, Serialize};
 
-use self::condition::Condition;
 use self::path::Path;
 use self::template::Template;
 use crate::function::Name;
 use crate::function::delivery::{Failure, Retry};
+use crate::topic::filter::Filter;
 
 /// See the module's text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,7 +49,7 @@ pub struct Step {
 pub enum Kind {
     /// Calls a function, or another flow, of the same namespace; its reply's body is the output.
     Call(Call),
-    /// The first arm whose condition holds of the body runs on it, else `otherwise`.
+    /// The first arm that takes the event, with the body as its data, runs on it, else `otherwise`.
     Branch(Branch),
     /// Runs its steps once for each element of a list, which is their body. The output is the list
     /// of what came of each, in the order of the elements.
@@ -91,7 +90,8 @@ pub struct Branch {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
-    pub when: Condition,
+    /// Any of these takes it.
+    pub when: Vec<Filter>,
     pub steps: Vec<Step>,
 }
 

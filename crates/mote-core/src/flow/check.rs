@@ -7,15 +7,18 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Flow, Kind};
+use super::{Branch, Flow, Kind};
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
+use crate::topic::filter::{self, Filter};
 
 pub const STEPS_MAX: usize = 1000;
 /// Steps within steps.
 pub const DEPTH_MAX: usize = 16;
 /// Elements of one fan-out.
 pub const CHILDREN_MAX: usize = 1000;
+/// Tests of all arms of one step: as many as one filter has.
+pub const TESTS_MAX: usize = filter::TESTS_MAX;
 /// Branches of one step: each gets the whole body.
 pub const BRANCHES_MAX: usize = 32;
 /// Runs of one fan-out and all those around it, if each has as many.
@@ -49,6 +52,9 @@ pub fn check(flow: &Flow, name: &Name) -> Result<()> {
                 Kind::Each(each) if !(1..=WIDTH_MAX).contains(&each.width) => {
                     Some(format!("has a step {:?} with width {}, and 1 to {WIDTH_MAX} is wanted", step.name, each.width))
                 }
+                Kind::Branch(branch) if tests(branch) > TESTS_MAX => {
+                    Some(format!("has a step {:?} with {} tests, and {TESTS_MAX} is the limit", step.name, tests(branch)))
+                }
                 Kind::Parallel(parallel) if parallel.branches.len() > BRANCHES_MAX => {
                     Some(format!("has a step {:?} with {} branches, and {BRANCHES_MAX} is the limit", step.name, parallel.branches.len()))
                 }
@@ -79,6 +85,10 @@ pub fn check(flow: &Flow, name: &Name) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+fn tests(branch: &Branch) -> usize {
+    branch.arms.iter().flat_map(|arm| &arm.when).map(Filter::tests).sum()
 }
 
 fn nesting(value: &Value) -> usize {

@@ -3,7 +3,7 @@
 //! ```text
 //! check
 //! branch kind
-//! │ if $.kind is "jpeg"
+//! │ if {"data":{"kind":["jpeg"]}}
 //! │ │ resize
 //! │ otherwise
 //! │ │ convert
@@ -13,9 +13,9 @@
 
 use std::fmt::Write;
 
-use super::condition::{Condition, Test};
 use super::template::Template;
 use super::{Catch, Flow, Kind, Output, Step, Wait};
+use crate::topic::filter::Filter;
 
 /// Longer texts of a definition are cut.
 const SHOWN_CHARS: usize = 60;
@@ -146,32 +146,7 @@ fn cut(text: &str, chars: usize) -> String {
     shown
 }
 
-fn condition(it: &Condition) -> String {
-    let joined = |all: &[Condition], with: &str| {
-        let all: Vec<String> = all.iter().map(condition).collect();
-        all.join(with)
-    };
-    let text = match it {
-        Condition::All(all) => joined(all, " and "),
-        Condition::Any(any) => joined(any, " or "),
-        Condition::Test { at, is } => format!("{at} {}", test(is)),
-    };
-    cut(&text, SHOWN_CHARS * 2)
-}
-
-fn test(it: &Test) -> String {
-    match it {
-        Test::Equals(value) => format!("is {value}"),
-        Test::OneOf(values) => format!("is one of {}", values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
-        Test::Exists(true) => "is there".into(),
-        Test::Exists(false) => "is not there".into(),
-        Test::Prefix(text) => format!("begins with {text:?}"),
-        Test::Suffix(text) => format!("ends with {text:?}"),
-        Test::Contains(value) => format!("contains {value}"),
-        Test::Above(bound) => format!("> {bound}"),
-        Test::AtLeast(bound) => format!("≥ {bound}"),
-        Test::Below(bound) => format!("< {bound}"),
-        Test::AtMost(bound) => format!("≤ {bound}"),
-        Test::Not(is) => format!("not {}", test(is)),
-    }
+fn condition(any: &[Filter]) -> String {
+    let any: Vec<String> = any.iter().map(Filter::to_string).collect();
+    cut(&any.join(" or "), SHOWN_CHARS * 2)
 }

@@ -19,9 +19,11 @@ use sha2::{Digest as _, Sha256};
 use super::data::{BODY_BYTES_MAX, Data};
 use super::template::Template;
 use super::trace::{At, Doing, ENTRIES_MAX, Entry, StepError, StepState, Trace};
-use super::{Call, Catch, Flow, Kind, Output, Step, Wait, check};
+use super::{Arm, Call, Catch, Flow, Kind, Output, Step, Wait, check};
 use crate::clock::{Id, Timestamp};
 use crate::error::Code;
+use crate::event::StoredEvent;
+use crate::topic::content::Content;
 
 /// The state of a run, but for its body.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -204,6 +206,8 @@ pub struct Machine<'f, 'r> {
     pub flow: &'f Flow,
     pub run: &'r mut Run,
     pub data: &'r mut Data,
+    /// Whose data the body takes the place of.
+    pub event: &'r StoredEvent,
     pub now: Timestamp,
 }
 
@@ -230,8 +234,9 @@ impl<'f> Machine<'f, '_> {
                 Err(error) => error,
             },
             Kind::Branch(branch) => {
-                let body = self.data.value();
-                let arm = branch.arms.iter().position(|arm| arm.when.holds(body.as_ref())).unwrap_or(branch.arms.len());
+                let content = Content::with(self.event, self.data.content_type.as_deref(), &self.data.bytes);
+                let takes = |arm: &Arm| arm.when.iter().any(|filter| filter.takes(&content));
+                let arm = branch.arms.iter().position(takes).unwrap_or(branch.arms.len());
                 self.enter(arm);
                 return None;
             }

@@ -1,4 +1,5 @@
-//! An event as a filter looks at it: attributes by their names, and what `data` holds as JSON.
+//! An event as a filter looks at it: attributes by their names, and what `data` holds as JSON. A flow
+//! looks so at its event, with what flows through it as the data.
 
 use std::cell::OnceCell;
 
@@ -9,12 +10,19 @@ use crate::event::StoredEvent;
 /// Its body is read as JSON once, when the first filter asks.
 pub struct Content<'e> {
     event: &'e StoredEvent,
+    content_type: Option<&'e str>,
+    body: &'e [u8],
     data: OnceCell<Value>,
 }
 
 impl<'e> Content<'e> {
     pub fn of(event: &'e StoredEvent) -> Content<'e> {
-        Content { event, data: OnceCell::new() }
+        Content::with(event, event.content_type.as_deref(), &event.body)
+    }
+
+    /// The event with other data.
+    pub fn with(event: &'e StoredEvent, content_type: Option<&'e str>, body: &'e [u8]) -> Content<'e> {
+        Content { event, content_type, body, data: OnceCell::new() }
     }
 
     /// Whether the test holds for a value at the path; it is asked for each until it does. A list
@@ -24,7 +32,7 @@ impl<'e> Content<'e> {
         let event = self.event;
         if first == "data" {
             // What is no JSON has no fields.
-            return any(self.data.get_or_init(|| serde_json::from_slice(&event.body).unwrap_or_default()), rest, test);
+            return any(self.data.get_or_init(|| serde_json::from_slice(self.body).unwrap_or_default()), rest, test);
         }
         let own = match first.as_str() {
             "id" => Some(event.id.to_string()),
@@ -32,7 +40,7 @@ impl<'e> Content<'e> {
             "type" => Some(event.kind.clone()),
             "subject" => event.subject.clone(),
             "time" => Some(event.time.rfc3339()),
-            "datacontenttype" => event.content_type.clone(),
+            "datacontenttype" => self.content_type.map(str::to_owned),
             name => return event.extensions.get(name).is_some_and(|value| any(value, rest, test)),
         };
         own.is_some_and(|text| any(&text.into(), rest, test))

@@ -1,8 +1,10 @@
-//! Which events of a topic a subscriber wants: a JSON object, in the words of the clouds' filter
+//! Which events of a topic a subscriber wants, and which way a flow's branch takes: a JSON object, in the words of the clouds' filter
 //! policies (`prefix`, `suffix`, `anything-but`, `numeric`, `exists`, `equals-ignore-case`).
 //!
 //! Read once into tests, each bounded; an event is judged in one walk for each field, so no filter
 //! costs more than its event's size times its fields. No patterns, so nothing backtracks.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,7 +14,7 @@ use crate::error::{Code, Error, Result};
 
 /// Fields that a filter names, and tests of all of them.
 const FIELDS_MAX: usize = 32;
-const TESTS_MAX: usize = 256;
+pub const TESTS_MAX: usize = 256;
 const DEPTH_MAX: usize = 8;
 const TEXT_BYTES_MAX: usize = 1024;
 
@@ -59,12 +61,18 @@ impl Filter {
         let Some(object) = written.as_object() else { return Err(wrong(&written, "an object of fields")) };
         let mut fields = Vec::new();
         walk(object, &mut Vec::new(), &mut fields)?;
-        let tests: usize = fields.iter().map(|field| field.any.iter().map(Test::weight).sum::<usize>()).sum();
-        if fields.len() > FIELDS_MAX || tests > TESTS_MAX {
-            let found = format!("the filter has {} fields with {tests} tests; {FIELDS_MAX} with {TESTS_MAX} is the limit", fields.len());
+        let filter = Filter { written, fields };
+        let (fields, tests) = (filter.fields.len(), filter.tests());
+        if fields > FIELDS_MAX || tests > TESTS_MAX {
+            let found = format!("the filter has {fields} fields with {tests} tests; {FIELDS_MAX} with {TESTS_MAX} is the limit");
             return Err(Error::new(Code::FilterInvalid, found).hint("Let the subscriber look at what is finer than that."));
         }
-        Ok(Filter { written, fields })
+        Ok(filter)
+    }
+
+    /// Of all fields.
+    pub fn tests(&self) -> usize {
+        self.fields.iter().map(|field| field.any.iter().map(Test::weight).sum::<usize>()).sum()
     }
 
     pub fn takes(&self, content: &Content<'_>) -> bool {
@@ -84,6 +92,13 @@ impl TryFrom<Value> for Filter {
 
     fn try_from(written: Value) -> Result<Filter> {
         Filter::read(written)
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.written, f)
     }
 }
 

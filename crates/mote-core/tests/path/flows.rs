@@ -160,7 +160,7 @@ async fn a_call_that_is_waited_for_gets_the_flows_reply() {
 async fn a_flow_that_takes_longer_than_its_caller_waits_goes_on() {
     let calls = Calls::default();
     let (scene, _stopper) = delivering(&calls, &["echo"]).await;
-    install_flow(&scene, "slow", json!([{"name": "w", "wait": {"for": {"ms": 600_000}}}, call("echo")]));
+    install_flow(&scene, "slow", json!([{"name": "w", "wait": {"for": {"ms": 60_000}}}, call("echo")]));
     let event = scene.event("\"x\"");
     let id = event.id;
     let (invoker, clock) = (scene.invoker.clone(), scene.clock.clone());
@@ -270,7 +270,7 @@ async fn the_first_failure_of_a_fan_out_ends_it_and_those_that_succeeded_are_not
     let calls = Calls::default();
     let (scene, _stopper) = delivering(&calls, &["echo"]).await;
     let choose = json!([{"name": "choose", "branch": {
-        "arms": [{"when": {"test": {"at": "$", "is": {"equals": 3}}}, "steps": [{"name": "bad", "call": {"function": "later"}}]}],
+        "arms": [{"when": [{"data": [3]}], "steps": [{"name": "bad", "call": {"function": "later"}}]}],
         "otherwise": [call("echo")],
     }}]);
     install_flow(&scene, "f", json!([{"name": "each", "each": {"of": "$", "steps": choose, "width": 2}}]));
@@ -296,7 +296,7 @@ async fn the_first_failure_of_a_fan_out_ends_it_and_those_that_succeeded_are_not
 async fn a_child_that_is_cancelled_or_purged_does_not_hold_its_parent() {
     let calls = Calls::default();
     let (scene, _stopper) = delivering(&calls, &["echo"]).await;
-    let wait = json!([{"name": "w", "wait": {"for": {"ms": 600_000}}}]);
+    let wait = json!([{"name": "w", "wait": {"for": {"ms": 60_000}}}]);
     install_flow(&scene, "f", json!([{"name": "each", "each": {"of": "$", "steps": wait, "width": 5, "collect": true}}]));
     let id = send(&scene, "f", json!([1, 2])).await;
     let children = loop {

@@ -49,7 +49,7 @@ name = 'sums'
 steps = [
   { each = '$', width = 8, steps = [{ call = 'slow' }, { call = 'double' }] },
   { call = 'total' },
-  { if = { '$.sum' = { above = 1000 } }, steps = [{ set = { large = true } }] },
+  { if = { data = { sum = [{ numeric = ['>', 1000] }] } }, steps = [{ set = { large = true } }] },
 ]
 
 [[flow]]

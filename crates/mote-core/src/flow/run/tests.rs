@@ -9,9 +9,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::flow::{Arm, Branch, Each, NamedSteps, Parallel};
 use crate::function::Name;
+use crate::topic::filter::Filter;
 
 /// What functions answer: by name and input.
 type Answer<'a> = dyn Fn(&str, &Value) -> Result<Value, Code> + 'a;
+
+fn event() -> StoredEvent {
+    StoredEvent::new(Id(1), "/test", "test", Timestamp(0))
+}
 
 pub(super) fn step(name: &str, kind: Kind) -> Step {
     Step { name: name.to_owned(), kind, catch: Catch::default() }
@@ -35,11 +40,11 @@ fn each(steps: Vec<Step>, collect: bool) -> Step {
 
 /// Runs it to its end. What is kept between two steps is written and read again each time.
 pub(super) fn finish(flow: &Flow, mut run: Run, mut data: Data, answer: &Answer<'_>, left: &mut u32) -> (Result<Data, StepError>, Run) {
-    let mut now = Timestamp(1000);
+    let (mut now, event) = (Timestamp(1000), event());
     loop {
         *left = left.checked_sub(1).expect("the run comes to an end");
         run = serde_json::from_slice(&serde_json::to_vec(&run).unwrap()).unwrap();
-        let mut machine = Machine { flow, run: &mut run, data: &mut data, now };
+        let mut machine = Machine { flow, run: &mut run, data: &mut data, event: &event, now };
         let told = match machine.advance() {
             Next::Call { call, input, .. } => {
                 let name = call.function.as_str();
@@ -139,7 +144,7 @@ fn a_call_takes_what_it_is_given_and_its_output_goes_where_it_is_told() {
 #[test]
 fn the_first_arm_that_holds_is_taken() {
     let arm = |value: Value, then: &str| Arm {
-        when: super::super::Condition::Test { at: "$".parse().unwrap(), is: super::super::condition::Test::Equals(value) },
+        when: vec![Filter::read(json!({ "type": ["test"], "data": [value] })).unwrap()],
         steps: vec![call(then)],
     };
     let branch = |otherwise: Vec<Step>| {
@@ -169,7 +174,8 @@ fn fan_outs_within_one_another_have_a_bound_together() {
     let flow = Flow { steps: vec![each(vec![call("a")], false)], catch: Catch::default() };
     let starts = |siblings: u64| {
         let (mut run, mut data) = (Run { siblings, ..Run::new(Timestamp(1)) }, Data::json(&json!([1, 2])));
-        let mut machine = Machine { flow: &flow, run: &mut run, data: &mut data, now: Timestamp(1) };
+        let event = event();
+        let mut machine = Machine { flow: &flow, run: &mut run, data: &mut data, event: &event, now: Timestamp(1) };
         let next = machine.advance();
         (next.clone(), machine.children(0..2).unwrap())
     };
@@ -245,7 +251,7 @@ fn a_wait_ends_at_its_time() {
     let at = |steps: Vec<Step>, body: Value| {
         let flow = Flow { steps, catch: Catch::default() };
         let (mut run, mut data) = (Run::new(Timestamp(0)), Data::json(&body));
-        match (Machine { flow: &flow, run: &mut run, data: &mut data, now: Timestamp(500) }).advance() {
+        match (Machine { flow: &flow, run: &mut run, data: &mut data, event: &event(), now: Timestamp(500) }).advance() {
             Next::Wait(at) => Ok(at.0),
             Next::End(Err(error)) => Err(error.step),
             other => panic!("{other:?}"),

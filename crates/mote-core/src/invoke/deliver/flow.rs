@@ -273,7 +273,7 @@ impl<'d> Drive<'d> {
     }
 
     fn machine_of<'f>(&mut self, flow: &'f Flow) -> Machine<'f, '_> {
-        Machine { flow, now: self.delivery.clock.now(), run: &mut self.run, data: &mut self.data }
+        Machine { flow, now: self.delivery.clock.now(), run: &mut self.run, data: &mut self.data, event: &self.parcel.event }
     }
 
     fn machine<T>(&mut self, work: impl FnOnce(&mut Machine<'_, '_>) -> T) -> T {

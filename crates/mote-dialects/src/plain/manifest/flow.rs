@@ -1,9 +1,7 @@
 //! `[[flow]]`: functions that follow one another, as a table of steps. Reference:
 //! `docs/reference/manifest.md`; what the steps do stands in `mote_core::flow`.
 //!
-//! A step is told by the one key that says what it does. Next: [`condition`] (`if`).
-
-mod condition;
+//! A step is told by the one key that says what it does.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,11 +13,13 @@ use mote_core::flow::template::Template;
 use mote_core::flow::{Arm, Branch, Call, Catch, Each, Flow, Kind, NamedSteps, Output, Parallel, Step, Wait};
 use mote_core::function::delivery::Retry;
 use mote_core::function::{Family, Name};
+use mote_core::topic::filter::Filter;
 use mote_core::{Error, Result};
 
 use super::delivery;
 use super::keys::{self, hint};
 use super::section::{Section, Value};
+use super::topic::told;
 
 const FLOWS_MAX: usize = 100;
 /// Callers that wait for one flow at a time, unless it says otherwise: a wait costs next to nothing.
@@ -190,7 +190,7 @@ impl Names {
 
     fn arm(&mut self, table: &Section, value: &Value, depth: usize) -> Result<Arm> {
         let when = table.get("if").ok_or_else(|| value.wrong("holds an arm without `if`"))?;
-        Ok(Arm { when: condition::read(&when)?, steps: self.required(table, value, depth)? })
+        Ok(Arm { when: filters(&when)?, steps: self.required(table, value, depth)? })
     }
 
     fn required(&mut self, table: &Section, value: &Value, depth: usize) -> Result<Vec<Step>> {
@@ -227,6 +227,19 @@ impl Names {
         }
         Ok(flow)
     }
+}
+
+/// A topic's filter, or a list of them, of which one has to take the event.
+fn filters(value: &Value) -> Result<Vec<Filter>> {
+    let written = match value.json()? {
+        serde_json::Value::Array(list) => list,
+        one => vec![one],
+    };
+    let filters = written.into_iter().map(|one| told(value, Filter::read(one))).collect::<Result<Vec<_>>>()?;
+    if filters.is_empty() || filters.iter().any(|filter| filter.tests() == 0) {
+        return Err(value.wrong("asks nothing"));
+    }
+    Ok(filters)
 }
 
 fn flag(table: &Section, key: &str) -> Result<bool> {

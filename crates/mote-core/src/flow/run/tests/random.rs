@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::super::*;
 use super::{call, finish, step};
-use crate::flow::condition::{Condition, Test};
 use crate::flow::{Arm, Branch, Each, NamedSteps, Parallel};
 use crate::function::Name;
+use crate::topic::filter::Filter;
 
 /// Marsaglia's xorshift: the same again for the same seed.
 struct Random(u64);
@@ -41,7 +41,7 @@ impl Random {
                 _ => Kind::Body(Template::new(json!({"n": self.below(3), "list": [1, 2, {"n": 1}], "at": 5})).unwrap()),
             },
             6 => {
-                let when = Condition::Test { at: "$.n".parse().unwrap(), is: Test::AtLeast(self.below(3) as f64) };
+                let when = vec![Filter::read(json!({"data": {"n": [{"numeric": [">=", self.below(3)]}]}})).unwrap()];
                 let arms = vec![Arm { when, steps: self.steps(depth - 1, names) }];
                 Kind::Branch(Branch { arms, otherwise: if self.below(2) == 0 { Vec::new() } else { self.steps(depth - 1, names) } })
             }

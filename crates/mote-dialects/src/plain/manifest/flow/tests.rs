@@ -59,9 +59,11 @@ fn what_no_flow_can_be_is_refused_with_line_and_key() {
     check(&flow("[{ each = '$' }]"), "has no `steps`");
     check(&flow("[{ parallel = {} }]"), "has 0 branches");
     check(&flow("[{ if = {}, steps = [{ call = 'a' }] }]"), "asks nothing");
-    check(&flow("[{ if = { kind = 1 }, steps = [{ call = 'a' }] }]"), "is no path into a body");
-    check(&flow("[{ if = { '$.a' = { abov = 1 } }, steps = [{ call = 'a' }] }]"), "Did you mean `above`?");
-    check(&flow("[{ if = { '$.a' = { not = { above = 1, below = 2 } } }, steps = [{ call = 'a' }] }]"), "takes one test");
+    check(&flow("[{ if = { data = { kind = 1 } }, steps = [{ call = 'a' }] }]"), "a list of values or an object at \"data.kind\"");
+    check(&flow("[{ if = { data = { a = [{ above = 1 }] } }, steps = [{ call = 'a' }] }]"), "anything-but, numeric or exists");
+    check(&flow("[{ if = [], steps = [{ call = 'a' }] }]"), "asks nothing");
+    let arms = "{ if = { data = { a = [1, 2, 3] } }, steps = [{ call = 'a' }] },".repeat(86);
+    check(&flow(&format!("[{{ branch = [{arms}] }}]")), "with 258 tests, and 256 is the limit");
     check(&flow("[{ branch = [{ steps = [{ call = 'a' }] }] }]"), "an arm without `if`");
     check(&flow("[{ wait = '400d' }]"), "`wait` is");
     check(&flow("[{ succeed = false }]"), "true is wanted");
