@@ -108,8 +108,8 @@ impl MqttBroker {
     async fn promise(&self, space: &Space, mut items: Vec<Item>, copies: Vec<(Arc<Session>, Copy)>) -> Result<()> {
         let _room = self.room_for(&copies).await?;
         let mut written: Option<(&Copy, Bytes)> = None;
+        join_all(copies.iter().map(|(session, _)| self.make_room(session))).await;
         for (session, copy) in &copies {
-            self.make_room(session).await;
             // Nearly always the one before, for another session.
             let payload = match &written {
                 Some((same, payload)) if *same == copy => payload.clone(),

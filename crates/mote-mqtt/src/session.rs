@@ -96,6 +96,9 @@ pub(crate) struct Copy {
     /// Of the subscriptions that it came by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) numbers: Vec<u32>,
+    /// The shared subscription that it came by: if this client goes for good, it is another member's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) share: Option<Arc<str>>,
 }
 
 impl Session {
@@ -138,6 +141,13 @@ impl Session {
         }
         drop(state);
         self.news.notify_one();
+    }
+
+    /// In memory, first of all: what was on its way when the connection ended.
+    pub(crate) fn put_back(&self, copy: Copy) {
+        let mut state = self.state();
+        state.outbox_bytes += weight(&copy.message);
+        state.outbox.push_front(copy);
     }
 
     pub(crate) fn replay(&self, copies: Vec<Copy>) {
@@ -188,11 +198,12 @@ impl Session {
 }
 
 impl State {
-    /// What ends with a connection.
-    pub(crate) fn clear_memory(&mut self) {
-        self.outbox = VecDeque::new();
+    /// What ends with a connection; gives back what others may have in this client's place.
+    pub(crate) fn clear_memory(&mut self) -> Vec<Copy> {
+        let shared = std::mem::take(&mut self.outbox).into_iter().filter(|copy| copy.share.is_some()).collect();
         self.outbox_bytes = 0;
         self.replay = VecDeque::new();
+        shared
     }
 }
 
@@ -209,7 +220,7 @@ mod tests {
 
     fn copy(n: usize) -> Copy {
         let message = Message::new(Topic::new(&format!("t/{n}")).unwrap(), Qos::AtMost, "x");
-        Copy { message: Arc::new(message), qos: Qos::AtMost, retain: false, numbers: Vec::new() }
+        Copy { message: Arc::new(message), qos: Qos::AtMost, retain: false, numbers: Vec::new(), share: None }
     }
 
     #[test]

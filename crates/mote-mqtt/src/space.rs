@@ -27,8 +27,8 @@ pub(crate) struct Space {
 
 struct Entry {
     session: Arc<Session>,
-    /// One of those who share a filter under this name gets a message.
-    group: Option<Box<str>>,
+    /// As it was subscribed to, if it is shared: one of those who did so gets a message.
+    share: Option<Arc<str>>,
     subscribed: Subscribed,
 }
 
@@ -96,14 +96,15 @@ impl Space {
                 return None;
             }
             let (qos, retain) = (options.qos.min(message.qos), options.as_published && message.retain);
-            Some(Copy { message: message.clone(), qos, retain, numbers: entry.subscribed.number.into_iter().collect() })
+            let numbers = entry.subscribed.number.into_iter().collect();
+            Some(Copy { message: message.clone(), qos, retain, numbers, share: entry.share.clone() })
         };
         let mut shared = Vec::new();
         wanted.visit(message.topic.as_str(), &mut |here| {
             let mut groups: HashMap<&str, Vec<&Entry>> = HashMap::new();
             for (_, entry) in here {
-                if let Some(group) = &entry.group {
-                    groups.entry(group).or_default().push(entry);
+                if let Some(share) = &entry.share {
+                    groups.entry(share).or_default().push(entry);
                     continue;
                 }
                 let Some(copy) = give(entry) else { continue };
@@ -132,16 +133,30 @@ impl Space {
         in_turn().find(|entry| entry.session.state().is_connected).or_else(|| in_turn().next())
     }
 
-    /// True: it was not subscribed to before.
-    pub(crate) fn subscribe(&self, session: &Arc<Session>, group: Option<&str>, filter: &Filter, subscribed: Subscribed) -> bool {
-        let entry = Entry { session: session.clone(), group: group.map(Box::from), subscribed };
-        let who = place(group, &session.client);
+    /// Who else of those who share that subscription shall have a message, if anybody.
+    pub(crate) fn another(&self, copy: &Copy) -> Option<(Arc<Session>, Copy)> {
+        let share = copy.share.as_ref()?;
+        let (_, filter) = parted(share).ok()?;
+        let wanted = self.wanted.read().unwrap_or_else(PoisonError::into_inner);
+        let members: Vec<&Entry> = wanted.at(filter.as_str()).iter().map(|(_, entry)| entry).collect();
+        let members: Vec<&Entry> = members.into_iter().filter(|entry| entry.share.as_ref() == Some(share)).collect();
+        let Entry { session, subscribed, .. } = self.chosen(&members)?;
+        let (qos, numbers) = (subscribed.options.qos.min(copy.message.qos), subscribed.number.into_iter().collect());
+        Some((session.clone(), Copy { qos, numbers, ..copy.clone() }))
+    }
+
+    /// True: it was not subscribed to before. A shared filter is that with its group.
+    pub(crate) fn subscribe(&self, session: &Arc<Session>, text: &str, filter: &Filter, subscribed: Subscribed) -> bool {
+        let share = (text != filter.as_str()).then(|| Arc::from(text));
+        let who = place(share.as_deref(), &session.client);
+        let entry = Entry { session: session.clone(), share, subscribed };
         self.wanted.write().unwrap_or_else(PoisonError::into_inner).insert(filter.as_str(), &who, entry)
     }
 
     pub(crate) fn unsubscribe(&self, client: &str, text: &str) {
         let Ok((group, filter)) = parted(text) else { return };
-        self.wanted.write().unwrap_or_else(PoisonError::into_inner).remove(filter.as_str(), &place(group, &client.into()));
+        let who = place(group.map(|_| text), &client.into());
+        self.wanted.write().unwrap_or_else(PoisonError::into_inner).remove(filter.as_str(), &who);
     }
 
     /// Whether it may be retained: what replaces a message must fit too.
@@ -182,6 +197,7 @@ impl Space {
             qos: subscribed.options.qos.min(message.qos),
             retain: true,
             numbers: subscribed.number.into_iter().collect(),
+            share: None,
         };
         found.map(copy).take(max).collect()
     }
@@ -194,8 +210,8 @@ impl Space {
 }
 
 /// Whose a subscription is, among those of one filter: nobody's name has such a character.
-fn place(group: Option<&str>, client: &Arc<str>) -> Arc<str> {
-    group.map_or_else(|| client.clone(), |group| format!("{group}\0{client}").into())
+fn place(share: Option<&str>, client: &Arc<str>) -> Arc<str> {
+    share.map_or_else(|| client.clone(), |share| format!("{share}\0{client}").into())
 }
 
 /// What a message takes in memory: all that its sender chose the length of.

@@ -17,8 +17,10 @@ use mote_core::mqtt::{Broker as _, Message, Qos, Topic};
 use serde_json::json;
 
 use self::world::{ROOT, World, published};
-use crate::limits::{COPIES_KIB_MAX, EXPIRY_MAX_S, WAITING_MAX};
+use crate::connection::line::{Beyond, Line, Published, Wish};
+use crate::limits::{COPIES_KIB_MAX, EXPIRY_MAX_S, RETAINED_BYTES_MAX, WAITING_MAX};
 use crate::session::Copy;
+use crate::wire::{Reason, Reply};
 
 const NOT_AUTHORIZED: u8 = 5;
 const UNAVAILABLE: u8 = 3;
@@ -206,10 +208,66 @@ async fn copies_for_too_many_sessions_are_refused_as_a_whole() {
     let space = world.broker.space(&Name::default_namespace());
     let Ok(seat) = world.broker.sit(&space, "d", false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
     let message = Arc::new(Message::new(Topic::new("t").unwrap(), Qos::AtLeast, vec![b'x'; 256 << 10]));
-    let copy = Copy { message, qos: Qos::AtLeast, retain: false, numbers: Vec::new() };
+    let copy = Copy { message, qos: Qos::AtLeast, retain: false, numbers: Vec::new(), share: None };
     let copies = |count: usize| vec![(seat.session.clone(), copy.clone()); count];
     let fits = (COPIES_KIB_MAX / 257) as usize;
     assert!(world.broker.room_for(&copies(fits)).await.is_ok());
     let refused = world.broker.room_for(&copies(fits + 8)).await;
     assert_eq!(refused.err().map(|error| error.code()), Some(Code::QuotaExceeded));
+}
+
+#[tokio::test]
+async fn what_a_member_of_a_shared_subscription_leaves_behind_is_anothers() {
+    let world = World::new().await;
+    let filter = "$share/workers/t";
+    let publish = |payload: &'static str| {
+        let message = Message::new(Topic::new("t").unwrap(), Qos::AtLeast, payload);
+        let broker = world.broker.clone();
+        async move { broker.publish(&Name::default_namespace(), message).await.unwrap() }
+    };
+    let mut first = world.fresh("first").await;
+    first.subscribe(filter, 1).await;
+    publish("in memory").await;
+    assert_eq!(published("t", first.hear().await).2, "in memory");
+    let mut second = world.returning("second").await;
+    second.subscribe(filter, 1).await;
+    // Unacknowledged, and its session ends with it.
+    drop(first);
+    let (_, id, payload) = published("t", second.hear().await);
+    assert_eq!(payload, "in memory");
+    second.say(0x40, &id.to_be_bytes()).await;
+
+    publish("on disk").await;
+    assert_eq!(published("t", second.hear().await).2, "on disk");
+    let mut third = world.returning("third").await;
+    third.subscribe(filter, 1).await;
+    drop(second);
+    let mut device = world.arrive();
+    assert_eq!(device.connect("second", ROOT, true, None).await, 0, "its session is over");
+    assert_eq!(published("t", third.hear().await).2, "on disk");
+}
+
+#[tokio::test]
+async fn a_message_that_can_not_be_retained_does_not_stop_a_bridge() {
+    let world = World::new().await;
+    let space = world.broker.space(&Name::default_namespace());
+    for n in 0..RETAINED_BYTES_MAX / (256 << 10) {
+        let payload = vec![b'x'; (256 << 10) - 300];
+        let message = Message { retain: true, ..Message::new(Topic::new(&format!("full/{n}")).unwrap(), Qos::AtLeast, payload) };
+        world.broker.accept(&space, None, vec![message.into()]).await.unwrap();
+    }
+    let mut reader = world.fresh("reader").await;
+    reader.subscribe("t", 1).await;
+    let Ok(seat) = world.broker.sit(&space, "bridge", false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
+    let mut line = Line::new(world.broker.clone(), space, seat.session.clone(), Beyond::Forgo);
+    for (id, payload) in [(1, "one"), (2, "two")] {
+        let message = Message { retain: true, ..Message::new(Topic::new("t").unwrap(), Qos::AtLeast, payload) };
+        let large = Message { payload: [payload.as_bytes(), &vec![b' '; 200 << 10]].concat().into(), ..message };
+        line.push(Wish::Publish(Published::new(id, large)));
+    }
+    let said = line.finish(None).await;
+    assert!(matches!(said[..], [Reply::PubAck(1, Reason::Success), Reply::PubAck(2, Reason::Success)]), "{said:?}");
+    for expect in ["one", "two"] {
+        assert_eq!(published("t", reader.hear().await).2.trim(), expect);
+    }
 }

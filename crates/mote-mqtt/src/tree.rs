@@ -46,6 +46,16 @@ impl<V> Tree<V> {
         }
     }
 
+    /// The subscribers of that very filter.
+    pub(crate) fn at(&self, filter: &str) -> &[(Arc<str>, V)] {
+        let mut node = self;
+        for level in filter.split('/') {
+            let Some(below) = node.below.get(level) else { return &[] };
+            node = below;
+        }
+        &node.here
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.below.is_empty() && self.here.is_empty()
     }

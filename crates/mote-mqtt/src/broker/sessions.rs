@@ -11,14 +11,16 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::AbortHandle;
 
 use super::MqttBroker;
-use crate::limits::{RETAINED_MAX, SESSIONS_MAX, SUBSCRIPTIONS_MAX};
-use crate::session::{Kept, Session, Subscribed};
+use crate::limits::{LEASE, RETAINED_MAX, SESSIONS_MAX, SUBSCRIPTIONS_MAX};
+use crate::session::{Copy, Kept, Session, Subscribed};
 use crate::space::{Space, parted};
 use crate::wire::{Breach, Options, Reason};
 
 const PREFIX: &str = "mqtt/sessions/";
 const PAGE: usize = 1000;
 const PURGE: usize = 1000;
+/// At once, of a session that is over: all of them are in memory.
+const HANDED_OVER: usize = 64;
 const SWEEP: Duration = Duration::from_secs(60);
 /// For whoever had the session before to give back what it held.
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
@@ -93,10 +95,14 @@ impl MqttBroker {
         {
             let mut state = session.state();
             state.is_connected = false;
-            state.clear_memory();
             state.kept.left = Some(self.seams.clock.now());
         }
-        let outcome = if session.persists() { self.write(space, session).await } else { self.forget(space, session).await };
+        let outcome = if session.persists() {
+            session.state().clear_memory();
+            self.write(space, session).await
+        } else {
+            self.forget(space, session).await
+        };
         if let Err(error) = outcome {
             tracing::error!(?error, client = %session.client, "a session's end could not be written");
         }
@@ -113,8 +119,8 @@ impl MqttBroker {
         let (mut told, mut replays) = (Vec::new(), Vec::new());
         for (text, options) in wanted {
             let subscribed = Subscribed { options, number };
-            let (group, filter) = match parted(&text) {
-                Ok((group, filter)) => (group.map(str::to_owned), filter),
+            let (is_shared, filter) = match parted(&text) {
+                Ok((group, filter)) => (group.is_some(), filter),
                 Err(reason) => {
                     told.push(Err(reason));
                     continue;
@@ -127,10 +133,10 @@ impl MqttBroker {
                     told.push(Err(Reason::Quota));
                     continue;
                 }
-                subscriptions.insert(text, subscribed);
+                subscriptions.insert(text.clone(), subscribed);
             }
-            let is_new = space.subscribe(session, group.as_deref(), &filter, subscribed);
-            let replay = group.is_none() && (options.retained == 0 || options.retained == 1 && is_new);
+            let is_new = space.subscribe(session, &text, &filter, subscribed);
+            let replay = !is_shared && (options.retained == 0 || options.retained == 1 && is_new);
             if replay {
                 let room = RETAINED_MAX.saturating_sub(replays.len());
                 replays.extend(space.retained(&filter, subscribed, self.seams.clock.now(), room));
@@ -191,23 +197,47 @@ impl MqttBroker {
         Ok(())
     }
 
-    /// As if it had never been.
+    /// As if it had never been; what it shared with others is theirs.
     async fn clear(&self, space: &Arc<Space>, session: &Session) -> Result<()> {
-        let subscriptions = {
+        let (subscriptions, orphans) = {
             let mut state = session.state();
             state.received.clear();
             state.flown.clear();
-            state.clear_memory();
-            std::mem::take(&mut state.kept.subscriptions)
+            (std::mem::take(&mut state.kept.subscriptions), state.clear_memory())
         };
         subscriptions.keys().for_each(|text| space.unsubscribe(&session.client, text));
+        self.hand_over(space, orphans).await?;
         let key = key(space, session);
         if let Some(record) = self.seams.catalog.get(&key).await? {
             self.seams.catalog.commit(vec![Write::Delete { key, expect: record.revision }]).await?;
+            if subscriptions.keys().any(|text| parted(text).is_ok_and(|(group, _)| group.is_some())) {
+                self.hand_over_kept(space, session).await?;
+            }
             // Some at a time, so that a full session does not hold up the store.
             while self.seams.queue.purge(&session.queue, true, PURGE).await? >= PURGE as u64 {}
         }
         session.waiting.store(0, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// The leases are not settled: the queue ends.
+    async fn hand_over_kept(&self, space: &Space, session: &Session) -> Result<()> {
+        loop {
+            let leases = self.seams.queue.lease(&session.queue, HANDED_OVER, LEASE).await?;
+            if leases.is_empty() {
+                return Ok(());
+            }
+            let copies = leases.iter().filter_map(|lease| serde_json::from_slice(&lease.item.payload).ok()).collect();
+            self.hand_over(space, copies).await?;
+        }
+    }
+
+    /// Gives other members of shared subscriptions what one left behind.
+    async fn hand_over(&self, space: &Space, copies: Vec<Copy>) -> Result<()> {
+        let heirs = copies.iter().filter_map(|copy| space.another(copy));
+        let (promised, passing): (Vec<_>, Vec<_>) = heirs.partition(|(heir, copy)| copy.is_promised() && heir.persists());
+        self.promise(space, Vec::new(), promised).await?;
+        passing.into_iter().for_each(|(heir, copy)| heir.pass(copy));
         Ok(())
     }
 
@@ -244,8 +274,8 @@ impl MqttBroker {
         let session = Arc::new(Session::new(&space.name, client, kept.clone()));
         session.waiting.store(self.seams.queue.depth(&session.queue).await?, Ordering::SeqCst);
         for (text, subscribed) in &kept.subscriptions {
-            if let Ok((group, filter)) = parted(text) {
-                space.subscribe(&session, group, &filter, *subscribed);
+            if let Ok((_, filter)) = parted(text) {
+                space.subscribe(&session, text, &filter, *subscribed);
             }
         }
         space.sessions().insert(session.client.clone(), session);

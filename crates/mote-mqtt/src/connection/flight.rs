@@ -30,6 +30,8 @@ pub(crate) struct Flights {
 struct Flight {
     /// `None`: it lay in memory only.
     lease: Option<Held>,
+    /// Of such a one that came by a shared subscription: another member's, if this one goes for good.
+    shared: Option<Copy>,
     is_received: bool,
 }
 
@@ -55,12 +57,12 @@ impl Flights {
         self.max.saturating_sub(self.flying.len())
     }
 
-    fn begin(&mut self, lease: Option<Held>) -> u16 {
+    fn begin(&mut self, lease: Option<Held>, shared: Option<Copy>) -> u16 {
         loop {
             self.last = self.last.wrapping_add(1).max(1);
             // There are far fewer than there are numbers.
             if !self.flying.contains_key(&self.last) && !self.flown.values().any(|flown| flown.number == self.last) {
-                self.flying.insert(self.last, Flight { lease, is_received: false });
+                self.flying.insert(self.last, Flight { lease, shared, is_received: false });
                 return self.last;
             }
         }
@@ -69,7 +71,7 @@ impl Flights {
     /// The number that it had before, if any; it has it again.
     fn resume(&mut self, held: Held) -> Option<Flown> {
         let flown = self.flown.remove(&held.token.id)?;
-        self.flying.insert(flown.number, Flight { lease: Some(held), is_received: flown.is_received });
+        self.flying.insert(flown.number, Flight { lease: Some(held), shared: None, is_received: flown.is_received });
         Some(flown)
     }
 
@@ -87,7 +89,10 @@ impl Flights {
         let mut flown = HashMap::new();
         let mut settling = Vec::new();
         for (number, flight) in self.flying.drain() {
-            let Some(Held { token, due }) = flight.lease else { continue };
+            let Some(Held { token, due }) = flight.lease else {
+                flight.shared.filter(|_| !flight.is_received).into_iter().for_each(|copy| session.put_back(copy));
+                continue;
+            };
             flown.insert(token.id, Flown { number, is_received: flight.is_received });
             settling.push(broker.seams.queue.settle(token, End::Again { due, counted: false, error: String::new() }.into()));
         }
@@ -144,8 +149,9 @@ impl Talk {
             None => None,
         };
         let dup = again.is_some();
-        let id = again.map(|flown| flown.number).or_else(|| (copy.qos > Qos::AtMost).then(|| self.flights.begin(held)));
-        let Copy { message, qos, retain, numbers } = copy;
+        let shared = (held.is_none() && copy.share.is_some()).then(|| copy.clone());
+        let id = again.map(|flown| flown.number).or_else(|| (copy.qos > Qos::AtMost).then(|| self.flights.begin(held, shared)));
+        let Copy { message, qos, retain, numbers, .. } = copy;
         if !self.wire.encode(Reply::Publish { id, dup, qos, retain, message, numbers, expires_s }, &mut self.out) {
             // Larger than the client takes: it is as if it had been delivered.
             self.session().state().dropped += 1;
