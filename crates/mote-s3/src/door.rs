@@ -16,6 +16,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use mote_core::access::Credential;
 use mote_core::engine::Connection;
 use mote_core::error::{Code, Error, Result};
+use mote_core::store::Objects;
 use mote_core::trigger::{Handshake, Stop};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -42,6 +43,11 @@ pub struct S3Door {
 impl S3Door {
     pub(crate) fn new(gate: Gate) -> S3Door {
         S3Door { gate: Arc::new(gate), handshake: None }
+    }
+
+    /// The same door to other objects.
+    pub fn over(&self, objects: Arc<dyn Objects>) -> S3Door {
+        S3Door { gate: Arc::new(self.gate.over(objects)), handshake: self.handshake.clone() }
     }
 
     pub fn with_handshake(mut self, handshake: Option<Arc<dyn Handshake>>) -> S3Door {

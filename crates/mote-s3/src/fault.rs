@@ -27,7 +27,7 @@ fn code(code: Code) -> S3ErrorCode {
         Code::ChecksumMismatch => S3ErrorCode::BadDigest,
         Code::BodyTooLarge => S3ErrorCode::EntityTooLarge,
         Code::NameInvalid | Code::ArgumentInvalid | Code::ArgumentMissing => S3ErrorCode::InvalidArgument,
-        Code::RequestInvalid | Code::BodyInvalid => S3ErrorCode::InvalidRequest,
+        Code::RequestInvalid | Code::BodyInvalid | Code::LoopDetected => S3ErrorCode::InvalidRequest,
         Code::MethodNotAllowed => S3ErrorCode::MethodNotAllowed,
         Code::Conflict => S3ErrorCode::ConditionalRequestConflict,
         Code::CredentialMissing | Code::Forbidden | Code::QuotaExceeded => S3ErrorCode::AccessDenied,
@@ -44,7 +44,6 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::ManifestInvalid
         | Code::BundleInvalid
         | Code::BuildFailed
-        | Code::LoopDetected
         | Code::FlowFailed
         | Code::FlowUnfinished
         | Code::LeaseLost

@@ -42,6 +42,10 @@ impl Gate {
         Gate { objects, access, clock }
     }
 
+    pub(crate) fn over(&self, objects: Arc<dyn Objects>) -> Gate {
+        Gate { objects, access: self.access.clone(), clock: self.clock.clone() }
+    }
+
     /// The operations on what this caller may touch of its namespace.
     fn service(&self, caller: Caller) -> S3Service {
         let namespace = caller.namespace();

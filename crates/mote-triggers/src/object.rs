@@ -1,9 +1,10 @@
 //! Changes in buckets as events: an [`Objects`] around another that adds what a change fires.
 //!
 //! The events go with the change itself, as its effects, so that the store commits both or
-//! neither. Which functions are bound is asked at the commit, not before. What a namespace may store is
-//! added here too, since every change comes by. Not here: the bytes,
-//! and running anything — the queue's deliverer does.
+//! neither. Which functions are bound is asked at the commit, not before. What a function changes is
+//! the cause of what that fires, and a circle of such changes ends. What a namespace may store is
+//! added here too, since every change comes by. Not here: the bytes, and running anything — the
+//! queue's deliverer does.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,9 @@ use std::sync::Arc;
 use mote_core::access::Access;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
+use mote_core::engine::{DEPTH_MAX, Depth, Standing};
 use mote_core::event::StoredEvent;
+use mote_core::event::lineage::{How, Lineage, TRACE_PARENT};
 use mote_core::function::delivery::Retry;
 use mote_core::function::{FunctionRef, Name, ObjectChange};
 use mote_core::invoke::address;
@@ -30,11 +33,37 @@ pub struct ObjectTrigger {
     directory: Arc<Directory>,
     access: Arc<Access>,
     clock: Arc<dyn Clock>,
+    /// Of the instance whose changes these are; `None`: of no function's.
+    origin: Option<Depth>,
 }
 
 impl ObjectTrigger {
     pub fn new(inner: Arc<dyn Objects>, directory: Arc<Directory>, access: Arc<Access>, clock: Arc<dyn Clock>) -> ObjectTrigger {
-        ObjectTrigger { inner, directory, access, clock }
+        ObjectTrigger { inner, directory, access, clock, origin: None }
+    }
+
+    /// The same objects, for what code in an instance changes.
+    pub fn inside(&self, origin: Depth) -> ObjectTrigger {
+        let (inner, directory, access, clock) = (self.inner.clone(), self.directory.clone(), self.access.clone(), self.clock.clone());
+        ObjectTrigger { inner, directory, access, clock, origin: Some(origin) }
+    }
+
+    /// How what a change fires comes about. Refused where the change would be one too many of those that
+    /// led to one another.
+    fn standing(&self, bucket: &str, key: &str, change: ObjectChange) -> Result<Standing> {
+        let Some(origin) = &self.origin else { return Ok(Standing::default()) };
+        let Standing { depth, call, trace } = origin.now();
+        let (namespace, plain) = within::parted(bucket)?;
+        if depth >= DEPTH_MAX && !self.directory.bound_to(&namespace, plain, key, change).is_empty() {
+            return Err(Error::new(
+                Code::LoopDetected,
+                format!("what this change of {key:?} fires would be number {} of functions that led to one another", depth + 1),
+            )
+            .hint(format!(
+                "At most {DEPTH_MAX} may: does a function write where its own binding looks? A prefix or suffix keeps them apart."
+            )));
+        }
+        Ok(Standing { depth: depth + 1, call, trace })
     }
 
     /// What the quota of a bucket's namespace leaves to its objects, where it has one.
@@ -59,11 +88,11 @@ impl ObjectTrigger {
 
     /// The caller's effects, and then the events of the change. `operation` where it is known:
     /// a `put` may be a copy.
-    fn effects(&self, change: ObjectChange, operation: Option<&'static str>, callers: Effects) -> Effects {
+    fn effects(&self, change: ObjectChange, operation: Option<&'static str>, from: Standing, callers: Effects) -> Effects {
         let (directory, clock) = (self.directory.clone(), self.clock.clone());
         Some(Box::new(move |object| {
             let mut items = callers.map(|effects| effects(object)).unwrap_or_default();
-            items.extend(fired(&directory, &*clock, change, operation, object));
+            items.extend(fired(&directory, &*clock, change, operation, &from, object));
             items
         }))
     }
@@ -77,7 +106,14 @@ fn told(error: Error, namespace: &Name) -> Error {
     Error::new(Code::QuotaExceeded, format!("the quota `stored` of the namespace {namespace} is used up: {}", error.detail())).hint(hint)
 }
 
-fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operation: Option<&str>, object: &ObjectInfo) -> Vec<Item> {
+fn fired(
+    directory: &Directory,
+    clock: &dyn Clock,
+    change: ObjectChange,
+    operation: Option<&str>,
+    from: &Standing,
+    object: &ObjectInfo,
+) -> Vec<Item> {
     // Here a bucket has its name in the store; the event says the one that its namespace knows.
     let Ok((namespace, bucket)) = within::parted(&object.bucket) else { return Vec::new() };
     let bound = directory.bound_to(&namespace, bucket, &object.key, change);
@@ -98,10 +134,12 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, operati
             subject: Some(object.key.clone()),
             content_type: Some("application/json".to_owned()),
             body: body.clone(),
+            lineage: from.call.map(|call| Lineage::of(How::Called, call)).unwrap_or_default(),
+            extensions: from.trace.iter().map(|trace| (TRACE_PARENT.to_owned(), trace.as_str().into())).collect(),
             // An id each: it becomes the invocation's.
             ..StoredEvent::new(clock.id(), format!("/buckets/{bucket}"), change.kind(), now)
         };
-        address::to_function(directory, now, to, event, 0, Wish { retry, ..Wish::default() })
+        address::to_function(directory, now, to, event, from.depth, Wish { retry, ..Wish::default() })
     };
     bound.into_iter().map(items).collect()
 }
@@ -116,8 +154,8 @@ impl Objects for ObjectTrigger {
         condition: Precondition,
         effects: Effects,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
-        let effects = self.effects(ObjectChange::Created, None, effects);
         Box::pin(async move {
+            let effects = self.effects(ObjectChange::Created, None, self.standing(bucket, key, ObjectChange::Created)?, effects);
             let condition = self.condition(bucket, condition)?;
             self.inner.put(bucket, key, staged, meta, condition, effects).await.map_err(|error| self.told(error, bucket))
         })
@@ -131,8 +169,9 @@ impl Objects for ObjectTrigger {
         condition: Precondition,
         effects: Effects,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
-        let effects = self.effects(ObjectChange::Created, Some("complete-multipart-upload"), effects);
         Box::pin(async move {
+            let from = self.standing(&upload.bucket, &upload.key, ObjectChange::Created)?;
+            let effects = self.effects(ObjectChange::Created, Some("complete-multipart-upload"), from, effects);
             let condition = self.condition(&upload.bucket, condition)?;
             let completed = self.inner.complete_upload(upload, parts, meta, condition, effects).await;
             completed.map_err(|error| self.told(error, &upload.bucket))
@@ -140,8 +179,9 @@ impl Objects for ObjectTrigger {
     }
 
     fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>> {
-        let effects = self.effects(ObjectChange::Removed, Some("delete"), effects);
         Box::pin(async move {
+            let from = self.standing(bucket, key, ObjectChange::Removed)?;
+            let effects = self.effects(ObjectChange::Removed, Some("delete"), from, effects);
             let condition = self.condition(bucket, condition)?;
             self.inner.delete(bucket, key, condition, effects).await.map_err(|error| self.told(error, bucket))
         })

@@ -207,8 +207,13 @@ async fn assemble(
     let objects = Arc::new(ObjectTrigger::new(store.objects(), directory.clone(), access.clone(), clock.clone()));
     let s3 = mote_s3::service(objects.clone(), access.clone(), clock.clone());
     let logs = Arc::new(UntilStop::new(store.logs(), stop));
-    let gateway =
-        Arc::new(inside::Inside { s3: s3.clone(), directory: directory.clone(), clock: clock.clone(), platform: OnceLock::new() });
+    let gateway = Arc::new(inside::Inside {
+        s3: s3.clone(),
+        objects: objects.clone(),
+        directory: directory.clone(),
+        clock: clock.clone(),
+        platform: OnceLock::new(),
+    });
     let seams = Seams { clock: clock.clone(), logs: logs.clone(), gateway: gateway.clone(), secrets: vault.clone() };
     // A function in its jail finds the buckets behind the same service, known by its connection.
     let processes = ProcessEngine::new(settings(data_dir)?, seams)?;

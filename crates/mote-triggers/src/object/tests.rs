@@ -259,3 +259,27 @@ async fn the_callers_own_effects_come_first() {
     let items = recorder.fired();
     assert_eq!((items.len(), &items[0]), (2, &own));
 }
+
+#[tokio::test]
+async fn what_a_function_changes_is_the_cause_of_what_that_fires_and_a_circle_ends() {
+    let (recorder, trigger) = world();
+    let origin = Depth::default();
+    let inside = trigger.inside(origin.clone());
+    origin.enter(Standing { depth: 3, call: Some(Id(7)), trace: Some("00-1-2-01".into()) }, true);
+    put(&inside, "photos", "a", None).await;
+    let parcel: Parcel = serde_json::from_slice(&recorder.fired()[0].payload).unwrap();
+    assert_eq!((parcel.hops, parcel.event.lineage), (4, Lineage::of(How::Called, Id(7))));
+    assert_eq!(parcel.event.extensions[TRACE_PARENT], "00-1-2-01");
+
+    origin.enter(Standing { depth: DEPTH_MAX, ..Standing::default() }, true);
+    let change = async |bucket: &str| {
+        let staged = inside.stage(Body::empty()).await.unwrap();
+        inside.put(bucket, "a", staged, ObjectMeta::default(), Precondition::default(), None).await.map(drop)
+    };
+    assert_eq!(change("photos").await.unwrap_err().code(), Code::LoopDetected);
+    assert_eq!(inside.delete("photos", "a", Precondition::default(), None).await.unwrap_err().code(), Code::LoopDetected);
+    change("others").await.unwrap();
+    put(&trigger, "photos", "a", None).await;
+    let parcel: Parcel = serde_json::from_slice(&recorder.fired()[0].payload).unwrap();
+    assert_eq!((parcel.hops, parcel.event.lineage.cause), (0, None), "from outside, a change begins anew");
+}

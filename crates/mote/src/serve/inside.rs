@@ -12,6 +12,7 @@ use mote_core::platform::House;
 use mote_dialects::plain::Plain;
 use mote_s3::S3Door;
 use mote_triggers::http::HttpDoor;
+use mote_triggers::object::ObjectTrigger;
 
 /// `http://events.mote`, where a function publishes and sends.
 const EVENTS: &str = "events";
@@ -19,6 +20,7 @@ const EVENTS: &str = "events";
 /// See the module's text.
 pub(super) struct Inside {
     pub(super) s3: S3Door,
+    pub(super) objects: Arc<ObjectTrigger>,
     pub(super) directory: Arc<Directory>,
     pub(super) clock: Arc<dyn Clock>,
     /// Made after the engines, which hold this.
@@ -29,7 +31,11 @@ impl Gateway for Inside {
     fn serve(&self, from: Origin, to: Service, connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
         let who = Credential::Instance(from.function.namespace.clone());
         match to {
-            Service::Platform => Box::pin(self.s3.clone().attend(who, connection)),
+            Service::Platform => {
+                // What is changed there is known to be this instance's doing.
+                let objects = self.objects.inside(from.depth);
+                Box::pin(self.s3.over(Arc::new(objects)).attend(who, connection))
+            }
             Service::Function(name) => {
                 let namespace = from.function.namespace.clone();
                 let dialect = Arc::new(match name.as_str() == EVENTS {

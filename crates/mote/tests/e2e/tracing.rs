@@ -17,6 +17,9 @@ def publish(event, context):
 def shout(context):
     return {'trace': context.traceparent}
 
+def circle(event, context):
+    context.bucket('ring').put(event['subject'] + '+', 'once more')
+
 tries = 0
 
 def flaky():
@@ -50,6 +53,14 @@ entry = \"f.py:shout\"
 
 [function.cors]
 origins = [\"https://shop.example\"]
+
+[[function]]
+name = \"circle\"
+entry = \"f.py:circle\"
+[[function.bucket]]
+name = \"ring\"
+[function.async]
+attempts = 1
 
 [[function]]
 name = \"flaky\"
@@ -176,4 +187,17 @@ fn a_call_that_succeeded_in_the_end_is_not_replayed_for_an_attempt_that_failed()
     assert_eq!(server.calls(&["--function", "flaky", "--failed"]).len(), 1);
     let replayed = server.mote(&["replay", "--failed", "--function", "flaky"]).ok();
     assert!(replayed.stdout.is_empty() && replayed.stderr.contains("0 replayed, 1 left alone, 0 refused"), "{replayed:?}");
+}
+
+#[test]
+fn a_function_that_fires_itself_through_a_bucket_is_one_trace_that_ends() {
+    let server = server();
+    server.mote(&["bucket", "create", "ring"]).ok();
+    let one = folder(&[("0", "begin")]);
+    server.mote(&["bucket", "put", "ring/0", "--file", one.path().join("0").to_str().unwrap()]).ok();
+    until("the circle was cut", || !server.calls(&["--function", "circle", "--failed", "--error", "fires would be number 17"]).is_empty());
+    let last = server.calls(&["--function", "circle"])[0]["id"].as_str().unwrap().to_owned();
+    let traced = server.mote(&["trace", &last, "--json"]).ok().json();
+    let how: Vec<_> = traced["calls"].as_array().unwrap().iter().map(|call| call["cause"]["how"].as_str()).collect();
+    assert_eq!((how.len(), how[0], how[16]), (17, None, Some("called")));
 }
