@@ -75,9 +75,16 @@ pub struct Settling {
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     Done,
-    Again { counted: bool, error: String },
+    /// It goes on in another queue, under its own id.
+    Moved,
+    Again {
+        counted: bool,
+        error: String,
+    },
     Advance,
-    Dead { reason: String },
+    Dead {
+        reason: String,
+    },
 }
 
 /// Where an item was found when all was over.
@@ -116,19 +123,21 @@ impl From<&Item> for Sent {
 impl Settling {
     pub fn of(id: Id, epoch: u64, how: &Settlement) -> Settling {
         let end = match &how.end {
+            End::Done if how.follow.iter().any(|item| item.id == id) => Ending::Moved,
             End::Done => Ending::Done,
             End::Again { counted, error, .. } => Ending::Again { counted: *counted, error: error.clone() },
             End::Advance { .. } => Ending::Advance,
             End::Dead { reason } => Ending::Dead { reason: reason.clone() },
         };
-        Settling { id, epoch, end, follow: how.follow.iter().map(|item| item.id).collect() }
+        let follow = how.follow.iter().map(|item| item.id).filter(|follows| *follows != id);
+        Settling { id, epoch, end, follow: follow.collect() }
     }
 
-    /// After it the item is gone from the queue.
+    /// After it the item is in no queue any more.
     pub fn is_final(&self) -> bool {
         match self.end {
             Ending::Done | Ending::Dead { .. } => true,
-            Ending::Again { .. } | Ending::Advance => false,
+            Ending::Again { .. } | Ending::Advance | Ending::Moved => false,
         }
     }
 }

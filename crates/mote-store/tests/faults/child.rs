@@ -16,23 +16,25 @@ use mote_core::error::{Code, Error, Result};
 use mote_core::event::Event;
 use mote_core::function::{FunctionRef, Name};
 use mote_core::invoke::deliver::outcome::{Outcome, State};
-use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::invoke::deliver::parcel::{Parcel, Wish};
 use mote_core::invoke::deliver::{Deliverer, QUEUES};
 use mote_core::invoke::spill::Spill;
 use mote_core::invoke::{Dialects, Engines, Invoke, Invoker};
 use mote_core::queues::Queues;
 use mote_core::secret::NoSecrets;
-use mote_core::store::{DeadQuery, Priority, Queue};
+use mote_core::store::within::EVENTS;
+use mote_core::store::{DeadQuery, ObjectListQuery, Objects, Priority, Queue};
 use mote_core::topic::Topics;
 use mote_core::trigger::{Stopper, Trigger as _};
 use mote_store::Embedded;
-use mote_testkit::history::Said;
+use mote_testkit::history::{Said, Sent};
 use mote_testkit::{EchoDialect, Step, WatchedQueue, Watcher};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::JumpingClock;
 use crate::dice::Dice;
-use crate::functions::{self, CALLED, ORDERED};
+use crate::functions::{self, CALLED, LARGE, ORDERED};
+use crate::mail::Mail;
 
 /// Events that may wait before the clients wait.
 const DEPTH_MAX: u64 = 40;
@@ -83,10 +85,11 @@ async fn run(life: Life, clock: Arc<JumpingClock>) {
     directory.replace(functions::all());
     let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
     let access = Arc::new(Access::new(root, clock.clone()));
+    let queues = Arc::new(Queues::new([7; 32]));
     let invoker = Arc::new(Invoker {
         spill: Arc::new(Spill::new(store.objects(), queue.clone(), access.clone())),
         topics: Arc::new(Topics::new(directory.clone())),
-        queues: Arc::new(Queues::new([7; 32])),
+        queues: queues.clone(),
         secrets: Arc::new(NoSecrets),
         directory,
         catalog: store.catalog(),
@@ -95,18 +98,55 @@ async fn run(life: Life, clock: Arc<JumpingClock>) {
         records: store.records(),
         clock: clock.clone(),
         dialects: Dialects::new(vec![Arc::new(EchoDialect)]),
-        engines: Engines::new([functions::engine(clock.clone(), watcher) as Arc<dyn Engine>]),
+        engines: Engines::new([functions::engine(clock.clone(), watcher.clone()) as Arc<dyn Engine>]),
         access,
     });
     let (_stopper, stop) = Stopper::new();
+    let stop_of_sweeps = stop.clone();
     let (deliverer, door) = (Deliverer::new(queue.clone(), store.logs(), clock.clone()), invoker.clone() as Arc<dyn Invoke>);
     tokio::spawn(async move { deliverer.serve(door, stop).await });
+    let mail = Mail::open(&life, &*store.catalog(), queues, queue.clone(), clock.clone()).await;
     if life.finishes {
-        return empty(&*queue).await;
+        empty(&*queue).await;
+        mail.empty().await;
+        return collected(&invoker, &*store.objects(), life.round).await;
     }
-    let client = |number| Client { dice: Dice::of(life.seed, number), round: life.round, invoker: invoker.clone(), clock: clock.clone() };
+    let (spill, swept_by, until) = (invoker.spill.clone(), clock.clone(), stop_of_sweeps);
+    tokio::spawn(async move { spill.keep_swept(&*swept_by, until).await });
+    let client = |number| Client {
+        dice: Dice::of(life.seed, number),
+        round: life.round,
+        invoker: invoker.clone(),
+        watcher: watcher.clone(),
+        clock: clock.clone(),
+    };
     let [one, two, three, four] = [2, 3, 4, 5].map(client);
-    tokio::join!(one.send_all_kinds(), two.send_all_kinds(), three.send_in_order(), four.meddle());
+    tokio::join!(one.send_all_kinds(), two.send_all_kinds(), three.send_in_order(), four.meddle(), mail.send(), mail.receive());
+}
+
+/// Data lie beside the queue for dead letters alone, and for each of those that wants them.
+async fn collected(invoker: &Invoker, objects: &dyn Objects, rounds: u64) {
+    let namespace = Name::default_namespace();
+    invoker.spill.sweep(&namespace).await.expect("what is left is swept");
+    let (mut wanted, mut after) = (Vec::new(), None);
+    loop {
+        let page = invoker.queue.dead(DeadQuery { prefix: QUEUES.into(), after, limit: 1000 }).await.expect("dead letters are listed");
+        let Some(last) = page.last() else { break };
+        after = Some(last.item.id);
+        for letter in &page {
+            let parcel: Parcel = serde_json::from_slice(&letter.item.payload).expect("a parcel");
+            if parcel.event.spilled_bytes.is_some() {
+                let data = invoker.spill.open(&namespace, letter.item.id).await.expect("a dead letter has its data");
+                assert_eq!(data.collect(u64::MAX).await.expect("they can be read").len(), LARGE);
+                wanted.push(letter.item.id.to_string());
+            }
+        }
+    }
+    let list = objects.list(EVENTS, ObjectListQuery { limit: 100_000, ..ObjectListQuery::default() }).await;
+    let mut there: Vec<String> = list.map(|list| list.objects.into_iter().map(|object| object.key).collect()).unwrap_or_default();
+    (wanted.sort(), there.sort());
+    assert_eq!(there, wanted, "nobody wants these data any more, or some are lost");
+    assert!(rounds < 100 || !wanted.is_empty(), "no large event became a dead letter");
 }
 
 async fn empty(queue: &dyn Queue) {
@@ -170,6 +210,7 @@ struct Client {
     dice: Dice,
     round: u64,
     invoker: Arc<Invoker>,
+    watcher: Arc<dyn Watcher>,
     clock: Arc<JumpingClock>,
 }
 
@@ -186,7 +227,28 @@ impl Client {
                 idempotency_key: (self.dice.roll(4) == 0).then(key),
                 ..Wish::default()
             };
-            self.send(name, None, wish).await;
+            match self.dice.roll(16) {
+                0 => self.send_large(name).await,
+                _ => self.send(name, None, wish).await,
+            }
+        }
+    }
+
+    /// Event and data are stored together, which the queue's watcher does not see.
+    async fn send_large(&self, name: &str) {
+        self.wait_for_room().await;
+        let id = self.clock.id();
+        let sent = Sent { id, queue: Parcel::queue(&reference(name)), once: None, lane: None };
+        self.watcher.hear(Said::Enqueueing(vec![sent.clone()]));
+        let mut data = id.to_string().into_bytes();
+        data.resize(LARGE, b' ');
+        let event = Event::new(id, "/faults", "test", self.clock.now(), data);
+        let step = |done| self.watcher.cross(Step { operation: "spill", done });
+        if step(false).is_ok()
+            && self.invoker.send_as(&Caller::Anonymous, Target::live(reference(name)), event, Wish::default()).await.is_ok()
+            && step(true).is_ok()
+        {
+            self.watcher.hear(Said::Enqueued { sent: vec![sent], ids: vec![id] });
         }
     }
 

@@ -10,6 +10,7 @@ use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::{Code, Error, Result};
 use mote_core::function::Function;
 use mote_core::function::delivery::{Delivery, Destination, KeyPath, Order, Retry};
+use mote_core::invoke::deliver::EVENT_BYTES_MAX;
 use mote_testkit::history::{Rules, Said};
 use mote_testkit::{ScriptedEngine, Watcher};
 
@@ -20,6 +21,9 @@ pub(crate) const CALLED: &[&str] = &["steady", "flaky", "broken", "hopeless", "h
 /// Its events of one key come in order.
 pub(crate) const ORDERED: &str = "ordered";
 const BROKEN_ATTEMPTS: u32 = 3;
+/// Events have small data, or so much that they lie beside the queue.
+pub(crate) const LARGE: usize = EVENT_BYTES_MAX as usize + 1;
+const SMALL_MAX: usize = 64;
 /// Of an event whose server died each time: the fewest attempts of all rules here, and 16 more.
 const UNANSWERED_MAX: u32 = BROKEN_ATTEMPTS + 16;
 /// Longer than any run believes to last.
@@ -32,7 +36,7 @@ pub(crate) fn rules(queue: &str) -> Rules {
         Some("hopeless") => (None, &["argument-missing"]),
         _ => (None, &[]),
     };
-    Rules { attempts_max, hopeless, unanswered_max: UNANSWERED_MAX }
+    Rules { attempts_max, hopeless, unanswered_max: UNANSWERED_MAX, leaves_a_result: !queue.starts_with(mote_core::queues::QUEUES) }
 }
 
 pub(crate) fn all() -> Vec<Arc<Function>> {
@@ -60,10 +64,13 @@ pub(crate) fn engine(clock: Arc<JumpingClock>, watcher: Arc<dyn Watcher>) -> Arc
         let (clock, watcher) = (clock.clone(), watcher.clone());
         async move {
             let body = input.body.collect(u64::MAX).await?;
-            let Some(id) = std::str::from_utf8(&body).ok().and_then(|text| text.parse().ok()) else {
+            let Some(id) = std::str::from_utf8(&body).ok().and_then(|text| text.trim_end().parse().ok()) else {
                 // What others sent on: it is not asked for its id.
                 return reply(body);
             };
+            if body.len() > SMALL_MAX && body.len() != LARGE {
+                return Err(Error::new(Code::Internal, format!("the data of {id} are {} bytes", body.len())));
+            }
             let answer = act(function.name.as_str(), id, attempt, &clock).await;
             if let Err(error) = &answer {
                 watcher.hear(Said::Failed { id, attempt, error: error.detail().to_owned() });

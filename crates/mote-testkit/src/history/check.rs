@@ -17,6 +17,8 @@ pub struct Rules {
     pub hopeless: &'static [&'static str],
     /// Given up after more than so many attempts, whatever it is: each of their servers died.
     pub unanswered_max: u32,
+    /// Whether something is kept of what has ended.
+    pub leaves_a_result: bool,
 }
 
 /// What a history that is right comes to.
@@ -24,6 +26,8 @@ pub struct Rules {
 pub struct Tally {
     pub accepted: usize,
     pub succeeded: usize,
+    /// Ended, without leaving anything.
+    pub taken: usize,
     pub dead: usize,
     pub cancelled: usize,
     pub queued: usize,
@@ -42,14 +46,14 @@ pub fn check(history: &[Said], fates: &Fates, rules: impl Fn(&str) -> Rules) -> 
     let mut tally = Tally::default();
     for (id, life) in &lives {
         let fate = fates.get(id);
-        let queue = life.sent.as_ref().map(|sent| sent.queue.as_str());
-        if life.accepted && fate.is_none() {
+        let rules = life.sent.as_ref().map(|sent| rules(&sent.queue));
+        let is_taken = rules.as_ref().is_some_and(|rules| !rules.leaves_a_result) && life.may_have_ended();
+        if life.accepted && fate.is_none() && !is_taken {
             wrongs.push(format!("{id} was accepted, and is lost"));
         }
         wrongs.extend(life.wrongs().into_iter().map(|wrong| format!("{id}: {wrong}")));
         wrongs.extend(life.follows_its_end(fates).into_iter().map(|wrong| format!("{id}: {wrong}")));
         if let Some(Fate::Dead(letter)) = fate {
-            let rules = queue.map(&rules);
             wrongs.extend(life.is_honest(letter, rules.as_ref()).into_iter().map(|wrong| format!("{id}: {wrong}")));
         }
         tally.accepted += usize::from(life.accepted);
@@ -60,7 +64,7 @@ pub fn check(history: &[Said], fates: &Fates, rules: impl Fn(&str) -> Rules) -> 
             Some(Fate::Dead(_)) => tally.dead += 1,
             Some(Fate::Gone(State::Cancelled)) => tally.cancelled += 1,
             Some(Fate::Gone(_)) => tally.succeeded += 1,
-            None => {}
+            None => tally.taken += usize::from(is_taken),
         }
         if life.cancelled && !matches!(fate, Some(Fate::Gone(State::Cancelled))) {
             wrongs.push(format!("{id} was cancelled, and is {fate:?}"));

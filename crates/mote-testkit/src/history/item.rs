@@ -40,6 +40,20 @@ impl Life {
             .filter_map(|(at, (_, said))| if let Said::Settling(settling) = said { Some((at, settling)) } else { None })
     }
 
+    /// Whether some settlement may have ended it. A lease may be settled again later, which is refused
+    /// and says nothing of the first time.
+    pub(super) fn may_have_ended(&self) -> bool {
+        let answer = |at: usize, settling: &Settling| {
+            self.events[at + 1..].iter().map(|(_, said)| said).find(|said| match said {
+                Said::Settling(other) | Said::Settled(other) => other.epoch == settling.epoch,
+                Said::Unsettled { epoch, .. } => *epoch == settling.epoch,
+                _ => false,
+            })
+        };
+        let mut ends = self.settlings().filter(|(_, settling)| settling.is_final());
+        ends.any(|(at, settling)| !matches!(answer(at, settling), Some(Said::Unsettled { .. })))
+    }
+
     fn was_answered(&self, settling: &Settling) -> bool {
         self.events.iter().any(|(_, said)| matches!(said, Said::Settled(other) if other.epoch == settling.epoch))
     }
@@ -83,7 +97,7 @@ impl Life {
             match said {
                 Said::Leased { epoch, attempt, .. } => known.lease(*opening, *epoch, *attempt, &mut wrongs),
                 Said::Settling(settling) => {
-                    known.given_back |= matches!(settling.end, Ending::Again { counted: false, .. } | Ending::Advance);
+                    known.given_back |= matches!(settling.end, Ending::Again { counted: false, .. } | Ending::Advance | Ending::Moved);
                     known.under_way.push((settling.epoch, known.epoch));
                 }
                 Said::Settled(settling) => known.settle(settling, &mut wrongs),
@@ -123,7 +137,7 @@ impl Life {
         let mut wrongs = Vec::new();
         let burials = self.settlings().filter_map(|(_, settling)| match &settling.end {
             Ending::Dead { reason } => Some((settling, reason)),
-            Ending::Done | Ending::Again { .. } | Ending::Advance => None,
+            Ending::Done | Ending::Moved | Ending::Again { .. } | Ending::Advance => None,
         });
         // The burial that came true: the last that was not refused.
         let Some((burial, reason)) = burials.filter(|(settling, _)| !self.was_refused(settling)).last() else {
@@ -142,7 +156,7 @@ impl Life {
         }
         wrongs.extend(letter.history.iter().filter_map(|failed| self.happened(failed)));
         wrongs.extend(self.untold(letter));
-        if let Some(Rules { attempts_max, hopeless, unanswered_max }) = rules
+        if let Some(Rules { attempts_max, hopeless, unanswered_max, .. }) = rules
             && letter.attempts <= *unanswered_max
             && !hopeless.iter().any(|slug| letter.reason.starts_with(slug))
             && attempts_max.is_none_or(|max| letter.attempts < max)

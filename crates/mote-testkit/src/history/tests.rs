@@ -52,7 +52,9 @@ fn gone() -> Fate {
 }
 
 fn judge(history: &[&[Said]], fates: impl IntoIterator<Item = (Id, Fate)>) -> Result<Tally, Vec<String>> {
-    check(&history.concat(), &fates.into_iter().collect(), |_| Rules { attempts_max: Some(2), hopeless: &["hopeless"], unanswered_max: 18 })
+    let rules =
+        |queue: &str| Rules { attempts_max: Some(2), hopeless: &["hopeless"], unanswered_max: 18, leaves_a_result: queue != "mail" };
+    check(&history.concat(), &fates.into_iter().collect(), rules)
 }
 
 #[track_caller]
@@ -159,4 +161,24 @@ fn a_cancelled_item_is_cancelled() {
     assert_eq!(judge(&[&queued, &cancel], [(A, Fate::Gone(State::Cancelled))]).unwrap().cancelled, 1);
     refused(&[&queued, &cancel], [(A, gone())], "was cancelled, and is");
     refused(&[&queued, &leased(A, 1, 1), &done(A, 1), &cancel], [(A, gone())], "cancelled after its end");
+}
+
+#[test]
+fn what_leaves_nothing_is_taken_by_somebody_or_lost() {
+    let sent = Sent { queue: "mail".into(), ..sent(A, None, None) };
+    let (sent, moved) = (accepted(sent.clone(), A), Said::Enqueueing(vec![sent]));
+    let (first, by_hand) = (leased(A, 1, 1), done(A, 1));
+    assert_eq!(judge(&[&sent, &first, &by_hand], []), Ok(Tally { accepted: 1, taken: 1, ..Tally::default() }));
+    assert!(judge(&[&sent, &first, &by_hand[..1]], []).is_ok(), "nobody was told, and it may have been");
+    let late = [Said::Settling(ending(A, 1, Ending::Done)), Said::Unsettled { id: A, epoch: 1 }];
+    assert!(judge(&[&sent, &first, &by_hand, &late], []).is_ok(), "a receipt is used twice");
+    assert!(judge(&[&sent, &first, &by_hand[..1], &late], []).is_ok(), "though nobody was told of the first time");
+    refused(&[&sent, &first], [], "is lost");
+    refused(&[&sent, &first, &again(A, 1, "let go")], [], "is lost");
+    refused(&[&sent, &first, &by_hand[..1], &[Said::Unsettled { id: A, epoch: 1 }]], [], "is lost");
+    // From queue to queue it is the same, and begins anew.
+    let on = settled(ending(A, 1, Ending::Moved));
+    let second = leased(A, 2, 1);
+    assert!(judge(&[&sent, &first, &[moved], &on, &second, &done(A, 2)], []).is_ok());
+    refused(&[&sent, &first, &on, &second], [], "is lost");
 }
