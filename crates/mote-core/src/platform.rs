@@ -91,7 +91,7 @@ impl House {
             Action::RemoveQueue { namespace, name } => self.remove_queue(namespace, name).await?,
             Action::ListQueues { namespace, after, limit } => Done::Queues(self.list_queues(&namespace, after.as_deref(), limit).await?),
             Action::ShowQueue { namespace, name } => Done::Queue(Box::new(self.show_queue(&namespace, &name).await?)),
-            Action::SendMessages { namespace, name, what } => Done::Sent(self.send_messages(&namespace, &name, what).await?),
+            Action::SendMessages { namespace, name, what } => Done::Sent(self.send_messages(caller, &namespace, &name, what).await?),
             Action::ReceiveMessages { namespace, name, max, visibility, wait } => {
                 Done::Messages(self.receive(&namespace, &name, max, visibility, wait).await?)
             }

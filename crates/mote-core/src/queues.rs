@@ -21,7 +21,9 @@ pub use self::records::{QUEUES_MAX, Record};
 use self::settings::{DeadLetters, Settings};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Code, Error, Result};
+use crate::event::StoredEvent;
 use crate::function::Name;
+use crate::invoke::deliver::parcel::Wish;
 use crate::store::{self, End, Item, Lease, LeaseToken, Settlement};
 
 /// The queues of users begin with this in the store.
@@ -108,7 +110,9 @@ impl Queues {
         let stored = Queues::stored(of.0, of.1);
         let (mut taken, mut cleared, mut bytes) = (Vec::new(), Cleared::default(), 0);
         for _ in 0..ROUNDS_MAX {
-            let leases = queue.lease(&stored, (max - taken.len()).min(LEASES_MAX), visibility).await?;
+            // All of one round are in memory at once, before anybody has counted their bytes.
+            let fit = BYTES_MAX.saturating_sub(bytes) / (settings.message_bytes_max as usize).max(1);
+            let leases = queue.lease(&stored, (max - taken.len()).min(fit.clamp(1, LEASES_MAX)), visibility).await?;
             let (found, before) = (leases.len(), cleared);
             for lease in leases {
                 match self.sort(queue, of, &settings, lease, clock.now()).await? {
@@ -181,6 +185,17 @@ impl Queues {
         // A queue that is gone by now gets it all the same: made again, it has it.
         let fifo = self.get(namespace, &rule.queue).is_ok_and(|record| record.settings.fifo);
         message.into_item(lease.item.id, Queues::stored(namespace, &rule.queue), now, fifo)
+    }
+
+    /// An event as a message, in place of what a sender words. A queue that is not there (yet) gets it
+    /// all the same: made, it has it.
+    pub fn item_of(&self, of: (&Name, &Name), event: StoredEvent, hops: u32, wish: Wish, now: Timestamp) -> Item {
+        let record = self.get(of.0, of.1).unwrap_or_default();
+        let once = message::once(wish.idempotency_key, &event.body, &record, now);
+        let due = wish.due.unwrap_or(now.plus(Duration::from_millis(record.settings.delay_ms)));
+        let (id, fifo) = (event.id, record.settings.fifo);
+        let message = Message::of_event(event, hops, now, fifo);
+        Item { priority: wish.priority, once, ..message.into_item(id, Queues::stored(of.0, of.1), due, fifo) }
     }
 
     /// What gives the right to settle a message, for its receiver.

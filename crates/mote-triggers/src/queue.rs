@@ -1,17 +1,19 @@
 //! Users' queues as a door: calls functions with the messages of the queues that they are bound to.
 //!
 //! One loop looks at all bindings and takes messages for those that have room; each batch is a call on
-//! a task of its own. It also drops what has waited too long, and tells who wants to know that a queue
-//! grows. Not here: what a queue is ([`mote_core::queues`]), and the queues of calls, which are the
-//! deliverer's.
+//! a task of its own. It also drops what has waited too long ([`expiry`]), and tells who wants to know
+//! that a queue grows ([`alarm`]). Not here: what a queue is ([`mote_core::queues`]), and the queues of
+//! calls, which are the deliverer's.
 
 mod alarm;
 mod call;
+mod expiry;
 mod gather;
+mod room;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,17 +21,15 @@ use mote_core::clock::{Clock, Timestamp};
 use mote_core::directory::Directory;
 use mote_core::function::{Binding, Function, FunctionRef, Name, QueueBinding};
 use mote_core::invoke::Invoke;
-use mote_core::queues::{BATCH_MAX, QUEUES, Queues, Taken};
+use mote_core::queues::{BATCH_MAX, QUEUES, Queues};
 use mote_core::store::{LogLine, LogSource, Logs, Queue};
 use mote_core::trigger::{Stop, Trigger};
 use mote_core::{BoxFuture, Result};
-use tokio::task::JoinSet;
 
 use self::alarm::Alarms;
-use self::gather::Gathering;
+use self::expiry::Expiry;
+use self::room::Running;
 
-/// Calls that run at once, of all bindings.
-const RUNNING_MAX: usize = 128;
 /// A lease is held this long and extended while its call runs.
 const VISIBILITY: Duration = Duration::from_secs(30);
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -61,14 +61,6 @@ struct Source {
 /// Which binding: the same one after a deploy.
 type Key = (FunctionRef, Name);
 
-/// What runs, and what waits for more to come.
-#[derive(Default)]
-struct Running {
-    tasks: JoinSet<Key>,
-    held: HashMap<Key, usize>,
-    gathering: HashMap<Key, Gathering>,
-}
-
 impl QueueTrigger {
     pub fn new(
         directory: Arc<Directory>,
@@ -82,17 +74,18 @@ impl QueueTrigger {
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
         let (mut changes, mut made) = (self.directory.changes(), self.parts.queues.changes());
-        let (mut running, mut alarms) = (Running::default(), Alarms::default());
+        let (mut running, mut alarms, mut expiry) = (Running::default(), Alarms::default(), Expiry::default());
         let mut sources = self.sources();
         while !stop.is_stopped() {
             if changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
                 sources = self.sources();
+                self.release(&mut running, &sources, "its function is bound to the queue no more").await;
             }
             made.mark_unchanged();
             // Before the look, so that nothing is missed that comes between it and the pause.
             let changed = self.parts.queue.changed();
-            let wait = self.round(&door, &sources, &mut running).await.unwrap_or_else(|error| {
+            let wait = self.round(&door, &sources, &mut running, &mut expiry).await.unwrap_or_else(|error| {
                 tracing::error!(?error, "the queues can't be read; trying again");
                 RESPITE
             });
@@ -111,11 +104,17 @@ impl QueueTrigger {
             }
         }
         // What waits for more goes back at once; what runs may finish.
-        for (_, gathering) in running.gathering.drain() {
-            gathering.release(&*self.parts.queue, self.parts.clock.now()).await;
-        }
+        self.release(&mut running, &[], "mote was stopped").await;
         while running.tasks.join_next().await.is_some() {}
         Ok(())
+    }
+
+    /// Gives back what waits for calls of others than these.
+    async fn release(&self, running: &mut Running, sources: &[Source], why: &str) {
+        let stays: HashSet<Key> = sources.iter().map(Source::key).collect();
+        for (_, gathering) in running.gathering.extract_if(|key, _| !stays.contains(key)) {
+            gathering.release(&*self.parts.queue, self.parts.clock.now(), why).await;
+        }
     }
 
     fn sources(&self) -> Vec<Source> {
@@ -131,60 +130,59 @@ impl QueueTrigger {
     }
 
     /// Takes what is there, as far as each binding has room, and sets it going. Says when to look again.
-    async fn round(&self, door: &Arc<dyn Invoke>, sources: &[Source], running: &mut Running) -> Result<Duration> {
+    async fn round(&self, door: &Arc<dyn Invoke>, sources: &[Source], running: &mut Running, expiry: &mut Expiry) -> Result<Duration> {
         let Parts { queue, clock, .. } = &self.parts;
         let (now, pending) = (clock.now(), queue.pending(QUEUES).await?);
-        let mut wait = self.expire(&pending, now).await?;
+        let mut wait = expiry.look(&self.parts, &pending).await?;
         let ready: HashMap<String, Timestamp> = pending.into_iter().collect();
         // Whoever has least goes first.
         let mut order: Vec<&Source> = sources.iter().collect();
-        order.sort_by_key(|source| running.held.get(&source.key()).copied().unwrap_or_default());
+        order.sort_by_cached_key(|source| running.held_by(&source.key()));
         for source in order {
-            let key = source.key();
-            let held = running.held.get(&key).copied().unwrap_or_default();
-            let has_room = held < source.binding.concurrency as usize && running.tasks.len() < RUNNING_MAX;
+            let (key, room) = (source.key(), running.room(source));
             let is_ready = ready.get(&source.stored()).map(|at| at.since(now));
             if let Some(next) = is_ready.filter(|next| !next.is_zero()) {
                 wait = wait.min(next);
             }
             // Without room something ends before, and wakes the loop.
-            if has_room && is_ready.is_some_and(|next| next.is_zero()) {
-                wait = wait.min(self.gather(source, running).await?);
+            if room > 0 && is_ready.is_some_and(|next| next.is_zero()) {
+                wait = wait.min(self.gather(source, room, running).await?);
             }
-            let Some(gathering) = running.gathering.get_mut(&key) else { continue };
-            match gathering.batch(source, clock.monotonic()) {
-                Some(batch) if has_room => {
-                    self.begin(door, source, batch, running);
-                    // There may be more of it.
-                    wait = Duration::ZERO;
-                }
-                _ => wait = wait.min(gathering.wait(clock.monotonic())),
+            let Some(mut gathering) = running.gathering.remove(&key) else { continue };
+            gathering.keep(&**queue, clock.monotonic()).await;
+            for _ in 0..room {
+                let Some(batch) = gathering.batch(source, clock.monotonic()) else { break };
+                let call = call::Call { parts: self.parts.clone(), door: door.clone(), source: source.clone() };
+                running.begin(key.clone(), async move { call.run(batch).await });
+                // There may be more of it.
+                wait = Duration::ZERO;
             }
-            if running.gathering.get(&key).is_some_and(Gathering::is_empty) {
-                running.gathering.remove(&key);
+            if !gathering.is_empty() {
+                // Without room its window is nothing to wait for; its leases are.
+                wait = wait.min(gathering.wait(clock.monotonic(), running.room(source) > 0));
+                running.gathering.insert(key, gathering);
             }
         }
         Ok(wait)
     }
 
-    /// Takes as many as the binding's batch still wants.
-    async fn gather(&self, source: &Source, running: &mut Running) -> Result<Duration> {
+    /// Takes as many as those calls that have room still want.
+    async fn gather(&self, source: &Source, room: usize, running: &mut Running) -> Result<Duration> {
         let Parts { queue, queues, clock, .. } = &self.parts;
         let gathering = running.gathering.entry(source.key()).or_default();
-        let wanted = (source.binding.batch as usize).saturating_sub(gathering.len()).min(BATCH_MAX);
+        let wanted = (source.binding.batch as usize * room).min(BATCH_MAX).saturating_sub(gathering.len());
         if wanted == 0 {
             return Ok(IDLE_MAX);
         }
-        let visibility = VISIBILITY + Duration::from_millis(source.binding.window_ms);
         let of = (&source.function.namespace, &source.binding.queue);
         // A queue that was taken away has nothing more to give.
         if queues.get(of.0, of.1).is_err() {
             return Ok(IDLE_MAX);
         }
-        let (taken, cleared) = queues.take(&**queue, of, wanted, visibility, &**clock).await?;
+        let (taken, cleared) = queues.take(&**queue, of, wanted, VISIBILITY, &**clock).await?;
         self.tell(source, cleared.expired, cleared.moved);
         let is_idle = taken.is_empty();
-        gathering.add(taken, clock.monotonic() + Duration::from_millis(source.binding.window_ms));
+        gathering.add(taken, Duration::from_millis(source.binding.window_ms), clock.monotonic());
         Ok(if is_idle { RESPITE } else { IDLE_MAX })
     }
 
@@ -206,32 +204,6 @@ impl QueueTrigger {
             });
         }
     }
-
-    fn begin(&self, door: &Arc<dyn Invoke>, source: &Source, batch: Vec<Taken>, running: &mut Running) {
-        let key = source.key();
-        *running.held.entry(key.clone()).or_default() += 1;
-        let call = call::Call { parts: self.parts.clone(), door: door.clone(), source: source.clone() };
-        running.tasks.spawn(async move {
-            // On a task of its own: should it panic, its place is free all the same.
-            let _ = tokio::spawn(async move { call.run(batch).await }).await;
-            key
-        });
-    }
-
-    /// Drops what nobody has received for as long as its queue keeps it; a bounded number at a time.
-    async fn expire(&self, pending: &[(String, Timestamp)], now: Timestamp) -> Result<Duration> {
-        let mut wait = IDLE_MAX;
-        for (stored, ready) in pending {
-            let of = stored.strip_prefix(QUEUES).and_then(|rest| rest.strip_suffix('/')).and_then(|rest| rest.split_once('/'));
-            let Some((Ok(namespace), Ok(name))) = of.map(|(namespace, name)| (Name::new(namespace), Name::new(name))) else { continue };
-            let Ok(record) = self.parts.queues.get(&namespace, &name) else { continue };
-            let oldest = Timestamp(now.0.saturating_sub(record.settings.retention_ms));
-            if *ready < oldest && self.parts.queue.expire(stored, oldest, BATCH_MAX).await? == BATCH_MAX as u64 {
-                wait = Duration::ZERO;
-            }
-        }
-        Ok(wait)
-    }
 }
 
 impl Trigger for QueueTrigger {
@@ -247,17 +219,5 @@ impl Source {
 
     fn stored(&self) -> String {
         Queues::stored(&self.function.namespace, &self.binding.queue)
-    }
-}
-
-impl Running {
-    fn end(&mut self, key: Option<Key>) {
-        let Some(key) = key else { return };
-        if let Some(held) = self.held.get_mut(&key) {
-            *held -= 1;
-            if *held == 0 {
-                self.held.remove(&key);
-            }
-        }
     }
 }

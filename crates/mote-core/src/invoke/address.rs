@@ -13,7 +13,6 @@ use crate::event::cloudevents::SENDERS_ID;
 use crate::function::delivery::Destination;
 use crate::function::{FunctionRef, Name};
 use crate::queues::Queues;
-use crate::queues::message::Message;
 use crate::store::Item;
 use crate::topic::content::Content;
 use crate::topic::{ITEMS_MAX, Topics};
@@ -39,12 +38,7 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
             let (id, to, accepted) = (event.id, (**to).clone(), known.clock.now());
             Ok(vec![Dispatch { namespace: namespace.clone(), to, accepted, retry: None, event }.into_item(id, wish)])
         }
-        Destination::Queue(name) => {
-            // A queue that is not there (yet) gets it all the same: made, it has it.
-            let fifo = known.queues.get(namespace, name).is_ok_and(|record| record.settings.fifo);
-            let (id, now) = (event.id, known.clock.now());
-            Ok(vec![Message::of_event(event, now, fifo).into_item(id, Queues::stored(namespace, name), wish.due.unwrap_or(now), fifo)])
-        }
+        Destination::Queue(name) => Ok(vec![known.queues.item_of((namespace, name), event, hops, wish, known.clock.now())]),
         Destination::Topic(topic) => fan_out(known, namespace, topic, event, hops, wish),
     }
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::{House, to_the_end};
-use crate::access::Patch;
+use crate::access::{Caller, Patch};
 use crate::action::{Done, Outgoing, SettleMessages};
 use crate::clock::{Id, Timestamp};
 use crate::error::{Code, Error, Result};
@@ -63,7 +65,7 @@ impl House {
     }
 
     /// All of them or none.
-    pub(super) async fn send_messages(&self, namespace: &Name, name: &Name, what: Outgoing) -> Result<Vec<Id>> {
+    pub(super) async fn send_messages(&self, caller: &Caller, namespace: &Name, name: &Name, what: Outgoing) -> Result<Vec<Id>> {
         let record = self.queues().get(namespace, name)?;
         let messages = match what {
             Outgoing::Ready(messages) => messages,
@@ -75,15 +77,15 @@ impl House {
             return Err(Error::new(Code::RequestInvalid, detail).hint("Send them in several requests."));
         }
         let (clock, mut items) = (&self.invoker.clock, Vec::with_capacity(messages.len()));
-        for message in messages {
+        for mut message in messages {
+            message.lineage.caller = Some(caller.label());
             items.push(message.into_item(clock.id(), namespace, name, &record, clock.now())?);
         }
         self.put(namespace, name, record.settings.messages_max, items).await
     }
 
     async fn put(&self, namespace: &Name, name: &Name, messages_max: u64, items: Vec<Item>) -> Result<Vec<Id>> {
-        let stored = Queues::stored(namespace, name);
-        let room = Room { prefix: stored.clone(), items_max: messages_max };
+        let room = Room { prefix: Queues::stored(namespace, name), items_max: messages_max };
         self.items().enqueue_within(items, vec![room]).await.map_err(|error| match error.code() {
             Code::Throttled => full(name, messages_max),
             _ => error,
@@ -135,22 +137,21 @@ impl House {
         if receipts.is_empty() || receipts.len() > BATCH_MAX {
             return Err(Error::new(Code::RequestInvalid, format!("{} receipts at once; 1 to {BATCH_MAX} are wanted", receipts.len())));
         }
-        let mut outcomes = Vec::with_capacity(receipts.len());
-        for receipt in receipts {
-            let outcome = match self.queues().lease_of(namespace, name, receipt) {
-                Ok(lease) => match &what {
-                    SettleMessages::Delete { .. } => self.items().settle(lease, End::Done.into()).await,
-                    SettleMessages::Extend { visibility, .. } if visibility.is_zero() => {
-                        let due = self.invoker.clock.now();
-                        self.items().settle(lease, End::Again { due, counted: true, error: "released by its receiver".into() }.into()).await
-                    }
-                    SettleMessages::Extend { visibility, .. } => self.items().extend(lease, *visibility).await,
-                },
-                Err(error) => Err(error),
-            };
-            outcomes.push(outcome.err().map(|error| too_late(error, name)));
+        // Side by side, so that they share the disk's time.
+        let outcomes = join_all(receipts.iter().map(|receipt| self.settle_message(namespace, name, receipt, &what))).await;
+        Ok(outcomes.into_iter().map(|outcome| outcome.err().map(|error| too_late(error, name))).collect())
+    }
+
+    async fn settle_message(&self, namespace: &Name, name: &Name, receipt: &str, what: &SettleMessages) -> Result<()> {
+        let lease = self.queues().lease_of(namespace, name, receipt)?;
+        match what {
+            SettleMessages::Delete { .. } => self.items().settle(lease, End::Done.into()).await,
+            SettleMessages::Extend { visibility, .. } if visibility.is_zero() => {
+                let due = self.invoker.clock.now();
+                self.items().settle(lease, End::Again { due, counted: true, error: "released by its receiver".into() }.into()).await
+            }
+            SettleMessages::Extend { visibility, .. } => self.items().extend(lease, *visibility).await,
         }
-        Ok(outcomes)
     }
 
     /// Says how many there were.

@@ -1,19 +1,22 @@
 //! A message: as it is sent, as it lies in the store, and as it is received.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sha2::Digest as _;
 
-use super::{Queues, Record};
+use super::{BATCH_MAX, Queues, Record};
 use crate::clock::{Id, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
+use crate::event::lineage::{Lineage, TRACE_PARENT};
 use crate::function::Name;
 use crate::store::{Failed, Item, Lane, Once, Priority};
 
@@ -42,6 +45,10 @@ pub struct NewMessage {
     pub group: Option<String>,
     /// The same key within the queue's time is the same message.
     pub key: Option<String>,
+    /// What led to it: known to whoever takes it in, and nothing that a sender says.
+    pub hops: u32,
+    pub lineage: Lineage,
+    pub trace_parent: Option<String>,
 }
 
 /// As it lies in the store.
@@ -55,7 +62,14 @@ pub struct Message {
     /// Where it was before it became a dead letter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Origin>,
+    /// Functions that led to it, one by the other: so a circle of them ends.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub hops: u32,
     pub event: StoredEvent,
+}
+
+fn is_zero(hops: &u32) -> bool {
+    *hops == 0
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,13 +116,14 @@ impl TryFrom<Wire> for NewMessage {
             (None, Some(text)) => STANDARD.decode(text).map_err(|error| format!("`body_base64` is no base64: {error}"))?.into(),
         };
         let Wire { content_type, attributes, priority, group, key, .. } = wire;
-        Ok(NewMessage { body, content_type, attributes, delay: wire.delay_ms.map(Duration::from_millis), priority, group, key })
+        let delay = wire.delay_ms.map(Duration::from_millis);
+        Ok(NewMessage { body, content_type, attributes, delay, priority, group, key, ..NewMessage::default() })
     }
 }
 
 impl Serialize for Received {
     fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Message { sent, group, attributes, from, event } = &self.message;
+        let Message { sent, group, attributes, from, event, .. } = &self.message;
         let mut told = json!({
             "id": self.id,
             "receipt": self.receipt,
@@ -159,6 +174,7 @@ impl NewMessage {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct All {
+            #[serde(deserialize_with = "few")]
             messages: Vec<NewMessage>,
         }
         let all: All = serde_json::from_slice(bytes).map_err(|error| {
@@ -172,12 +188,12 @@ impl NewMessage {
     pub fn into_item(self, id: Id, namespace: &Name, name: &Name, record: &Record, now: Timestamp) -> Result<Item> {
         self.check(name, record)?;
         let settings = &record.settings;
-        let key = self.key.or_else(|| settings.dedup_by_content.then(|| digest(&self.body)));
+        let once = once(self.key, &self.body, record, now);
         let event = StoredEvent::new(id, format!("/queues/{name}"), MESSAGE, now);
-        let event = StoredEvent { content_type: self.content_type, body: self.body, ..event };
-        let message = Message { sent: now, group: self.group, attributes: self.attributes, from: None, event };
+        let mut event = StoredEvent { content_type: self.content_type, body: self.body, lineage: self.lineage, ..event };
+        event.extensions.extend(self.trace_parent.map(|trace| (TRACE_PARENT.to_owned(), trace.into())));
+        let message = Message { sent: now, group: self.group, attributes: self.attributes, from: None, hops: self.hops, event };
         let due = now.plus(self.delay.unwrap_or(Duration::from_millis(settings.delay_ms)));
-        let once = key.map(|key| Once { key, until: now.plus(Duration::from_millis(settings.dedup_ms)) });
         Ok(Item { priority: self.priority, once, ..message.into_item(id, Queues::stored(namespace, name), due, settings.fifo) })
     }
 
@@ -213,10 +229,10 @@ impl NewMessage {
 }
 
 impl Message {
-    pub fn of_event(event: StoredEvent, now: Timestamp, fifo: bool) -> Message {
+    pub fn of_event(event: StoredEvent, hops: u32, now: Timestamp, fifo: bool) -> Message {
         // Events come in order by what they are about.
         let group = fifo.then(|| event.subject.clone().unwrap_or_else(|| event.source.clone()));
-        Message { sent: now, group, attributes: BTreeMap::new(), from: None, event }
+        Message { sent: now, group, attributes: BTreeMap::new(), from: None, hops, event }
     }
 
     pub fn into_item(self, id: Id, queue: String, due: Timestamp, fifo: bool) -> Item {
@@ -225,6 +241,38 @@ impl Message {
         let payload = serde_json::to_vec(&self).expect("a message is plain data");
         Item { lane, ..Item::new(id, queue, due, payload) }
     }
+}
+
+/// Counted as they are read: the shortest take a hundred times their bytes in memory.
+fn few<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<NewMessage>, D::Error> {
+    struct Few;
+    impl<'de> Visitor<'de> for Few {
+        type Value = Vec<NewMessage>;
+
+        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(to, "a list of at most {BATCH_MAX} messages")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<NewMessage>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(message) = list.next_element()? {
+                if all.len() == BATCH_MAX {
+                    return Err(A::Error::invalid_length(BATCH_MAX + 1, &self));
+                }
+                all.push(message);
+            }
+            Ok(all)
+        }
+    }
+    from.deserialize_seq(Few)
+}
+
+/// By its own key, or by its content where the queue has it so.
+pub(super) fn once(key: Option<String>, body: &[u8], record: &Record, now: Timestamp) -> Option<Once> {
+    let key = key.or_else(|| record.settings.dedup_by_content.then(|| digest(body)))?;
+    // Of this queue, and of none of the same name that was taken away before.
+    let key = format!("{}/{key}", record.created.0);
+    Some(Once { key, until: now.plus(Duration::from_millis(record.settings.dedup_ms)) })
 }
 
 fn digest(bytes: &[u8]) -> String {

@@ -16,10 +16,12 @@ use crate::store::{Catalog, Write};
 
 /// Of one namespace.
 pub const QUEUES_MAX: usize = 10_000;
+/// Dead-letter queues behind one another.
+const CHAIN_MAX: usize = 8;
 const PREFIX: &str = "queues/";
 const PAGE: usize = 1000;
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     pub settings: Settings,
     pub created: Timestamp,
@@ -119,12 +121,29 @@ impl Queues {
                 format!("the dead-letter queue {} is {}, and {name} is {}", rule.queue, kind(dead.settings.fifo), kind(settings.fifo));
             return Err(Error::new(Code::RequestInvalid, detail).hint("Both are FIFO, or none is: groups go on in order."));
         }
-        Ok(())
+        self.check_chain(namespace, name, &rule.queue)
+    }
+
+    /// In a ring of dead-letter queues a message would go round for ever, and be young again in each.
+    fn check_chain(&self, namespace: &Name, name: &Name, dead: &Name) -> Result<()> {
+        let next = |queue: &Name| Some(self.get(namespace, queue).ok()?.settings.dead_letters?.queue);
+        let chain: Vec<Name> = std::iter::successors(Some(dead.clone()), next).take(CHAIN_MAX + 1).collect();
+        if chain.len() <= CHAIN_MAX && !chain.contains(name) {
+            return Ok(());
+        }
+        let shown = chain.iter().map(Name::as_str).collect::<Vec<_>>().join(" → ");
+        let detail = format!("{name} → {shown} comes to no end within {CHAIN_MAX} dead-letter queues");
+        Err(Error::new(Code::RequestInvalid, detail)
+            .hint("Let the last of them keep its messages: `mote queue set NAME --no-dead-letters`."))
     }
 
     pub async fn remove(&self, catalog: &dyn Catalog, namespace: &Name, name: &Name) -> Result<()> {
         let _turn = self.records.turn.lock().await;
         self.get(namespace, name)?;
+        if let Some(other) = self.buried_in(namespace, name) {
+            return Err(Error::new(Code::Conflict, format!("the dead letters of the queue {other} go to {name}"))
+                .hint(format!("`mote queue set {other} --no-dead-letters`, or name another queue for them.")));
+        }
         let key = key(namespace, name);
         if let Some(record) = catalog.get(&key).await? {
             catalog.commit(vec![Write::Delete { key, expect: record.revision }]).await?;
@@ -134,6 +153,13 @@ impl Queues {
         drop(table);
         self.records.changes.send_modify(|count| *count += 1);
         Ok(())
+    }
+
+    /// The first queue whose dead letters go to this one.
+    fn buried_in(&self, namespace: &Name, dead: &Name) -> Option<Name> {
+        let table = self.records.table.read().unwrap_or_else(PoisonError::into_inner);
+        let goes = |record: &Record| record.settings.dead_letters.as_ref().is_some_and(|rule| rule.queue == *dead);
+        table.get(namespace)?.iter().find(|(_, record)| goes(record)).map(|(name, _)| name.clone())
     }
 
     fn put(&self, namespace: Name, name: Name, record: Record) {

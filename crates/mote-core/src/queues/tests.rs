@@ -43,9 +43,9 @@ fn messages_are_read_and_bounded() {
     let item = into_item(&all[0], json!({})).unwrap();
     assert_eq!((item.due, item.priority, &*item.queue), (Timestamp(1005), store::Priority::High, "queue/default/q/"));
     let once = into_item(&all[1], json!({ "delay_ms": 7 })).unwrap();
-    assert_eq!((once.due, once.once.map(|once| (once.key, once.until))), (Timestamp(1007), Some(("k".into(), Timestamp(301_000)))));
+    assert_eq!((once.due, once.once.map(|once| (once.key, once.until))), (Timestamp(1007), Some(("0/k".into(), Timestamp(301_000)))));
     let by_content = into_item(&all[0], json!({ "dedup_by_content": true })).unwrap();
-    assert_eq!(by_content.once.map(|once| once.key.len()), Some(64));
+    assert_eq!(by_content.once.map(|once| once.key.len()), Some(66));
 
     assert_eq!(into_item(&all[0], json!({ "fifo": true })).unwrap_err().code(), Code::RequestInvalid);
     let grouped = NewMessage { group: Some("g".into()), ..all[0].clone() };
@@ -57,9 +57,12 @@ fn messages_are_read_and_bounded() {
     assert!(into_item(&late, json!({})).is_err());
     let many = NewMessage { attributes: (0..101).map(|n| (n.to_string(), String::new())).collect(), ..NewMessage::default() };
     assert!(into_item(&many, json!({})).is_err());
+    let many = |count| format!(r#"{{"messages":[{}]}}"#, vec!["{}"; count].join(","));
+    assert_eq!(NewMessage::read_all(many(BATCH_MAX).as_bytes()).unwrap().len(), BATCH_MAX);
     for bad in [
         "",
         "[]",
+        &many(BATCH_MAX + 1),
         r#"{"messages":[{"body":"a","body_base64":"AA=="}]}"#,
         r#"{"messages":[{"body_base64":"?"}]}"#,
         r#"{"messages":[{"bdy":""}]}"#,

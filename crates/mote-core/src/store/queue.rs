@@ -238,10 +238,10 @@ pub trait Queue: Send + Sync {
     fn depth<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<u64>>;
     /// Costs what is leased and delayed, not what waits.
     fn tally<'a>(&'a self, queue: &'a str) -> BoxFuture<'a, Result<Tally>>;
-    /// Takes away up to `max` items that have been due since before a time and wait in no lane; says
-    /// how many.
+    /// Takes away up to `max` items that could have been leased since before a time, in the order of
+    /// their lanes; says how many.
     fn expire<'a>(&'a self, queue: &'a str, before: Timestamp, max: usize) -> BoxFuture<'a, Result<u64>>;
-    /// Takes away up to `max` items of a queue, of those that are leased only if told; says how many.
+    /// Takes away up to `max` items of a queue, of those that somebody holds only if told; says how many.
     fn purge<'a>(&'a self, queue: &'a str, leased: bool, max: usize) -> BoxFuture<'a, Result<u64>>;
     /// Resolves after something became due, or will, by an enqueuing or a settlement since this was
     /// asked for: for any number of waiters, each of whom asks before it looks. May do so early.

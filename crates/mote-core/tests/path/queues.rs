@@ -301,3 +301,54 @@ async fn a_full_queue_is_not_overfilled_by_a_redrive() {
     let _ = scene.admin(Action::RedriveQueue { namespace: ns(), name: name("dead"), to: Some(name("work")), per_second: None }).await;
     assert_eq!(work.info().await.messages, 1);
 }
+
+#[tokio::test]
+async fn a_queue_made_again_is_another_one() {
+    let scene = scene().await;
+    let queue = Queue(&scene, "work");
+    queue.make(json!({})).await.unwrap();
+    let keyed = NewMessage { key: Some("k".into()), ..text("first") };
+    let first = queue.send(std::slice::from_ref(&keyed)).await.unwrap();
+    assert_eq!(queue.send(std::slice::from_ref(&keyed)).await.unwrap(), first);
+    scene.admin(Action::RemoveQueue { namespace: ns(), name: name("work") }).await.unwrap();
+    scene.clock.advance(SECOND);
+    queue.make(json!({})).await.unwrap();
+    assert_ne!(queue.send(&[keyed]).await.unwrap(), first);
+    assert_eq!(bodies(&queue.take(9).await), ["first"]);
+}
+
+#[tokio::test]
+async fn dead_letters_always_have_somewhere_to_stay() {
+    let scene = scene().await;
+    let to = |queue: &str| json!({ "dead_letters": { "queue": queue, "receives_max": 1 } });
+    let all = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    Queue(&scene, "a").make(json!({})).await.unwrap();
+    for pair in all[..9].windows(2) {
+        Queue(&scene, pair[1]).make(to(pair[0])).await.unwrap();
+    }
+    assert_eq!(Queue(&scene, "j").make(to("i")).await.unwrap_err().code(), Code::RequestInvalid, "nine behind one another");
+    for last in ["a", "b", "c"] {
+        assert_eq!(Queue(&scene, "a").make(to(last)).await.unwrap_err().code(), Code::RequestInvalid, "a ring by way of {last}");
+    }
+    let remove = |queue: &str| scene.admin(Action::RemoveQueue { namespace: ns(), name: name(queue) });
+    assert_eq!(remove("a").await.err().map(|error| error.code()), Some(Code::Conflict));
+    Queue(&scene, "b").make(json!({ "dead_letters": null })).await.unwrap();
+    remove("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_purge_takes_what_nobody_holds_any_more() {
+    let scene = scene().await;
+    let queue = Queue(&scene, "work");
+    queue.make(json!({})).await.unwrap();
+    queue.send(&[text("lapsed"), text("held")]).await.unwrap();
+    queue.take(1).await;
+    scene.clock.advance(30 * SECOND);
+    queue.receive(9, 60 * SECOND, Duration::ZERO).await;
+    queue.say("waits").await;
+    queue.take(1).await;
+    scene.clock.advance(30 * SECOND);
+    assert_eq!(queue.info().await.oldest_age_ms, Some(30_000));
+    assert!(matches!(scene.admin(Action::PurgeQueue { namespace: ns(), name: name("work") }).await.unwrap(), Done::Count(1)));
+    assert_eq!(queue.info().await.in_flight, 2);
+}

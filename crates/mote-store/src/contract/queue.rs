@@ -434,13 +434,19 @@ pub(super) async fn a_queue_is_looked_at_as_a_whole(subject: Subject) {
     (subject.advance)(MINUTE);
     assert_eq!(tally().await.leased, 0, "a lease that ran out is none");
 
-    // What is leased, laned or younger stays.
-    let held = lease(&subject, 1).await.remove(0);
+    assert_eq!(tally().await.oldest, Some(items[0].due));
+
+    // What somebody holds or is younger stays; what has been given back by time goes, and a lane in its order.
     assert_eq!(subject.queue.expire("work", items[0].due, 9).await.unwrap(), 0);
     assert_eq!(subject.queue.expire("work", subject.clock.now(), 0).await.unwrap(), 0);
-    assert_eq!(subject.queue.expire("work", subject.clock.now(), 9).await.unwrap(), 1);
-    assert_eq!(subject.queue.find(items[0].id).await.unwrap(), None);
-    settle(&subject, &held, End::Done).await;
-    assert_eq!(depth(&subject).await, 3);
+    assert_eq!(subject.queue.expire("work", items[1].due, 1).await.unwrap(), 1);
+    let held = lease(&subject, 1).await.remove(0);
+    assert_eq!(held.item.id, items[1].id);
+    assert_eq!(subject.queue.expire("work", subject.clock.now(), 9).await.unwrap(), 2);
+    assert_eq!(tally().await, Tally { items: 2, leased: 1, delayed: 1, oldest: None });
+    (subject.advance)(MINUTE);
+    assert_eq!(tally().await.oldest, Some(items[1].due), "it waits again, though nobody gave it back");
+    assert_eq!(subject.queue.purge("work", false, 9).await.unwrap(), 2);
+    refused(subject.queue.settle(held.token(), End::Done.into()).await, Code::LeaseLost);
     assert_eq!(subject.queue.depth("other").await.unwrap(), 1);
 }

@@ -211,8 +211,8 @@ impl Queue for Items {
     }
 
     fn purge<'a>(&'a self, queue: &'a str, leased: bool, max: usize) -> BoxFuture<'a, Result<u64>> {
-        let queue = queue.to_owned();
-        Box::pin(self.db.writer.run(move |transaction| tally::purge(transaction, &queue, leased, max)))
+        let (queue, now) = (queue.to_owned(), self.db.clock.now());
+        Box::pin(self.db.writer.run(move |transaction| tally::purge(transaction, &queue, leased, max, now)))
     }
 
     fn changed(&self) -> BoxFuture<'_, ()> {

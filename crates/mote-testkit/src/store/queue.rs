@@ -291,7 +291,7 @@ impl Queue for MemoryStore {
             let state = self.state();
             let own: Vec<(usize, &Held)> = state.queue.items.iter().enumerate().filter(|(_, held)| held.item.queue == queue).collect();
             let is_leased = |held: &Held| held.leased_until.is_some_and(|until| until > now);
-            let waits = |(at, held): &&(usize, &Held)| held.leased_until.is_none() && state.queue.is_let_in(*at);
+            let waits = |(at, held): &&(usize, &Held)| !is_leased(held) && state.queue.is_let_in(*at);
             Ok(Tally {
                 items: own.len() as u64,
                 leased: own.iter().filter(|(_, held)| is_leased(held)).count() as u64,
@@ -304,12 +304,13 @@ impl Queue for MemoryStore {
     fn expire<'a>(&'a self, queue: &'a str, before: Timestamp, max: usize) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
             let (mut gone, mut state) = (0, self.state());
-            state.queue.items.retain(|held| {
-                let is_old = held.item.queue == queue && held.leased_until.is_none() && held.item.lane.is_none() && held.item.due < before;
-                let goes = is_old && gone < max;
-                gone += usize::from(goes);
-                !goes
-            });
+            while gone < max {
+                let is_old = |held: &Held| held.item.queue == queue && held.leased_until.unwrap_or(held.item.due) < before;
+                let queue = &mut state.queue;
+                let Some(at) = (0..queue.items.len()).find(|&at| is_old(&queue.items[at]) && queue.is_let_in(at)) else { break };
+                queue.items.remove(at);
+                gone += 1;
+            }
             drop(state);
             self.settled.notify_waiters();
             Ok(gone as u64)
@@ -318,9 +319,10 @@ impl Queue for MemoryStore {
 
     fn purge<'a>(&'a self, queue: &'a str, leased: bool, max: usize) -> BoxFuture<'a, Result<u64>> {
         Box::pin(async move {
-            let (mut gone, mut state) = (0, self.state());
+            let (mut gone, mut state, now) = (0, self.state(), self.clock.now());
             state.queue.items.retain(|held| {
-                let goes = held.item.queue == queue && (leased || held.leased_until.is_none()) && gone < max;
+                let is_held = held.leased_until.is_some_and(|until| until > now);
+                let goes = held.item.queue == queue && (leased || !is_held) && gone < max;
                 gone += usize::from(goes);
                 !goes
             });

@@ -31,14 +31,14 @@ pub(super) struct Alarms {
 impl Alarms {
     /// Looks if it is time to; says when it is next.
     pub(super) async fn look(&mut self, parts: &Parts, door: &Arc<dyn Invoke>) -> Duration {
-        let queues = parts.queues.alarmed();
-        self.told.retain(|of| queues.contains(of));
-        if queues.is_empty() {
-            return IDLE_MAX;
-        }
         let now = parts.clock.monotonic();
         if now < self.next {
             return self.next - now;
+        }
+        let queues: HashSet<_> = parts.queues.alarmed().into_iter().collect();
+        self.told.retain(|of| queues.contains(of));
+        if queues.is_empty() {
+            return IDLE_MAX;
         }
         self.next = now + EVERY;
         for of in queues {

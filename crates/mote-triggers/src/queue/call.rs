@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use mote_core::action::Target;
 use mote_core::event::Event;
 use mote_core::invoke::Invoke;
@@ -40,15 +41,20 @@ impl Call {
             Ok(failed) => (failed, Some(Error::new(Code::FunctionFailed, "the function named the message as failed"))),
             Err(error) => (batch.iter().map(|one| one.lease.item.id.to_string()).collect(), Some(error)),
         };
-        for one in batch {
+        // Side by side, so that they share the disk's time: else a large batch outlives its leases.
+        join_all(batch.into_iter().map(|one| {
             let error = error.as_ref().filter(|_| failed.contains(&one.lease.item.id.to_string()));
-            let (token, how) = (one.lease.token(), self.end(one, error));
-            match self.parts.queue.settle(token, how).await {
-                Err(error) if error.code() != Code::LeaseLost => {
-                    tracing::warn!(id = %token.id, ?error, "a message could not be settled; it will be received again");
-                }
-                _ => {}
+            self.settle(one.lease.token(), self.end(one, error))
+        }))
+        .await;
+    }
+
+    async fn settle(&self, token: LeaseToken, how: Settlement) {
+        match self.parts.queue.settle(token, how).await {
+            Err(error) if error.code() != Code::LeaseLost => {
+                tracing::warn!(id = %token.id, ?error, "a message could not be settled; it will be received again");
             }
+            _ => {}
         }
     }
 
@@ -60,8 +66,11 @@ impl Call {
             return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));
         }
         if self.source.binding.batch == 1 {
-            // Only with its reply's end has it succeeded.
-            reply.body.collect(u64::MAX).await?;
+            // Only with its reply's end has it succeeded; what it says is nobody's, however long it is.
+            let mut body = reply.body;
+            while let Some(piece) = body.chunk().await {
+                piece?;
+            }
             return Ok(HashSet::new());
         }
         partial(reply, batch).await
@@ -72,13 +81,21 @@ impl Call {
         if let ([one], 1) = (batch, self.source.binding.batch) {
             let mut event = Event::from(one.message.event.clone());
             event.id = one.lease.item.id;
+            event.depth = one.message.hops;
+            event.lineage.accepted = Some(one.message.sent);
             event.extensions.insert(RECEIVES.to_owned(), one.lease.attempt.into());
             return event;
         }
         let (clock, queue) = (&self.parts.clock, &self.source.binding.queue);
         let messages: Vec<_> = batch.iter().map(|one| one.message.in_batch(one.lease.item.id, one.lease.attempt)).collect();
         let data = json!({ "queue": queue, "messages": messages }).to_string();
-        Event::new(clock.id(), format!("/queues/{queue}"), BATCH, clock.now(), data).with_content_type("application/json")
+        let mut event = Event::new(clock.id(), format!("/queues/{queue}"), BATCH, clock.now(), data).with_content_type("application/json");
+        // Of the message that most functions led to: so a circle ends, whatever else comes with it.
+        if let Some(Taken { message, .. }) = batch.iter().max_by_key(|one| one.message.hops) {
+            (event.depth, event.lineage) = (message.hops, message.event.lineage.clone());
+        }
+        event.lineage.accepted = batch.iter().map(|one| one.message.sent).min();
+        event
     }
 
     /// How a message ends: done, again, or with those that nobody could work off.
@@ -100,8 +117,9 @@ impl Call {
     async fn keep(&self, tokens: &[LeaseToken]) {
         loop {
             self.parts.clock.sleep(VISIBILITY / 3).await;
-            for token in tokens {
-                match self.parts.queue.extend(*token, VISIBILITY).await {
+            let extended = join_all(tokens.iter().map(|token| self.parts.queue.extend(*token, VISIBILITY))).await;
+            for (token, outcome) in tokens.iter().zip(extended) {
+                match outcome {
                     // All together, or a batch would go on of which a part runs elsewhere too.
                     Err(error) if error.code() == Code::LeaseLost => return,
                     Ok(()) => {}

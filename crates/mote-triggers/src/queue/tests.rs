@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use mote_core::access::Patch;
 use mote_core::action::{Qualifier, Target};
 use mote_core::clock::Id;
 use mote_core::event::{Event, StoredEvent};
@@ -17,9 +18,11 @@ use mote_core::trigger::Stopper;
 use mote_core::{Body, Code, Error};
 use mote_testkit::{FakeClock, MemoryStore};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::*;
+
+const CALLS_MAX: usize = 1000;
 
 type Answer = Box<dyn Fn(&Value) -> Result<Value> + Send + Sync>;
 
@@ -31,6 +34,8 @@ struct Door {
     answer: Answer,
     seen: Mutex<VecDeque<(String, Value)>>,
     called: Notify,
+    /// A call takes one of them before it ends.
+    ends: Semaphore,
 }
 
 impl Invoke for Door {
@@ -42,6 +47,7 @@ impl Invoke for Door {
             let outcome = (self.answer)(&data);
             self.seen.lock().unwrap().push_back((kind, data));
             self.called.notify_one();
+            self.ends.acquire().await.unwrap().forget();
             Ok(Reply::new(http::StatusCode::OK, Body::from(outcome?.to_string())))
         })
     }
@@ -85,7 +91,15 @@ impl World {
         directory.replace(vec![Arc::new(function)]);
         let trigger = QueueTrigger::new(directory.clone(), queues.clone(), store.clone(), store.clone(), clock.clone());
         let answer: Answer = Box::new(answer);
-        let door = Arc::new(Door { directory, queues, clock, answer, seen: Mutex::default(), called: Notify::new() });
+        let door = Arc::new(Door {
+            directory,
+            queues,
+            clock,
+            answer,
+            seen: Mutex::default(),
+            called: Notify::new(),
+            ends: Semaphore::new(CALLS_MAX),
+        });
         let (stopper, stop) = Stopper::new();
         let invoke: Arc<dyn Invoke> = door.clone();
         let running = tokio::spawn(async move { trigger.serve(invoke, stop).await });
@@ -145,6 +159,10 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
+fn fifo(retention_ms: u64) -> Patch {
+    json!({ "fifo": true, "retention_ms": retention_ms }).as_object().unwrap().clone()
+}
+
 fn binding(batch: u32, window_ms: u64) -> QueueBinding {
     QueueBinding { queue: name("work"), batch, window_ms, concurrency: 1, retry: None }
 }
@@ -196,6 +214,31 @@ async fn only_those_that_failed_come_again_and_alone() {
 }
 
 #[tokio::test]
+async fn what_waits_for_a_place_is_not_received_once_more() {
+    let first_time = |call: &Value| {
+        let all = call["messages"].as_array().unwrap();
+        Ok(json!({ "failed": all.iter().filter(|one| one["receives"] == 1).map(|one| &one["id"]).collect::<Vec<_>>() }))
+    };
+    let world = World::new(binding(3, 0), json!({}), first_time).await;
+    world.say(&["a", "b", "c"]).await;
+    assert_eq!(bodies(&world.next().await).len(), 3);
+    world.until_left("work", 3).await;
+    // Each comes again alone, and the first of them takes its time.
+    world.door.ends.forget_permits(CALLS_MAX);
+    world.pass(60).await;
+    let mut seen = vec![world.next().await];
+    for _ in 0..9 {
+        world.door.clock.sleepers(2).await;
+        world.door.clock.advance(VISIBILITY / 3);
+    }
+    world.door.ends.add_permits(CALLS_MAX);
+    seen.extend([world.next().await, world.next().await]);
+    assert!(seen.iter().all(|call| call.1["messages"][0]["receives"] == 2 && bodies(call).len() == 1), "{seen:?}");
+    world.until_left("work", 0).await;
+    assert!(world.door.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_busy_function_costs_no_receive() {
     let busy = |_: &Value| Err(Error::new(Code::Throttled, "busy"));
     let settings = json!({ "dead_letters": { "queue": "dead", "receives_max": 1 } });
@@ -237,4 +280,20 @@ async fn what_is_too_old_goes_and_a_growing_queue_is_told_once() {
     world.pass(10).await;
     world.pass(10).await;
     world.until_left("dead", 2).await;
+}
+
+#[tokio::test]
+async fn a_group_goes_one_after_the_other_and_so_does_what_has_no_queue() {
+    let world = World::new(binding(1, 0), json!({}), |_| Ok(Value::Null)).await;
+    world.door.queues.set(&*world.store, &ns(), &name("ordered"), fifo(60_000), world.door.clock.now()).await.unwrap();
+    let event = || StoredEvent { subject: Some("g".into()), ..StoredEvent::new(world.door.clock.id(), "/s", "k", world.door.clock.now()) };
+    for queue in ["ordered", "ordered", "misspelt"] {
+        let items = world.door.items(&ns(), &Destination::Queue(name(queue)), event(), 0, Wish::default()).unwrap();
+        world.store.enqueue(items).await.unwrap();
+    }
+    world.pass(61).await;
+    world.until_left("ordered", 0).await;
+    world.until_left("misspelt", 1).await;
+    world.pass(4 * 86_400).await;
+    world.until_left("misspelt", 0).await;
 }

@@ -6,12 +6,11 @@
 
 use http::Method;
 use mote_core::access::Credential;
-use mote_core::action::{Action, Target};
+use mote_core::action::{Action, Outgoing, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
 use mote_core::engine::Depth;
 use mote_core::event::Event;
 use mote_core::function::{FunctionRef, Name};
-use mote_core::mqtt::MESSAGE;
 use mote_core::{Body, Code, Error, Result};
 
 use super::control::{mqtt, queues, wish};
@@ -23,8 +22,7 @@ pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name,
     bounded(&parts.uri)?;
     if parts.uri.path() == "/mqtt" && parts.method == Method::POST {
         let mut message = mqtt::message(&Query::new(&parts.uri)?, &parts.headers)?;
-        let mut event = Event::new(stamp.id, "", MESSAGE, stamp.time, Body::empty());
-        deeper(&mut event, depth, message.topic.as_str())?;
+        let event = led_to(stamp, depth, message.topic.as_str())?;
         (message.hops, message.lineage) = (event.depth, event.lineage);
         let action = Action::PublishMqtt { namespace: namespace.clone(), message: message.into(), body };
         return Ok(Parsed::Action(Credential::Instance(namespace.clone()), action));
@@ -40,7 +38,11 @@ pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name,
     let name = Name::new(name)?;
     let query = Query::new(&parts.uri)?;
     if kind == "queues" {
-        let what = queues::outgoing(&parts.headers, &query, body)?;
+        let mut message = queues::message(&parts.headers, &query)?;
+        let event = led_to(stamp, depth, name.as_str())?;
+        (message.hops, message.lineage, message.trace_parent) =
+            (event.depth, event.lineage.clone(), event.trace_parent().map(str::to_owned));
+        let what = Outgoing::One(message.into(), body);
         let action = Action::SendMessages { namespace: namespace.clone(), name, what };
         return Ok(Parsed::Action(Credential::Instance(namespace.clone()), action));
     }
@@ -56,4 +58,11 @@ pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name,
         _ => Action::Send { to: Target::live(FunctionRef { namespace: namespace.clone(), name }), event, wish },
     };
     Ok(Parsed::Action(Credential::Instance(namespace), action))
+}
+
+/// As an event without content: what led to something that is none yet.
+fn led_to(stamp: &Stamp, depth: &Depth, to: &str) -> Result<Event> {
+    let mut event = Event::new(stamp.id, "", "", stamp.time, Body::empty());
+    deeper(&mut event, depth, to)?;
+    Ok(event)
 }

@@ -18,7 +18,7 @@ pub(super) fn tally(connection: &Connection, queue: &str, now: Timestamp) -> Res
     let mut later = connection
         .prepare_cached("SELECT count(*) FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready > ?3 AND held = 0")?;
     let mut first = connection.prepare_cached(
-        "SELECT due FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3 AND held = 0 ORDER BY ready LIMIT 1",
+        "SELECT due FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3 ORDER BY ready LIMIT 1",
     )?;
     let mut tally = Tally { items: items.unwrap_or_default(), leased, ..Tally::default() };
     for priority in row::PRIORITIES.map(row::priority) {
@@ -30,13 +30,22 @@ pub(super) fn tally(connection: &Connection, queue: &str, now: Timestamp) -> Res
     Ok(tally)
 }
 
+/// A lease that ran out before then holds nothing. Whoever goes lets the next of its lane in, which may be as old.
 pub(super) fn expire(transaction: &mut Transaction<'_>, queue: &str, before: Timestamp, max: usize) -> Result<u64, Fault> {
     let sql = "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready < ?3
-                   AND held = 0 AND lane IS NULL ORDER BY ready LIMIT ?4)";
+                   ORDER BY ready LIMIT ?4) RETURNING queue, lane, width";
     let mut gone = 0;
-    for priority in row::PRIORITIES.map(row::priority) {
-        let left = i64::try_from(max.saturating_sub(gone)).unwrap_or(i64::MAX);
-        gone += transaction.prepare_cached(sql)?.execute(params![queue, priority, ms(before), left])?;
+    loop {
+        let begun = gone;
+        for priority in row::PRIORITIES.map(row::priority) {
+            let left = i64::try_from(max.saturating_sub(gone)).unwrap_or(i64::MAX);
+            let places = places(transaction, sql, params![queue, priority, ms(before), left])?;
+            places.iter().try_for_each(|place| lane::release(transaction, place))?;
+            gone += places.len();
+        }
+        if gone == begun || gone >= max {
+            break;
+        }
     }
     if gone > 0 {
         transaction.settled();
@@ -44,12 +53,14 @@ pub(super) fn expire(transaction: &mut Transaction<'_>, queue: &str, before: Tim
     Ok(gone as u64)
 }
 
-pub(super) fn purge(transaction: &mut Transaction<'_>, queue: &str, leased: bool, max: usize) -> Result<u64, Fault> {
-    let sql =
-        "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND held <= ?2 LIMIT ?3) RETURNING queue, lane, width";
-    let max = i64::try_from(max).unwrap_or(i64::MAX);
-    let places =
-        transaction.prepare_cached(sql)?.query_map(params![queue, leased, max], lane::Place::read)?.collect::<Result<Vec<_>, _>>()?;
+fn places(transaction: &Transaction<'_>, sql: &str, of: impl rusqlite::Params) -> Result<Vec<lane::Place>, Fault> {
+    Ok(transaction.prepare_cached(sql)?.query_map(of, lane::Place::read)?.collect::<rusqlite::Result<_>>()?)
+}
+
+pub(super) fn purge(transaction: &mut Transaction<'_>, queue: &str, leased: bool, max: usize, now: Timestamp) -> Result<u64, Fault> {
+    let sql = "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND (?2 OR held = 0 OR ready <= ?4) LIMIT ?3)
+               RETURNING queue, lane, width";
+    let places = places(transaction, sql, params![queue, leased, i64::try_from(max).unwrap_or(i64::MAX), ms(now)])?;
     // What is behind them in their lanes comes next, if it stays.
     places.iter().try_for_each(|place| lane::release(transaction, place))?;
     transaction.settled();

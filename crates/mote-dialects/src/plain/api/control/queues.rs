@@ -70,13 +70,8 @@ pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body:
 /// The body may be long, so it goes on as it came.
 pub(super) fn send(name: &str, is_batch: bool, parts: &request::Parts, query: &Query, body: Body) -> Result<Action> {
     let (namespace, name) = (query.namespace()?, Name::new(name)?);
-    let what = if is_batch { Outgoing::Batch(body) } else { outgoing(&parts.headers, query, body)? };
+    let what = if is_batch { Outgoing::Batch(body) } else { Outgoing::One(message(&parts.headers, query)?.into(), body) };
     Ok(Action::SendMessages { namespace, name, what })
-}
-
-/// One message, whose body is the request's.
-pub(in crate::plain::api) fn outgoing(headers: &HeaderMap, query: &Query, body: Body) -> Result<Outgoing> {
-    Ok(Outgoing::One(Box::new(message(headers, query)?), body))
 }
 
 /// The methods of a path that is one of these.
@@ -89,8 +84,8 @@ pub(super) fn allows(path: &[&str]) -> Option<&'static str> {
     }
 }
 
-/// All but its body.
-fn message(headers: &HeaderMap, query: &Query) -> Result<NewMessage> {
+/// All but its body, which is the request's.
+pub(in crate::plain::api) fn message(headers: &HeaderMap, query: &Query) -> Result<NewMessage> {
     let mut attributes = BTreeMap::new();
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix(ATTRIBUTE) else { continue };
