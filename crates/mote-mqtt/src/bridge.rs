@@ -5,6 +5,7 @@
 //! came in goes out again. Not here: how the other broker is reached ([`Dial`]).
 
 mod talk;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use mote_core::trigger::Stop;
 use mote_core::{BoxFuture, Code, Error, Result};
 
 use self::talk::Talk;
+use self::wanted::Wanted;
 use crate::broker::MqttBroker;
 use crate::broker::sessions::Seat;
 use crate::limits::EXPIRY_MAX_S;
@@ -96,11 +98,12 @@ impl MqttBridge {
         let changes = self.broker.seams.directory.changes();
         let follows = self.carried.inwards.is_empty();
         let inwards = if follows { self.bound() } else { self.carried.inwards.clone() };
+        let wanted = Wanted::note(self.broker.seams.catalog.clone(), &self.carried.namespace, inwards.clone()).await?;
         let connection = tokio::select! {
             connection = self.dial.dial() => connection?,
             () = stop.wait() => return Ok(()),
         };
-        let mut talk = Talk::new(self.broker.clone(), space.clone(), seat.session.clone(), connection, inwards.clone());
+        let mut talk = Talk::new(self.broker.clone(), space.clone(), seat.session.clone(), connection, wanted);
         talk.greet(&self.carried);
         let outcome = tokio::select! {
             outcome = talk.run() => outcome,

@@ -4,23 +4,27 @@ mod world;
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use mote_core::Code;
 use mote_core::access::rights::{Right, Rights, Scope};
 use mote_core::clock::Clock as _;
+use mote_core::engine::Connection;
 use mote_core::function::Name;
-use mote_core::mqtt::{Broker as _, Message, Qos, Topic};
+use mote_core::mqtt::{Broker as _, Filter, Message, Qos, Topic};
+use mote_core::trigger::Stopper;
+use mote_core::{BoxFuture, Code, Result};
 use serde_json::json;
+use tokio::io::DuplexStream;
 
-use self::world::{ROOT, World, published};
+use self::world::{Device, ROOT, World, published, text};
 use crate::connection::line::{Beyond, Line, Published, Wish};
 use crate::limits::{COPIES_KIB_MAX, EXPIRY_MAX_S, RETAINED_BYTES_MAX, WAITING_MAX};
 use crate::session::Copy;
 use crate::wire::{Reason, Reply};
+use crate::{Carried, Dial, MqttBridge};
 
 const NOT_AUTHORIZED: u8 = 5;
 const UNAVAILABLE: u8 = 3;
@@ -245,6 +249,43 @@ async fn what_a_member_of_a_shared_subscription_leaves_behind_is_anothers() {
     let mut device = world.arrive();
     assert_eq!(device.connect("second", ROOT, true, None).await, 0, "its session is over");
     assert_eq!(published("t", third.hear().await).2, "on disk");
+}
+
+/// Leads to another broker that the test plays.
+struct Way(Mutex<Option<DuplexStream>>);
+
+impl Dial for Way {
+    fn dial(&self) -> BoxFuture<'_, Result<Box<dyn Connection>>> {
+        Box::pin(async { Ok(Box::new(self.0.lock().unwrap().take().expect("one connection")) as Box<dyn Connection>) })
+    }
+}
+
+#[tokio::test]
+async fn another_broker_is_told_what_a_bridge_wants_no_more() {
+    let world = World::new().await;
+    for (inwards, stale) in [("a/#", None), ("b/#", Some("a/#")), ("b/#", None)] {
+        let inwards = vec![Filter::new(inwards).unwrap()];
+        let (namespace, client) = (Name::default_namespace(), "mote-default".to_owned());
+        let carried = Carried { namespace, inwards: inwards.clone(), outwards: Vec::new(), client, username: None, password: None };
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let mut other = Device(far);
+        let (stopper, stop) = Stopper::new();
+        let bridge = MqttBridge::new(world.broker.clone(), carried, Arc::new(Way(Mutex::new(Some(near)))));
+        let running = tokio::spawn(bridge.serve(stop));
+        assert_eq!(other.hear().await.unwrap().0, 0x10);
+        other.say(0x20, &[0, 0]).await;
+        if let Some(stale) = stale {
+            assert_eq!(other.hear().await, Some((0xa2, [vec![0, 1], text(stale)].concat())));
+            other.say(0xb0, &[0, 1]).await;
+        }
+        let (head, body) = other.hear().await.unwrap();
+        assert_eq!((head, &body[2..]), (0x82, &[text(inwards[0].as_str()), vec![1]].concat()[..]));
+        // Behind the acknowledgement in its order; what nobody asked for is taken back too, and goes nowhere.
+        other.publish("elsewhere", 1, 9, "x").await;
+        assert_eq!(other.hear().await, Some((0x40, vec![0, 9])));
+        stopper.stop();
+        running.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

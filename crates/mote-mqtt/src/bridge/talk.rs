@@ -16,6 +16,7 @@ use mote_core::{BoxFuture, Code, Error, Result};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 
 use super::Carried;
+use super::wanted::Wanted;
 use crate::broker::MqttBroker;
 use crate::connection::line::{Beyond, Line, Published, Wish};
 use crate::limits::{IN_FLIGHT_MAX, LEASE};
@@ -39,7 +40,7 @@ pub(super) struct Talk {
     out: BytesMut,
     /// Messages that are not on disk yet.
     line: Line,
-    inwards: Vec<Filter>,
+    wanted: Arc<Wanted>,
     settling: FuturesUnordered<BoxFuture<'static, ()>>,
     flying: HashMap<u16, (LeaseToken, Timestamp)>,
     last: u16,
@@ -54,7 +55,7 @@ impl Talk {
         space: Arc<Space>,
         session: Arc<Session>,
         connection: Box<dyn Connection>,
-        inwards: Vec<Filter>,
+        wanted: Wanted,
     ) -> Talk {
         let (reader, writer) = tokio::io::split(connection);
         let now = broker.seams.clock.monotonic();
@@ -69,7 +70,7 @@ impl Talk {
             input: BytesMut::new(),
             out: BytesMut::new(),
             line,
-            inwards,
+            wanted: Arc::new(wanted),
             settling: FuturesUnordered::new(),
             flying: HashMap::new(),
             last: 0,
@@ -84,9 +85,15 @@ impl Talk {
         let Carried { client, username, password, .. } = carried;
         let (username, password) = (username.as_deref(), password.as_deref());
         self.wire.say(Say::Connect { client, keep_alive_s: KEEP_ALIVE_S, username, password }, &mut self.out);
-        if !self.inwards.is_empty() {
-            self.last = 1;
-            self.wire.say(Say::Subscribe { id: 1, filters: self.inwards.iter().map(Filter::to_string).collect() }, &mut self.out);
+        let texts = |filters: &[Filter]| filters.iter().map(Filter::to_string).collect();
+        let wanted = self.wanted.clone();
+        if !wanted.stale.is_empty() {
+            let id = self.number();
+            self.wire.say(Say::Unsubscribe { id, filters: texts(&wanted.stale) }, &mut self.out);
+        }
+        if !wanted.now.is_empty() {
+            let id = self.number();
+            self.wire.say(Say::Subscribe { id, filters: texts(&wanted.now) }, &mut self.out);
         }
     }
 
@@ -133,6 +140,14 @@ impl Talk {
             Heard::ConnAck(Err(code)) => return Err(down(&format!("it refuses the connection with code {code}"))),
             Heard::SubAck(0) | Heard::Pong => {}
             Heard::SubAck(refused) => tracing::warn!(refused, "the other broker refuses some of the bridge's filters"),
+            Heard::UnsubAck => {
+                let wanted = self.wanted.clone();
+                self.settling.push(Box::pin(async move {
+                    if let Err(error) = wanted.forget_stale().await {
+                        tracing::error!(?error, "what the bridge wants no more can't be forgotten");
+                    }
+                }));
+            }
             Heard::PubAck(id) => {
                 if let Some((lease, _)) = self.flying.remove(&id) {
                     let (broker, session) = (self.broker.clone(), self.session.clone());
@@ -147,10 +162,10 @@ impl Talk {
     fn published(&mut self, publish: Publish) {
         let id = publish.id.unwrap_or_default();
         let wish = match publish.draft.into_message(&publish.topic, None) {
-            Ok(message) if self.inwards.iter().any(|filter| filter.matches(message.topic.as_str())) => {
+            Ok(message) if self.wanted.now.iter().any(|filter| filter.matches(message.topic.as_str())) => {
                 Some(Wish::Publish(Published::new(id, message)))
             }
-            // Asked for by an earlier start, whose session there is this one's.
+            // Sent before the other broker heard that nobody wants it any more.
             Ok(_) => None,
             // It would come again for ever.
             Err(breach) => {

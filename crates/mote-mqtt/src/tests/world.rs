@@ -120,7 +120,7 @@ impl World {
     }
 }
 
-pub(super) struct Device(DuplexStream);
+pub(super) struct Device(pub(super) DuplexStream);
 
 /// A packet: its first byte, and all behind its length.
 pub(super) type Packet = (u8, Vec<u8>);

@@ -15,6 +15,7 @@ pub(crate) struct ClientWire(three::Codec);
 pub(crate) enum Say<'m> {
     Connect { client: &'m str, keep_alive_s: u16, username: Option<&'m str>, password: Option<&'m str> },
     Subscribe { id: u16, filters: Vec<String> },
+    Unsubscribe { id: u16, filters: Vec<String> },
     Publish { id: Option<u16>, message: &'m Message },
     PubAck(u16),
     Ping,
@@ -25,6 +26,7 @@ pub(crate) enum Heard {
     ConnAck(Result<(), u8>),
     /// How many of the filters were refused.
     SubAck(usize),
+    UnsubAck,
     Publish(Box<super::Publish>),
     PubAck(u16),
     Pong,
@@ -50,6 +52,9 @@ impl ClientWire {
             Say::Subscribe { id, filters } => {
                 let wanted = filters.iter().map(|filter| (filter.as_str().into(), QoS::AtLeastOnce)).collect();
                 P::Subscribe { packet_id: numbered(id), topic_filters: wanted }
+            }
+            Say::Unsubscribe { id, filters } => {
+                P::Unsubscribe { packet_id: numbered(id), topic_filters: filters.iter().map(|filter| filter.as_str().into()).collect() }
             }
             Say::Publish { id, message } => P::Publish(Box::new(Publish {
                 dup: false,
@@ -79,6 +84,7 @@ impl ClientWire {
             P::SubscribeAck { status, .. } => {
                 Heard::SubAck(status.iter().filter(|status| matches!(status, three::SubscribeReturnCode::Failure)).count())
             }
+            P::UnsubscribeAck { .. } => Heard::UnsubAck,
             P::PublishAck { packet_id } => Heard::PubAck(packet_id.get()),
             P::PingResponse => Heard::Pong,
             P::Publish(publish) => match from::v3(P::Publish(publish))? {
