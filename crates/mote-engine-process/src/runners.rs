@@ -42,6 +42,7 @@ pub const FILES: &[(&str, &str)] = runner![
     "python/mote_runner/logs.py"
     "python/mote_runner/loop.py"
     "python/mote_runner/plain.py"
+    "python/mote_runner/quick_json.py"
     "python/mote_runner/reply.py"
     "python/mote_runner/serve.py"
     "python/mote_runner/standby.py"

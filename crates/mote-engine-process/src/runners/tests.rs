@@ -6,6 +6,7 @@
 
 mod bucket;
 mod calls;
+mod quick_json;
 mod speed;
 mod streams;
 

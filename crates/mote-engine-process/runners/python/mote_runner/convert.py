@@ -4,8 +4,9 @@
 raise `Unfit` for what the type can't take. Types with parts (lists, unions, dataclasses, enums)
 are in convert_more.py, which is read only if a function uses one.
 """
-import json
 import sys
+
+from . import quick_json
 
 DIGITS_MAX = 4300
 
@@ -28,10 +29,13 @@ class Type:
         self.many, self.whole, self.exact = many, whole, exact
 
 
+plainly = quick_json.encoder(ascii=False)
+
+
 def show(value):
     """A value in an error message, kept short."""
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = plainly(value)
     except (TypeError, ValueError):
         return "bytes" if isinstance(value, (bytes, bytearray)) else type(value).__name__
     return text if len(text) <= 60 else text[:57] + "..."
@@ -43,7 +47,7 @@ def constant(name):
     raise ValueError("it holds %s" % name)
 
 
-strict = json.JSONDecoder(parse_constant=constant).decode
+strict = quick_json.decoder(constant)
 
 
 def parse_json(text):
@@ -69,7 +73,7 @@ def guess(text):
             value = parse_json(text)
         except ValueError:
             return text
-        if json.dumps(value) == text:
+        if quick_json.dumps(value) == text:
             return value
     return text
 

@@ -3,11 +3,11 @@
 `load` finds the function and compiles how its arguments are bound; `Handler.start` runs one call.
 Types are in convert.py, results in reply.py, where the function is found in entry.py.
 """
-import json
 import sys
 
 from . import convert, entry
 from .context import Context
+from .quick_json import encoder, loads
 from .reply import Reply
 from .wire import Failure
 
@@ -16,7 +16,7 @@ POSITIONAL_ONLY, NAMED = 0, 1
 COROUTINE, ASYNC_GENERATOR = 0x80, 0x200
 VARARGS, VARKEYWORDS = 0x04, 0x08
 
-loads = json.JSONDecoder().decode
+strictly = encoder(nan=False)
 
 
 def load(start):
@@ -159,7 +159,7 @@ class Handler:
                 one["type"] = "string"
             if not p.required:
                 try:
-                    one["default"] = json.loads(json.dumps(p.default, allow_nan=False))
+                    one["default"] = loads(strictly(p.default))
                 except (TypeError, ValueError):
                     pass
             listed.append(one)

@@ -1,7 +1,7 @@
 """From what a function gave to a reply: head (JSON) and body (bytes, or chunks of them)."""
-import json
 import sys
 
+from .quick_json import encoder
 from .wire import Failure, to_json
 
 TEXT, BYTES, JSON, LINES = "text/plain; charset=utf-8", "application/octet-stream", "application/json", "application/x-ndjson"
@@ -241,4 +241,4 @@ def other(value):
     raise TypeError("an object of type %s" % type(value).__qualname__)
 
 
-compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=other).encode
+compact = encoder(",", ":", ascii=False, nan=False, default=other)

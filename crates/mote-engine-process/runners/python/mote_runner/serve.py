@@ -9,9 +9,10 @@ import os
 import sys
 import time
 from _thread import allocate_lock, get_ident
-from collections import deque
+from _collections import deque
 
 from . import logs, wire
+from .quick_json import loads
 
 SOCKET = 3
 # Above 128 KiB the C library maps and unmaps the buffer of each read.
@@ -320,9 +321,7 @@ def read_start():
     size, kind, _ = wire.HEADER.unpack_from(data)
     if kind != wire.START:
         raise SystemExit("mote: the first frame is of kind %d, not START" % kind)
-    import json
-
-    return json.loads(data[9:9 + size]), data[9 + size:]
+    return loads(data[9:9 + size].decode()), data[9 + size:]
 
 
 def load(start):

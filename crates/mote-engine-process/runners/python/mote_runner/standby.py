@@ -11,7 +11,7 @@ import sys
 
 # In the order of use: it stops as soon as a function has come.
 OPEN = (
-    "inspect", "typing", "heapq", "atexit", "datetime", "dataclasses", "decimal", "uuid", "base64", "hashlib", "random", "threading", "tempfile",
+    "json", "inspect", "typing", "heapq", "atexit", "datetime", "dataclasses", "decimal", "uuid", "base64", "hashlib", "random", "threading", "tempfile",
     "urllib.parse", "contextvars", "string", "weakref", "traceback", "selectors", "socket", "subprocess", "signal", "ssl", "http.client",
 )
 HELD = ("logging", "concurrent.futures", "asyncio")

@@ -2,8 +2,9 @@
 
 Only the form. Who sends what and when is in serve.py.
 """
-import json
 import struct
+
+from .quick_json import dumps_compact
 
 START, CALL, CALL_OPEN, BODY, BODY_END, BODY_ABORT, CANCEL, CREDIT_IN = 1, 2, 3, 4, 5, 6, 7, 8
 READY, START_FAILED, REPLY, REPLY_OPEN, CHUNK, END, FAILED, LOG, CREDIT_OUT = 64, 65, 66, 67, 68, 69, 70, 71, 72
@@ -41,7 +42,7 @@ def split(payload):
 
 
 def to_json(value):
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return dumps_compact(value).encode("utf-8", "replace")
 
 
 def failed(call, failure):
