@@ -211,7 +211,7 @@ impl Invoker {
         if large.is_some() || parcel.event.body.len() as u64 > EVENT_BYTES_MAX {
             return self.accept_large(parcel, function, large, wish).await;
         }
-        let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
+        let rooms = self.rooms(&function.namespace);
         let replayed = parcel.event.lineage.cause.is_some_and(|cause| cause.how == How::Replayed);
         let item = parcel.into_item(id, &function.delivery, wish);
         let item = if replayed { item } else { in_burst(item, &function.delivery) };
@@ -299,7 +299,7 @@ impl Invoke for Invoker {
     }
 
     fn rooms(&self, namespace: &Name) -> Vec<Room> {
-        self.access.limits.rooms(namespace)
+        self.access.limits.queue_room(namespace).into_iter().collect()
     }
 
     fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {

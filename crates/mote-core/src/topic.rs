@@ -26,6 +26,8 @@ pub use records::{SUBSCRIBERS_MAX, Subscriber};
 pub const EVENTS_MAX: usize = 100;
 /// Items that one publishing may make: its transaction is short.
 pub const ITEMS_MAX: usize = 10_000;
+/// Of all of these items together: each holds the whole event.
+pub const FAN_OUT_BYTES_MAX: usize = 64 << 20;
 
 /// A function's own subscription, `[[topic]]` in its manifest.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -26,6 +26,11 @@ const CALLERS_MAX: usize = 10_000;
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const PREFIX: &str = "quotas/";
 
+/// Where a namespace's events wait: what its quota of `queued` counts.
+pub fn waiting(namespace: &Name) -> [String; 2] {
+    [format!("{QUEUES}{namespace}/"), format!("{}{namespace}/", webhook::QUEUES)]
+}
+
 /// The limits of a namespace; what is not there is not limited.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -46,7 +51,7 @@ pub struct Quota {
     pub calls: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub functions: Option<u64>,
-    /// Events that wait to run.
+    /// Events that wait to run, or to be posted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,16 +146,10 @@ impl Limits {
         Ok(Some(running))
     }
 
-    /// What events of this namespace may wait, where that is limited.
+    /// What may wait of this namespace, for its functions and for its webhooks together, where that is limited.
     pub fn queue_room(&self, namespace: &Name) -> Option<Room> {
         let items_max = self.of(namespace)?.quota.queued?;
-        Some(Room { prefix: format!("{QUEUES}{namespace}/"), items_max })
-    }
-
-    /// The same for all that is sent from it: as much waits for webhooks as for functions.
-    pub fn rooms(&self, namespace: &Name) -> Vec<Room> {
-        let for_webhooks = |room: &Room| Room { prefix: format!("{}{namespace}/", webhook::QUEUES), ..room.clone() };
-        self.queue_room(namespace).into_iter().flat_map(|room| [for_webhooks(&room), room]).collect()
+        Some(Room { prefixes: waiting(namespace).into(), items_max })
     }
 
     /// The store's refusal by such a room, in the words of its namespace.

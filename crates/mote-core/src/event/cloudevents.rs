@@ -91,6 +91,8 @@ pub fn of_reply(content_type: Option<&str>, body: &Bytes, base: Event) -> Option
 /// The same for a request that goes on to a function at once: the event that its body holds.
 pub async fn unwrap(mut event: Event, limit_bytes: u64) -> Result<Event> {
     let (request, depth) = (event.request.take(), event.depth);
+    // That of the envelope: what is in it says its own, or is JSON.
+    event.content_type = None;
     let body = std::mem::replace(&mut event.body, Body::empty()).collect(limit_bytes).await?;
     let stored = whole(parsed(&body)?, event)?;
     Ok(Event { request, depth, ..stored.into() })

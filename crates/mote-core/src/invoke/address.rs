@@ -15,7 +15,7 @@ use crate::function::{FunctionRef, Name};
 use crate::queues::Queues;
 use crate::store::Item;
 use crate::topic::content::Content;
-use crate::topic::{ITEMS_MAX, Topics};
+use crate::topic::{FAN_OUT_BYTES_MAX, ITEMS_MAX, Topics};
 use crate::webhook::Dispatch;
 
 /// What is known of who is where.
@@ -60,21 +60,38 @@ fn fan_out(known: &Addresses<'_>, namespace: &Name, topic: &Name, mut event: Sto
     };
     let id = event.id.to_string();
     event.extensions.entry(SENDERS_ID).or_insert_with(|| id.into());
-    let mut all = Vec::with_capacity(wanted.len());
+    let mut all = Deliveries::default();
     for recipient in wanted {
         // A key is of its topic: the same key at another one is another event.
         let idempotency_key = wish.idempotency_key.as_ref().map(|key| format!("topic {topic} {key}"));
         let wish = Wish { retry: recipient.retry.clone(), idempotency_key, ..wish.clone() };
         let event = StoredEvent { id: known.clock.id(), ..event.clone() };
-        all.extend(match &recipient.to {
+        all.add(match &recipient.to {
             // One topic does not feed another: nobody could see where it ends.
             Destination::Topic(_) => Vec::new(),
             to => items(known, namespace, to, event, hops, wish)?,
-        });
-        if all.len() > ITEMS_MAX {
-            let detail = format!("the topic {topic} has more than the {ITEMS_MAX} subscribers that one event reaches");
-            return Err(Error::new(Code::QuotaExceeded, detail).hint("Have one function take its events, and hand them on."));
-        }
+        })?;
     }
-    Ok(all)
+    Ok(all.items)
+}
+
+/// What one publishing brings about, bounded as it grows: before all of it is in memory.
+#[derive(Default)]
+pub(super) struct Deliveries {
+    pub(super) items: Vec<Item>,
+    bytes: usize,
+}
+
+impl Deliveries {
+    pub(super) fn add(&mut self, more: Vec<Item>) -> Result<()> {
+        self.bytes += more.iter().map(|item| item.payload.len()).sum::<usize>();
+        self.items.extend(more);
+        let (found, bytes, mib) = (self.items.len(), self.bytes, FAN_OUT_BYTES_MAX >> 20);
+        if found <= ITEMS_MAX && bytes <= FAN_OUT_BYTES_MAX {
+            return Ok(());
+        }
+        let detail = format!("{found} or more deliveries at once, with {bytes} bytes, are past {ITEMS_MAX} or {mib} MiB");
+        Err(Error::new(Code::QuotaExceeded, detail)
+            .hint("Publish fewer events in one request, or keep large data in a bucket and publish its key."))
+    }
 }

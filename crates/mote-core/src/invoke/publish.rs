@@ -1,6 +1,7 @@
 //! From one event to everybody who is subscribed: all of their items in one transaction, or none.
 
 use super::Invoker;
+use super::address::Deliveries;
 use crate::clock::Id;
 use crate::engine::DEPTH_MAX;
 use crate::error::{Code, Error, Result};
@@ -11,7 +12,7 @@ use crate::invoke::Invoke;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::parcel::Wish;
 use crate::store::Item;
-use crate::topic::{ITEMS_MAX, Published};
+use crate::topic::Published;
 
 impl Invoker {
     /// Whole events and batches are taken apart; who wants which is judged for each.
@@ -34,21 +35,14 @@ impl Invoker {
                 .hint(format!("At most {DEPTH_MAX} may: does a subscriber of {topic} publish what it is called for?")));
         }
         let ids: Vec<Id> = events.iter().map(|event| event.id).collect();
-        let mut items = Vec::new();
+        let mut all = Deliveries::default();
         for (number, event) in events.into_iter().enumerate() {
             let key = wish.idempotency_key.as_ref().map(|key| format!("{key}/{number}"));
             let wish = Wish { idempotency_key: key, ..wish.clone() };
-            items.extend(self.items(namespace, &Destination::Topic(topic.clone()), event, hops, wish)?);
-            if items.len() > ITEMS_MAX {
-                return Err(Error::new(
-                    Code::QuotaExceeded,
-                    format!("these events would be delivered more than {ITEMS_MAX} times at once"),
-                )
-                .hint("Publish fewer of them in one request."));
-            }
+            all.add(self.items(namespace, &Destination::Topic(topic.clone()), event, hops, wish)?)?;
         }
-        let deliveries = items.len();
-        self.commit(namespace, items).await?;
+        let deliveries = all.items.len();
+        self.commit(namespace, all.items).await?;
         Ok(Published { topic: topic.clone(), ids, deliveries })
     }
 

@@ -85,7 +85,7 @@ impl House {
     }
 
     async fn put(&self, namespace: &Name, name: &Name, messages_max: u64, items: Vec<Item>) -> Result<Vec<Id>> {
-        let room = Room { prefix: Queues::stored(namespace, name), items_max: messages_max };
+        let room = Room { prefixes: vec![Queues::stored(namespace, name)], items_max: messages_max };
         self.items().enqueue_within(items, vec![room]).await.map_err(|error| match error.code() {
             Code::Throttled => full(name, messages_max),
             _ => error,

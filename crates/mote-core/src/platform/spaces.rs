@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::House;
 use super::deploy::url_path;
-use crate::access::limits::{QuotaReport, Used};
+use crate::access::limits::{QuotaReport, Used, waiting};
 use crate::access::rights::Scope;
 use crate::access::signed::{LIFE_MAX, Signable};
 use crate::access::tokens::TokenId;
@@ -14,7 +14,6 @@ use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::event::{Event, HttpRequest};
 use crate::function::{Name, UrlAccess};
-use crate::invoke::deliver::QUEUES;
 use crate::store::within::{is_hidden, parted, prefix};
 
 impl House {
@@ -43,10 +42,14 @@ impl House {
     }
 
     pub(super) async fn quota(&self, namespace: Name) -> Result<QuotaReport> {
+        let mut queued = 0;
+        for queues in waiting(&namespace) {
+            queued += self.invoker.queue.depth(&queues).await?;
+        }
         let used = Used {
             calls: self.access.limits.running(&namespace),
             functions: self.directory().count(Some(&namespace)) as u64,
-            queued: self.invoker.queue.depth(&format!("{QUEUES}{namespace}/")).await?,
+            queued,
             tokens: self.access.tokens.list(Some(&Scope::One(namespace.clone()))).len() as u64,
             stored: self.objects.bytes(&prefix(&namespace)).await?,
         };

@@ -165,11 +165,17 @@ impl From<End> for Settlement {
     }
 }
 
-/// How much may lie in the queues whose names begin with `prefix`.
+/// How much may lie in the queues whose names begin with any of `prefixes`, of which none begins with another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {
-    pub prefix: String,
+    pub prefixes: Vec<String>,
     pub items_max: u64,
+}
+
+impl Room {
+    pub fn holds(&self, queue: &str) -> bool {
+        self.prefixes.iter().any(|prefix| queue.starts_with(prefix.as_str()))
+    }
 }
 
 /// What is kept of an item that is gone, until it expires; in the enqueuer's own words.

@@ -3,7 +3,7 @@
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::verify::{Inlet, Verified};
+use super::verify::{Inlet, Verified, unready};
 use crate::access::Caller;
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
@@ -23,8 +23,7 @@ impl Invoker {
         let limit = function.limits.body_bytes.min(EVENT_BYTES_MAX);
         let body = std::mem::replace(&mut event.body, Body::empty()).collect(limit).await?;
         let secret = self.secrets.reveal(&function.namespace, &inlet.secret).await.map_err(|error| match error.code() {
-            // A stranger is not told what secrets are called here; a deploy warns whoever owns it.
-            Code::SecretNotFound => Error::new(Code::SignatureInvalid, "nothing can be verified here yet").caused_by(error),
+            Code::SecretNotFound => unready().caused_by(error),
             _ => error,
         })?;
         let verified = inlet.verify.verify(&secret, &request.headers, &body, self.clock.now())?;

@@ -101,6 +101,32 @@ async fn a_publishing_is_whole_or_nothing() {
 }
 
 #[tokio::test]
+async fn what_waits_for_functions_and_for_webhooks_has_one_room() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.install("a", |f| f.bindings = vec![topic("t", None)]);
+    scene.subscribe("t", "hook", "https://hooks.example.com/a").await.unwrap();
+    let patch = json!({"queued": 3}).as_object().unwrap().clone();
+    scene.admin(Action::SetQuota { namespace: name("default"), patch }).await.unwrap();
+    scene.publish("t", "x", "", Wish::default()).await.unwrap();
+    let error = scene.publish("t", "x", "", Wish::default()).await.unwrap_err();
+    assert_eq!((error.code(), scene.store.depth("").await.unwrap()), (Code::Throttled, 2));
+    let Done::Quota(report) = scene.admin(Action::ShowQuota { namespace: name("default") }).await.unwrap() else { panic!("no quota") };
+    assert_eq!(report.used.queued, 2);
+}
+
+#[tokio::test]
+async fn what_one_publishing_makes_is_bounded_in_bytes() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    for number in 0..100 {
+        scene.subscribe("t", &format!("s{number}"), "https://hooks.example.com/a").await.unwrap();
+    }
+    let mut event = scene.event("");
+    event.body = "x".repeat(1 << 20).into();
+    let error = scene.invoker.publish(&name("default"), &name("t"), event, Wish::default()).await.unwrap_err();
+    assert_eq!((error.code(), scene.store.depth("").await.unwrap()), (Code::QuotaExceeded, 0));
+}
+
+#[tokio::test]
 async fn one_key_is_one_publishing_for_each_subscriber() {
     let scene = Scene::new(ScriptedEngine::echo()).await;
     scene.install("a", |f| f.bindings = vec![topic("t", None), topic("u", None)]);

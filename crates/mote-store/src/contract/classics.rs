@@ -52,7 +52,7 @@ pub(super) async fn a_cursor_never_goes_back(subject: Subject) {
 pub(super) async fn a_quota_is_not_overrun_by_many_at_once(subject: Subject) {
     const ROOM: u64 = 25;
     let subject = Arc::new(subject);
-    let room = Room { prefix: "work/".into(), items_max: ROOM };
+    let room = Room { prefixes: vec!["work/".into()], items_max: ROOM };
     let senders = (0..8).map(|sender| {
         let (subject, room) = (subject.clone(), room.clone());
         tokio::spawn(async move {

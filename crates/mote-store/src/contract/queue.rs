@@ -160,7 +160,7 @@ pub(super) async fn a_change_wakes_who_waits(subject: Subject) {
 }
 
 pub(super) async fn a_room_is_never_overfull(subject: Subject) {
-    let room = |prefix: &str, items_max| Room { prefix: prefix.into(), items_max };
+    let room = |prefix: &str, items_max| Room { prefixes: vec![prefix.into()], items_max };
     let put = async |items, rooms| subject.queue.enqueue_within(items, rooms).await;
     let once = Item { once: Some(Once { key: "k".into(), until: subject.at(60_000) }), ..subject.item("a/x", 0, "1") };
     put(vec![once.clone(), subject.item("a/y", 0, "2")], vec![room("a/", 2)]).await.unwrap();
@@ -172,6 +172,10 @@ pub(super) async fn a_room_is_never_overfull(subject: Subject) {
     let again = Item { id: subject.clock.id(), ..once.clone() };
     assert_eq!(put(vec![again], vec![room("a/", 2)]).await.unwrap(), [once.id]);
     assert_eq!(put(vec![other_key.clone()], vec![room("a/", 3)]).await.unwrap(), [other_key.id]);
+    // Two kinds of queues share one room.
+    let shared = |items_max| Room { prefixes: vec!["a/".into(), "z/".into()], items_max };
+    refused(put(vec![subject.item("z/x", 0, "7")], vec![shared(3)]).await, Code::Throttled);
+    put(vec![subject.item("z/x", 0, "7")], vec![shared(4)]).await.unwrap();
     put(vec![subject.item("b", 0, "5")], vec![room("b", 1)]).await.unwrap();
     // What follows a step finds room, or the step is not over.
     let step = subject.queue.lease("b", 1, MINUTE).await.unwrap().remove(0);
@@ -334,7 +338,7 @@ pub(super) async fn what_follows_happens_with_the_end(subject: Subject) {
 
 pub(super) async fn what_follows_and_finds_no_room_is_a_dead_letter(subject: Subject) {
     let queue = &subject.queue;
-    let rooms = || vec![Room { prefix: "a/".into(), items_max: 2 }, Room { prefix: "b/".into(), items_max: 0 }];
+    let rooms = || vec![Room { prefixes: vec!["a/".into()], items_max: 2 }, Room { prefixes: vec!["b/".into()], items_max: 0 }];
     let follow = |queues: &[&str]| queues.iter().map(|queue| subject.item(queue, 0, "follows")).collect::<Vec<_>>();
     let end = async |follow: Vec<Item>| {
         let held = queue.lease("a/1", 1, MINUTE).await.unwrap().remove(0);

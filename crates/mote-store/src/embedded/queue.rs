@@ -246,16 +246,23 @@ fn depth(connection: &Connection, prefix: &str) -> Result<u64, Fault> {
 /// Judged when the items are in: what was taken before, by its key or id, takes no room again.
 /// An error if more lies in the room than may.
 pub(super) fn holds(transaction: &Transaction<'_>, room: &Room) -> Result<(), Fault> {
-    let Room { prefix, items_max } = room;
-    match depth(transaction, prefix)? {
+    let Room { prefixes, items_max } = room;
+    match lying(transaction, room)? {
         items if items <= *items_max => Ok(()),
-        items => Err(Error::new(Code::Throttled, format!("{items} items would wait in {prefix}, and {items_max} may")).into()),
+        items => {
+            Err(Error::new(Code::Throttled, format!("{items} items would wait in {}, and {items_max} may", prefixes.join(" and "))).into())
+        }
     }
+}
+
+/// How many items lie in the room.
+fn lying(connection: &Connection, room: &Room) -> Result<u64, Fault> {
+    room.prefixes.iter().try_fold(0, |sum, prefix| Ok(sum + depth(connection, prefix)?))
 }
 
 /// How many of the items go into the room.
 fn enters(room: &Room, items: &[Item]) -> u64 {
-    items.iter().filter(|item| item.queue.starts_with(&room.prefix)).count() as u64
+    items.iter().filter(|item| room.holds(&item.queue)).count() as u64
 }
 
 fn lease(
@@ -331,7 +338,7 @@ fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement,
 fn widened(connection: &Connection, mut rooms: Vec<Room>, items: &[Item]) -> Result<Vec<Room>, Fault> {
     rooms.retain(|room| enters(room, items) > 0);
     for room in &mut rooms {
-        room.items_max = room.items_max.max(depth(connection, &room.prefix)?);
+        room.items_max = room.items_max.max(lying(connection, room)?);
     }
     Ok(rooms)
 }
@@ -341,11 +348,11 @@ fn widened(connection: &Connection, mut rooms: Vec<Room>, items: &[Item]) -> Res
 fn follow_on(transaction: &mut Transaction<'_>, items: Vec<Item>, rooms: &[Room], can_wait: bool, now: Timestamp) -> Result<(), Fault> {
     let (mut queued, mut refused) = (items, Vec::new());
     for room in rooms {
-        if depth(transaction, &room.prefix)? + enters(room, &queued) > room.items_max {
+        if lying(transaction, room)? + enters(room, &queued) > room.items_max {
             if can_wait {
-                return Err(Error::new(Code::Throttled, format!("what follows finds no room in {}", room.prefix)).into());
+                return Err(Error::new(Code::Throttled, format!("what follows finds no room in {}", room.prefixes.join(" and "))).into());
             }
-            refused.extend(queued.extract_if(.., |item| item.queue.starts_with(&room.prefix)));
+            refused.extend(queued.extract_if(.., |item| room.holds(&item.queue)));
         }
     }
     for item in refused {

@@ -57,7 +57,7 @@ impl Mail {
 
     pub(crate) async fn send(&self) {
         let (namespace, name) = (Name::default_namespace(), &self.names[0]);
-        let room = Room { prefix: Queues::stored(&namespace, name), items_max: MESSAGES_MAX };
+        let room = Room { prefixes: vec![Queues::stored(&namespace, name)], items_max: MESSAGES_MAX };
         loop {
             let settled = self.queue.settled();
             let record = self.queues.get(&namespace, name).expect("the queue is there");

@@ -134,12 +134,16 @@ impl QueueState {
         self.items.iter().filter(|held| held.item.queue.starts_with(prefix)).count() as u64
     }
 
+    fn lying(&self, room: &Room) -> u64 {
+        room.prefixes.iter().map(|prefix| self.depth(prefix)).sum()
+    }
+
     fn settle(&mut self, token: LeaseToken, how: Settlement, now: Timestamp) -> Result<()> {
         let at = self.place(token)?;
-        let before: Vec<u64> = how.rooms.iter().map(|room| self.depth(&room.prefix)).collect();
+        let before: Vec<u64> = how.rooms.iter().map(|room| self.lying(room)).collect();
         if matches!(how.end, End::Advance { .. }) {
-            let enters = |prefix: &str| how.follow.iter().filter(|item| item.queue.starts_with(prefix)).count() as u64;
-            let is_full = |room: &Room| enters(&room.prefix) > 0 && self.depth(&room.prefix) + enters(&room.prefix) > room.items_max;
+            let enters = |room: &Room| how.follow.iter().filter(|item| room.holds(&item.queue)).count() as u64;
+            let is_full = |room: &Room| enters(room) > 0 && self.lying(room) + enters(room) > room.items_max;
             if how.rooms.iter().any(is_full) {
                 return Err(Error::new(Code::Throttled, "there is no room"));
             }
@@ -169,10 +173,10 @@ impl QueueState {
             self.results.insert(token.id, result);
         }
         let mut follow = how.follow;
-        for (Room { prefix, items_max }, before) in how.rooms.iter().zip(before) {
-            let enters = follow.iter().filter(|item| item.queue.starts_with(prefix)).count() as u64;
-            if self.depth(prefix) + enters > before.max(*items_max) {
-                let refused = follow.extract_if(.., |item| item.queue.starts_with(prefix));
+        for (room, before) in how.rooms.iter().zip(before) {
+            let enters = follow.iter().filter(|item| room.holds(&item.queue)).count() as u64;
+            if self.lying(room) + enters > before.max(room.items_max) {
+                let refused = follow.extract_if(.., |item| room.holds(&item.queue));
                 let letter = |item| DeadLetter { item, attempts: 0, buried: now, reason: "throttled: no room".into(), history: Vec::new() };
                 self.dead.extend(refused.map(letter));
             }
@@ -198,7 +202,7 @@ impl Queue for MemoryStore {
             let mut state = self.state();
             let (items_before, once_before) = (state.queue.items.len(), state.queue.once.clone());
             let ids = items.into_iter().map(|item| state.queue.add(item, now)).collect();
-            if rooms.iter().any(|room| state.queue.depth(&room.prefix) > room.items_max) {
+            if rooms.iter().any(|room| state.queue.lying(room) > room.items_max) {
                 state.queue.items.truncate(items_before);
                 state.queue.once = once_before;
                 return Err(Error::new(Code::Throttled, "there is no room"));

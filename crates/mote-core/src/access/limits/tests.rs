@@ -79,7 +79,10 @@ fn a_patch_changes_what_it_names() {
 #[test]
 fn a_full_queue_is_told_in_the_words_of_its_namespace() {
     let (limits, namespace) = limits(serde_json::json!({ "queued": 3 }));
-    assert_eq!(limits.queue_room(&namespace), Some(Room { prefix: format!("invoke/{namespace}/"), items_max: 3 }));
+    assert_eq!(
+        limits.queue_room(&namespace),
+        Some(Room { prefixes: vec![format!("invoke/{namespace}/"), format!("webhook/{namespace}/")], items_max: 3 })
+    );
     let full = limits.told(Error::new(Code::Throttled, "4 items would wait"), &namespace);
     assert!(full.detail().contains("`queued`") && full.wait().is_some(), "{full}");
     assert_eq!(limits.told(Error::new(Code::StorageFull, "the disk is full"), &namespace).code(), Code::StorageFull);

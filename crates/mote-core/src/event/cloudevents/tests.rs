@@ -120,3 +120,11 @@ fn what_is_no_event_is_refused() {
         assert_eq!(unpacked(JSON, bad).unwrap_err().code(), Code::EventInvalid, "{bad}");
     }
 }
+
+#[test]
+fn the_envelopes_type_is_not_that_of_the_data() {
+    let body = json!({"specversion": "1.0", "id": "1", "source": "/s", "type": "t", "data": {"a": 1}}).to_string();
+    let event = unwrap(base(body).with_content_type(JSON), 1 << 20);
+    let event = futures_util::FutureExt::now_or_never(event).expect("the body is at hand").unwrap();
+    assert_eq!(event.content_type.as_deref(), Some("application/json"));
+}

@@ -128,7 +128,7 @@ impl Invoke for Door {
     }
 
     fn rooms(&self, namespace: &Name) -> Vec<Room> {
-        let room = Room { prefix: format!("invoke/{namespace}/"), items_max: 0 };
+        let room = Room { prefixes: vec![format!("invoke/{namespace}/")], items_max: 0 };
         (namespace.as_str() == NARROW).then_some(room).into_iter().collect()
     }
 
