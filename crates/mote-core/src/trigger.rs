@@ -1,5 +1,7 @@
 //! The seam of a door: something that turns the outside into events until it is told to stop.
 
+pub mod shares;
+
 use std::sync::Arc;
 
 use tokio::sync::watch;

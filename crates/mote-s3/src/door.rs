@@ -3,6 +3,7 @@
 //! [`S3Door::answer`] is the service without any connection: whoever shares the endpoint with
 //! another service calls it and keeps the listener to himself.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use mote_core::access::Credential;
 use mote_core::engine::Connection;
 use mote_core::error::{Code, Error, Result};
 use mote_core::store::Objects;
+use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop};
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::gate::Gate;
 use crate::idle::{Pulse, Watched};
@@ -38,16 +40,23 @@ pub struct S3Door {
     gate: Arc<Gate>,
     /// Without one it speaks in the clear.
     handshake: Option<Arc<dyn Handshake>>,
+    /// Without them one address may have all connections.
+    shares: Option<Arc<Shares>>,
 }
 
 impl S3Door {
     pub(crate) fn new(gate: Gate) -> S3Door {
-        S3Door { gate: Arc::new(gate), handshake: None }
+        S3Door { gate: Arc::new(gate), handshake: None, shares: None }
+    }
+
+    pub fn with_shares(mut self, shares: Arc<Shares>) -> S3Door {
+        self.shares = Some(shares);
+        self
     }
 
     /// The same door to other objects.
     pub fn over(&self, objects: Arc<dyn Objects>) -> S3Door {
-        S3Door { gate: Arc::new(self.gate.over(objects)), handshake: self.handshake.clone() }
+        S3Door { gate: Arc::new(self.gate.over(objects)), handshake: self.handshake.clone(), shares: self.shares.clone() }
     }
 
     pub fn with_handshake(mut self, handshake: Option<Arc<dyn Handshake>>) -> S3Door {
@@ -60,7 +69,7 @@ impl S3Door {
         let graceful = GracefulShutdown::new();
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         loop {
-            let (connection, place) = tokio::select! {
+            let (connection, peer, place) = tokio::select! {
                 () = stop.wait() => break,
                 next = accept(&listener, &places) => match next {
                     Ok(next) => next,
@@ -71,6 +80,10 @@ impl S3Door {
                     }
                 },
             };
+            let share = self.shares.as_ref().map(|shares| shares.take(peer));
+            if let Some(None) = share {
+                continue;
+            }
             let watcher = graceful.watcher();
             let door = self.clone();
             tokio::spawn(async move {
@@ -93,7 +106,7 @@ impl S3Door {
                     },
                     () = pulse.stalled(&*clock) => tracing::debug!("a connection made no progress and is closed"),
                 }
-                drop(place);
+                drop((place, share));
             });
         }
         drop(listener);
@@ -135,13 +148,13 @@ fn expects_in_vain<B: http_body::Body>(request: &Request<B>) -> bool {
     request.version() <= Version::HTTP_11 && request.headers().contains_key(header::EXPECT) && request.body().is_end_stream()
 }
 
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Result<(tokio::net::TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> Result<(TcpStream, IpAddr, OwnedSemaphorePermit)> {
     let failed = |what| move |e| Error::new(Code::Internal, what).caused_by(Box::<dyn std::error::Error + Send + Sync>::from(e));
     let place = places.clone().acquire_owned().await.map_err(|e| failed("the door is closed")(e.to_string()))?;
-    let (connection, _) = listener.accept().await.map_err(|e| failed("accept failed")(e.to_string()))?;
+    let (connection, peer) = listener.accept().await.map_err(|e| failed("accept failed")(e.to_string()))?;
     // Small replies go out at once; an error here costs only that.
     let _ = connection.set_nodelay(true);
-    Ok((connection, place))
+    Ok((connection, peer.ip(), place))
 }
 
 fn http() -> auto::Builder<TokioExecutor> {

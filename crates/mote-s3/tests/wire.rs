@@ -14,6 +14,7 @@ use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::TokenWish;
 use mote_core::clock::Clock;
 use mote_core::function::Name;
+use mote_core::trigger::shares::Shares;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const BODY: &[u8] = b"123456789";
@@ -38,6 +39,20 @@ async fn an_empty_upload_that_expects_a_100_ends_its_connection() {
         let put = door.send(&head, body).await;
         assert_eq!(header(&put, "connection"), connection, "{put:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_with_too_many_connections_is_turned_away_and_not_left_to_wait() {
+    let door = Door::open_as(|s3| s3.with_shares(Shares::of_all(1))).await;
+    let mut first = door.connect().await;
+    // Connections are taken in their order.
+    let mut second = door.connect().await;
+    let end = tokio::time::timeout(Duration::from_secs(20), second.read(&mut [0; 64])).await.expect("it is closed");
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+    first.write_all(b"GET /photos HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut said = Vec::new();
+    first.read_to_end(&mut said).await.unwrap();
+    assert!(said.starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&said));
 }
 
 #[tokio::test]

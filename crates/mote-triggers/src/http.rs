@@ -22,6 +22,7 @@ use mote_core::action::Platform;
 use mote_core::clock::{Clock, Id};
 use mote_core::dialect::{Dialect, Parsed, Response};
 use mote_core::engine;
+use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop};
 use mote_core::{Body, Code, Error, Fault, Result};
 use tokio::net::TcpListener;
@@ -44,6 +45,8 @@ pub struct HttpDoor {
     /// Without one the door speaks in the clear.
     handshake: Option<Arc<dyn Handshake>>,
     limits: HttpLimits,
+    /// Without them one address may have all connections.
+    shares: Option<Arc<Shares>>,
 }
 
 /// What a door gives to one client, and to all.
@@ -70,7 +73,12 @@ impl HttpDoor {
         // No timer: `connection` watches for stalls, with the platform's clock.
         http.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         http.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX as u32);
-        HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default() }
+        HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default(), shares: None }
+    }
+
+    pub fn with_shares(mut self, shares: Arc<Shares>) -> HttpDoor {
+        self.shares = Some(shares);
+        self
     }
 
     pub fn with_handshake(mut self, handshake: Option<Arc<dyn Handshake>>) -> HttpDoor {
@@ -95,10 +103,14 @@ impl HttpDoor {
             let (accepted, place) = tokio::select! { biased; () = stop.wait() => break, next = next => next };
             match accepted {
                 Ok((socket, peer)) => {
+                    let share = self.shares.as_ref().map(|shares| shares.take(peer.ip()));
+                    if let Some(None) = share {
+                        continue;
+                    }
                     let connection = Connection::new(self.clone(), peer.ip(), watching.clone());
                     tokio::spawn(async move {
                         connection.run(socket).await;
-                        drop(place);
+                        drop((place, share));
                     });
                 }
                 Err(error) => {

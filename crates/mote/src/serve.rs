@@ -29,6 +29,7 @@ use mote_core::queues::Queues;
 use mote_core::secret::cipher::Cipher;
 use mote_core::secret::vault::Vault;
 use mote_core::topic::Topics;
+use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop, Stopper, Trigger};
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) guests: Guests,
     /// Another broker, whose messages come here.
     pub(crate) bridge: Option<Bridge>,
+    /// Of each door of HTTP, for one address.
+    pub(crate) connections_each: u32,
 }
 
 /// A server that answers on every door.
@@ -84,10 +87,11 @@ pub(crate) struct Server {
     announced: Announced,
 }
 
-/// How devices come, besides with a token.
-struct Devices {
+/// How clients may come: devices besides with a token, and how many connections an address has.
+struct Clients {
     guests: Guests,
     bridge: Option<Bridge>,
+    connections_each: u32,
 }
 
 /// What is inside, before it is opened to anybody.
@@ -111,7 +115,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;
-        let (data_dir, devices) = (config.data_dir, Devices { guests: config.guests, bridge: config.bridge });
+        let Config { data_dir, guests, bridge, connections_each, .. } = config;
+        let clients = Clients { guests, bridge, connections_each };
         let store = Embedded::open(&data_dir, clock.clone())?;
         let credentials = Credentials::read_or_make(&data_dir)?;
         let vault = vault(&store, &data_dir, &config.passphrase, &clock).await?;
@@ -121,7 +126,7 @@ impl Server {
         doors.certificate = tls.as_ref().map(|tls| encoded(&tls.certificate()));
         let inside = assemble(&store, &credentials, vault, &data_dir, &doors, clock.clone(), stop.clone()).await?;
         let engines = inside.engines.clone();
-        let mut running = open(inside, listeners, devices, tls.clone(), &clock, &stop);
+        let mut running = open(inside, listeners, clients, tls.clone(), &clock, &stop);
         let announced = doors.announce(&data_dir)?;
         if let Some(tls) = tls {
             running.spawn(keep_fresh(tls, Tls::hangups()?, doors.clone(), data_dir.clone(), stop));
@@ -274,23 +279,26 @@ fn settings(data_dir: &Path) -> Result<Settings, Failure> {
 const SPARES_MAX: usize = 8;
 
 /// Opens every door, each on a task of its own.
-fn open(inside: Inside, listeners: Listeners, devices: Devices, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
+fn open(inside: Inside, listeners: Listeners, clients: Clients, tls: Option<Arc<Tls>>, clock: &Arc<dyn Clock>, stop: &Stop) -> JoinSet<()> {
     let mut running = JoinSet::new();
     let Inside { house, s3, queue, timers, messages, webhooks, broker, .. } = inside;
     let handshake = || tls.clone().map(|tls| tls as Arc<dyn Handshake>);
-    let public = HttpDoor::new(house.clone(), vec![Arc::new(Plain::public())], clock.clone()).with_handshake(handshake());
-    let control = HttpDoor::new(house.clone(), vec![Arc::new(Plain::control())], clock.clone()).with_handshake(handshake());
+    let door = |dialect| {
+        let door = HttpDoor::new(house.clone(), vec![Arc::new(dialect)], clock.clone());
+        Arc::new(door.with_handshake(handshake()).with_shares(Shares::of(clients.connections_each)))
+    };
+    let (public, control) = (door(Plain::public()), door(Plain::control()));
     let invoker = house.invoker.clone();
-    run(&mut running, "the public door", Arc::new(public).serve(listeners.public.socket, stop.clone()));
-    run(&mut running, "the control door", Arc::new(control).serve(listeners.control.socket, stop.clone()));
-    let s3 = s3.with_handshake(handshake());
+    run(&mut running, "the public door", public.serve(listeners.public.socket, stop.clone()));
+    run(&mut running, "the control door", control.serve(listeners.control.socket, stop.clone()));
+    let s3 = s3.with_handshake(handshake()).with_shares(Shares::of(clients.connections_each));
     let (socket, stopped) = (listeners.aws.socket, stop.clone());
     run(&mut running, "the aws door", async move { s3.serve(socket, stopped).await });
-    if let Some(Bridge { carried, way }) = devices.bridge {
+    if let Some(Bridge { carried, way }) = clients.bridge {
         let bridge = MqttBridge::new(broker.clone(), carried, Arc::new(way.timed(clock.clone())));
         run(&mut running, "the mqtt bridge", bridge.serve(stop.clone()));
     }
-    let mqtt = MqttDoor::new(broker, devices.guests, handshake());
+    let mqtt = MqttDoor::new(broker, clients.guests, handshake());
     run(&mut running, "the mqtt door", mqtt.serve(listeners.mqtt.socket, stop.clone()));
     running.spawn(async move { house.forget_orphans().await });
     let (door, stopped) = (invoker.clone(), stop.clone());

@@ -49,6 +49,11 @@ pub(crate) fn header(reply: &Reply, name: &str) -> String {
 impl Door {
     /// With a bucket `photos`.
     pub(crate) async fn open() -> Door {
+        Door::open_as(|s3| s3).await
+    }
+
+    /// The same, changed before it opens.
+    pub(crate) async fn open_as(change: impl FnOnce(S3Door) -> S3Door) -> Door {
         let clock = Arc::new(FakeClock::default());
         let dir = tempfile::tempdir().unwrap();
         let store = Embedded::open(dir.path(), clock.clone()).unwrap();
@@ -56,7 +61,7 @@ impl Door {
         let keys = vec![KeyPair { id: "mote".into(), secret: "secret".into() }];
         let access = Access::new(Root { token: "token".into(), keys, server_key: [0; 32] }, clock.clone());
         let access = Arc::new(access);
-        let s3 = mote_s3::service(store.objects(), access.clone(), clock.clone());
+        let s3 = change(mote_s3::service(store.objects(), access.clone(), clock.clone()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stopper, stop): (Stopper, Stop) = Stopper::new();

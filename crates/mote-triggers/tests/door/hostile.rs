@@ -1,6 +1,7 @@
 //! Clients that stall, leave, lie or send noise: each costs its own connection and no more.
 
 use mote_core::Body;
+use mote_core::trigger::shares::Shares;
 use mote_triggers::http::HttpLimits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -129,6 +130,29 @@ async fn the_connection_limit_makes_the_next_one_wait() {
     assert_eq!(first.answer(false).await.text(), "fine");
     drop(first);
     assert_eq!(second.answer(false).await.text(), "fine");
+}
+
+#[tokio::test]
+async fn an_address_with_too_many_connections_is_turned_away_until_one_ends() {
+    let world = World::shared(HttpLimits::default(), Some(Shares::of_all(1)), |_, _| async { ok("fine") }).await;
+    let mut first = world.client().await;
+    first.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert_eq!(first.answer(false).await.text(), "fine");
+    assert!(world.client().await.is_closed().await, "it is not left to wait");
+    first.say("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+    assert_eq!(first.answer(false).await.text(), "fine");
+    drop(first);
+    // The door sees the end of the first some time after the client does.
+    let let_in = async {
+        loop {
+            let mut next = world.client().await;
+            next.try_say("GET / HTTP/1.1\r\nHost: h\r\n\r\n").await;
+            if let Some(answer) = next.head().await {
+                return answer.status;
+            }
+        }
+    };
+    assert_eq!(within(let_in).await, 200);
 }
 
 /// xorshift: the same noise for the same seed, and no crate for it.

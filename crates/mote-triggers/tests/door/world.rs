@@ -7,6 +7,7 @@ use mote_core::access::Credential;
 use mote_core::action::{Action, Done, Platform};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::reply::Reply;
+use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Stop, Stopper};
 use mote_core::{Body, BoxFuture, Error, Result};
 use mote_testkit::{EchoDialect, FakeClock};
@@ -52,9 +53,25 @@ impl World {
     where
         F: Future<Output = Result<Reply>> + Send + 'static,
     {
+        World::shared(limits, None, script).await
+    }
+
+    /// With so many connections for one address.
+    pub(crate) async fn shared<F>(
+        limits: HttpLimits,
+        shares: Option<Arc<Shares>>,
+        script: impl Fn(HttpRequest, Body) -> F + Send + Sync + 'static,
+    ) -> World
+    where
+        F: Future<Output = Result<Reply>> + Send + 'static,
+    {
         let clock = Arc::new(FakeClock::default());
         let platform = Arc::new(Scripted(Box::new(move |request, body| Box::pin(script(request, body)))));
-        let door = Arc::new(HttpDoor::new(platform, vec![Arc::new(EchoDialect)], clock.clone()).with_limits(limits));
+        let mut door = HttpDoor::new(platform, vec![Arc::new(EchoDialect)], clock.clone()).with_limits(limits);
+        if let Some(shares) = shares {
+            door = door.with_shares(shares);
+        }
+        let door = Arc::new(door);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stopper, stop): (Stopper, Stop) = Stopper::new();
@@ -128,6 +145,11 @@ impl Answer {
 impl Client {
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         within(self.socket.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// The same to a server that may have closed the connection.
+    pub(crate) async fn try_say(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = within(self.socket.write_all(bytes.as_ref())).await;
     }
 
     /// The head of the next response; `None` if the server closed the connection instead.

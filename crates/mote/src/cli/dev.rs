@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::cli::deploy::{Wish, send};
 use crate::cli::logs::worded;
-use crate::cli::serve::{Signals, block_on, listen_to_tracing};
+use crate::cli::serve::{CONNECTIONS_EACH, Signals, block_on, listen_to_tracing};
 use crate::client::{Client, lines};
 use crate::config::{Addresses, check_data_dir};
 use crate::failure::{Exit, Failure};
@@ -79,6 +79,7 @@ impl Dev {
                 tls: TlsFiles::default(),
                 guests: Guests::default(),
                 bridge: None,
+                connections_each: CONNECTIONS_EACH,
             })
             .await?;
             let client = Client::of(server.doors(), server.token())?;

@@ -50,9 +50,15 @@ pub(super) struct Serve {
     /// Take messages from another broker, and give it some: mqtt://USER:PASSWORD@HOST/NAMESPACE?in=FILTER&out=FILTER
     #[arg(long, value_name = "URL", env = "MOTE_MQTT_BRIDGE", hide_env_values = true)]
     mqtt_bridge: Option<String>,
+    /// How many connections one address may have at each of the public, control and aws doors
+    #[arg(long, value_name = "N", default_value_t = CONNECTIONS_EACH, value_parser = clap::value_parser!(u32).range(1..))]
+    connections_each: u32,
     #[command(flatten)]
     pub(super) output: Output,
 }
+
+/// An office behind one address has that many; to fill a door takes several addresses.
+pub(super) const CONNECTIONS_EACH: u32 = 1024;
 
 impl Serve {
     pub(super) fn run(self) -> Result<Exit, Failure> {
@@ -60,7 +66,9 @@ impl Serve {
         check_data_dir(&data_dir, "name another directory with `--data DIR`")?;
         let bridge = self.mqtt_bridge.as_deref().map(Bridge::parse).transpose()?;
         let (addresses, passphrase, tls) = (self.addresses, self.passphrase, self.tls);
-        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests: Guests(self.mqtt_anonymous), bridge };
+        let guests = Guests(self.mqtt_anonymous);
+        let connections_each = self.connections_each;
+        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests, bridge, connections_each };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;
