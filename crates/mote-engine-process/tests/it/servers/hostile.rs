@@ -52,7 +52,7 @@ async fn a_second_reply_answers_nobody() {
 #[tokio::test]
 async fn who_never_comes_to_an_end_meets_the_deadline() {
     let house = House::new();
-    let f = deploy(&house, 3837, HOSTILE, |f| f.limits.timeout_ms = 700).await.unwrap();
+    let f = deploy(&house, 3837, HOSTILE, |f| f.limits.timeout_ms = 5000).await.unwrap();
     let (hints, trickle, good) = tokio::join!(get(&house, &f, "/endless-hints"), get(&house, &f, "/trickle"), get(&house, &f, "/good"));
     assert!(matches!(hints.unwrap_err().code(), Code::FunctionTimeout | Code::ReplyInvalid));
     assert_eq!(trickle.unwrap_err().code(), Code::FunctionTimeout);
