@@ -144,7 +144,8 @@ async fn collected(invoker: &Invoker, objects: &dyn Objects, rounds: u64) {
     }
     let list = objects.list(EVENTS, ObjectListQuery { limit: 100_000, ..ObjectListQuery::default() }).await;
     let mut there: Vec<String> = list.map(|list| list.objects.into_iter().map(|object| object.key).collect()).unwrap_or_default();
-    (wanted.sort(), there.sort());
+    wanted.sort();
+    there.sort();
     assert_eq!(there, wanted, "nobody wants these data any more, or some are lost");
     assert!(rounds < 100 || !wanted.is_empty(), "no large event became a dead letter");
 }

@@ -50,8 +50,14 @@ fn flow(table: &Section, value: &Value, shared: &Deployment) -> Result<Deploymen
     let mut this = Deployment { http, delivery, limits, ..super::deployment(Family::Flow.into(), "") };
     (this.limits.concurrency, this.limits.instances_max, this.limits.instances_min) = (CALLERS, 1, 0);
     keys::settings(table, &mut this)?;
-    if let Some(value) = table.get("async").and_then(|value| value.table().ok()?.get("rate")) {
-        return Err(value.wrong("is of a function: a flow is as fast as those that it calls"));
+    for key in ["rate", "order_rate"] {
+        if let Some(value) = table.get("async").and_then(|value| value.table().ok()?.get(key)) {
+            return Err(value.wrong("is of a function: a flow is as fast as those that it calls"));
+        }
+    }
+    if let Some(order) = &mut this.delivery.order {
+        // What stands at the top is for the functions: each step of a flow would take its turn.
+        order.rate = None;
     }
     keys::bindings(table, &mut this)?;
     let steps = table.get("steps").ok_or_else(|| value.wrong("holds a flow without `steps`"))?;

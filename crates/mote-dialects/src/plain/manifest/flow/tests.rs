@@ -42,6 +42,8 @@ fn what_no_flow_can_be_is_refused_with_line_and_key() {
     check("[[flow]]\nname = 'f'\nmemory = '1GB'\nsteps = [{ call = 'a' }]", "a flow has no key \"memory\"");
     check("entry = 'main.py'\n[[flow]]\nname = 'f'\nsteps = [{ call = 'a' }]", "at its top level, has no key \"entry\"");
     check("runtime = 'flow'\nentry = 'main.py'", "no runtime of code");
+    let rated = flow("[{ call = 'a' }]") + "[flow.async]\norder_by = 'subject'\norder_rate = '1/s'\n";
+    check(&rated, "line 6: `order_rate` is of a function");
     check(&flow("[]"), "line 3: `steps` holds no step");
     check(&flow("[{ name = 'x' }]"), "exactly one of call, branch");
     check(&flow("[{ call = 'a', wait = '1s' }]"), "exactly one of call, branch");

@@ -244,6 +244,10 @@ fn errors_name_the_line_the_key_and_the_way_out() {
     check("concurrency = -1", "1 to 1000", "");
     check("concurrency = 99999999999999999999", "1 to 1000", "");
     check("concurrency = '1'", "a whole number", "");
+    check("[async]\norder_rate = '1/s'", "means nothing without `order_by`", "");
+    check("[async]\ndebounce_max = '1s'", "means nothing without `debounce`", "");
+    check("[async]\ndebounce = '2s'\ndebounce_max = '1s'", "2s to 720h is wanted", "");
+    check("[async]\ndebounce = '2s'\nthrottle = '1s'", "can't stand beside `debounce`", "");
     check("instances_max = 0", "1 to 1000", "");
     check("instances_max = 2\ninstances_min = 3", "line 2: `instances_min` makes instances_min 3 and instances_max 2", "");
     check("open_files = 1", "16 to 1048576", "");
