@@ -17,7 +17,7 @@ use crate::Result;
 use crate::places::{self, fresh, root, target};
 use crate::report::{Steps, human};
 use crate::server::Server;
-use crate::shell::{capture, cargo, show};
+use crate::shell::{cargo, show};
 use crate::venv::Venv;
 
 /// Of a package of the host.
@@ -105,12 +105,13 @@ fn s3() -> Result<()> {
 fn mqtt() -> Result<()> {
     let suite = root().join("tests/mqtt");
     let install = |package: &str| show(Command::new("apt-get").args(["install", "-y", "-q", package]), INSTALL);
-    if capture(Command::new("mosquitto_pub").arg("--version"), INSTALL).is_err() {
-        install("mosquitto-clients")?;
-    }
     // A server's program may not be in everybody's PATH.
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin";
-    if !std::env::split_paths(&path).any(|folder| folder.join("mosquitto").exists()) {
+    let lacks = |program: &str| !std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    if lacks("mosquitto_pub") {
+        install("mosquitto-clients")?;
+    }
+    if lacks("mosquitto") {
         install("mosquitto")?;
         // The package makes it a service of this host, which nobody asked for.
         show(Command::new("service").args(["mosquitto", "stop"]), INSTALL)?;
