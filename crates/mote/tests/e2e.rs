@@ -26,6 +26,8 @@ mod lifecycle;
 mod mqtt;
 #[path = "e2e/network.rs"]
 mod network;
+#[path = "e2e/queues.rs"]
+mod queues;
 #[path = "e2e/secrets.rs"]
 mod secrets;
 #[path = "e2e/timers.rs"]

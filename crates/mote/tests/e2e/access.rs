@@ -9,16 +9,16 @@ use serde_json::{Value, json};
 use crate::harness::{Reply, Run, Server, folder, http, mote, until};
 
 /// The command line with a token and nothing else, as on another machine.
-fn with(server: &Server, token: &str, arguments: &[&str]) -> Run {
+pub(crate) fn with(server: &Server, token: &str, arguments: &[&str]) -> Run {
     let url = server.ready["control"].as_str().unwrap();
     Run::of(mote().args(arguments).env("MOTE_URL", url).env("MOTE_TOKEN", token))
 }
 
-fn token(server: &Server, arguments: &[&str]) -> Value {
+pub(crate) fn token(server: &Server, arguments: &[&str]) -> Value {
     server.mote(&[&["token", "create"], arguments, &["--json"]].concat()).ok().json()
 }
 
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
     value[key].as_str().unwrap_or_else(|| panic!("no {key} in {value}"))
 }
 
