@@ -37,7 +37,7 @@ use crate::invoke::spill::Spill;
 use crate::queues::Queues;
 use crate::reply::{Reply, Timing};
 use crate::secret::Secrets;
-use crate::store::{Catalog, Item, LogLine, LogSource, Logs, Queue, Records, Room};
+use crate::store::{CallRecord, Catalog, Item, LogLine, LogSource, Logs, Queue, Records, Room};
 use crate::topic::Topics;
 
 /// The two ways to run a function.
@@ -67,6 +67,9 @@ pub trait Invoke: Send + Sync {
     fn spill(&self) -> Option<&Spill> {
         None
     }
+
+    /// Of what has ended without an [attempt](Invoke::attempt): a flow, or a part of one.
+    fn record(&self, _: Box<CallRecord>) {}
 
     fn call(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Reply>> {
         self.attempt(to, event, 1)
@@ -207,7 +210,8 @@ impl Invoker {
             Target::Function { version: Qualifier::Version(version), .. } => Some(version),
             Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
         };
-        let parcel = Parcel { to: function.reference(), version, accepted: self.clock.now(), hops, retry: None, event, run: None };
+        let parcel =
+            Parcel { to: function.reference(), version, accepted: self.clock.now(), hops, retry: None, event, run: None, awaited: false };
         if large.is_some() || parcel.event.body.len() as u64 > EVENT_BYTES_MAX {
             return self.accept_large(parcel, function, large, wish).await;
         }
@@ -318,6 +322,10 @@ impl Invoke for Invoker {
 
     fn spill(&self) -> Option<&Spill> {
         Some(&self.spill)
+    }
+
+    fn record(&self, record: Box<CallRecord>) {
+        self.records.append(record);
     }
 }
 

@@ -46,7 +46,7 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
 pub fn to_function(directory: &Directory, now: Timestamp, to: FunctionRef, event: StoredEvent, hops: u32, wish: Wish) -> Item {
     let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
     let id = event.id;
-    let parcel = Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None };
+    let parcel = Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None, awaited: false };
     in_burst(parcel.into_item(id, &delivery, wish), &delivery)
 }
 

@@ -11,6 +11,7 @@ mod slots;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::flow::STEP;
 use self::follow::From;
 use self::outcome::{KeptReply, State};
 use self::pace::{Pace, rate_of};

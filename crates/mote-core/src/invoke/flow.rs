@@ -128,7 +128,16 @@ impl Engine for FlowEngine {
             ..StoredEvent::new(call.id, event.source.as_str(), event.kind.as_str(), event.time)
         };
         let (to, accepted) = (function.reference(), self.clock.now());
-        let parcel = Parcel { to, version: Some(function.version), accepted, hops: event.depth, retry: None, event: stored, run: None };
+        let parcel = Parcel {
+            to,
+            version: Some(function.version),
+            accepted,
+            hops: event.depth,
+            retry: None,
+            event: stored,
+            run: None,
+            awaited: true,
+        };
         Box::pin(self.call(parcel, function, call.deadline, input.body))
     }
 

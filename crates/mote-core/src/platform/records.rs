@@ -12,6 +12,7 @@ use crate::clock::Id;
 use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
 use crate::event::lineage::{Cause, How, Lineage};
+use crate::flow::trace::Doing;
 use crate::function::Name;
 use crate::function::delivery::Retry;
 use crate::invoke::deliver::outcome::CallStatus;
@@ -49,22 +50,24 @@ impl House {
         let (mut bytes, mut more) = (0, false);
         while let Some(call) = open.pop_front() {
             bytes += call.attempts.iter().map(CallRecord::weight_bytes).sum::<usize>();
+            bytes += call.status.iter().filter_map(|status| status.reply.as_ref()).map(|reply| reply.body.len()).sum::<usize>();
             if bytes > BYTES_MAX && !calls.is_empty() {
                 return Ok((calls, true));
             }
             let query = RecordQuery { namespace: Some(namespace.clone()), cause: Some(call.id), limit: CALLS_MAX, ..Default::default() };
             let found = self.invoker.records.search(query).await?;
+            let next: Vec<Id> = found.records.iter().rev().map(|record| record.id).chain(at_work(&call)).collect();
             calls.push(call);
             more |= found.next.is_some();
-            for record in found.records.iter().rev() {
-                if !seen.insert(record.id) {
+            for id in next {
+                if !seen.insert(id) {
                     continue;
                 }
                 if seen.len() > CALLS_MAX {
                     calls.extend(open);
                     return Ok((calls, true));
                 }
-                open.extend(self.traced(namespace, record.id).await?);
+                open.extend(self.traced(namespace, id).await?);
             }
         }
         Ok((calls, more))
@@ -130,6 +133,15 @@ impl House {
         // Somebody looks at what comes of it: no other attempt behind his back.
         let retry = Some(Retry { attempts_max: 1, ..function.delivery.retry.clone() });
         self.invoker.accept(&function, to, event, large, 0, Wish { retry, ..Wish::default() }).await
+    }
+}
+
+/// The children of a flow that are not over, so that no record tells of them yet.
+fn at_work(call: &TracedCall) -> Vec<Id> {
+    let at = call.status.as_ref().and_then(|status| status.flow.as_ref()?.at.as_ref());
+    match at.map(|at| &at.doing) {
+        Some(Doing::Children { ids, .. }) => ids.clone(),
+        Some(Doing::Running | Doing::Waiting { .. }) | None => Vec::new(),
     }
 }
 

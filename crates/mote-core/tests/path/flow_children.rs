@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mote_core::action::{Action, Done};
+use mote_core::action::{Action, Done, TracedCall};
 use mote_core::clock::{Clock, Id};
 use mote_core::error::Code;
 use mote_core::flow::run::{Part, Waiting};
@@ -167,4 +167,45 @@ async fn an_event_cannot_say_which_run_it_is_part_of() {
     let calls = scene.store.calls();
     let told = |name: &str| calls.iter().find(|call| call.function.name.as_str() == "echo").unwrap().event.extensions[name].clone();
     assert_eq!((told("moteflow"), told("motestep")), (json!(id.to_string()), json!("echo")));
+}
+
+/// What led to what, by the functions' names and the steps; the id of the last one.
+async fn tree(scene: &Scene, id: Id) -> (Vec<(String, String)>, Id) {
+    let action = Action::Trace { namespace: Name::default_namespace(), id };
+    let Done::Trace(trace) = scene.admin(action).await.unwrap() else { panic!("no trace") };
+    let named = |call: &TracedCall| match (call.attempts.last(), &call.status) {
+        (Some(record), _) => {
+            format!("{} {}", record.function.name, record.event.extensions.get("motestep").map_or("", |step| step.as_str().unwrap()))
+        }
+        (None, Some(status)) => format!("{} {:?}", status.function.name, status.state),
+        (None, None) => panic!("nothing is known of {call:?}"),
+    };
+    let cause = |call: &TracedCall| trace.calls.iter().find(|one| Some(one.id) == call.cause.map(|cause| cause.call)).map(named);
+    let last = trace.calls.last().unwrap().id;
+    (trace.calls.iter().map(|call| (cause(call).unwrap_or_default(), named(call))).collect(), last)
+}
+
+#[tokio::test]
+async fn the_trace_of_a_flow_tells_its_children_and_the_calls_of_each() {
+    let calls = Calls::default();
+    let (scene, _stopper) = delivering(&calls, &["first", "second"]).await;
+    let children = json!([pause(), call("second")]);
+    install_flow(&scene, "f", json!([call("first"), {"name": "all", "each": {"of": "$", "steps": children, "width": 2}}]));
+    let id = send(&scene, "f", json!([1, 2])).await;
+    waiting_children(&scene, id, 2).await;
+    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+    let running = "f Running";
+    assert_eq!(tree(&scene, id).await.0, pairs(&[("", running), (running, "first first"), (running, running), (running, running)]));
+    over(&scene, id).await;
+    let (all, leaf) = tree(&scene, id).await;
+    let expect =
+        [("", "f "), ("f ", "first first"), ("f ", "f all"), ("f ", "f all"), ("f all", "second second"), ("f all", "second second")];
+    assert_eq!(all, pairs(&expect));
+    assert_eq!(tree(&scene, leaf).await.0, all, "from any call of it");
+    let records = scene.store.calls().into_iter().filter(|record| record.id == id).count();
+    // Whoever waits for a flow has the record of his call, and it has no other.
+    let event = scene.event("[]");
+    let waited = event.id;
+    scene.invoker.call(live("f"), event).await.unwrap();
+    assert_eq!((records, scene.store.calls().into_iter().filter(|record| record.id == waited).count()), (1, 1));
 }

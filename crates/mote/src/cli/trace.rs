@@ -2,6 +2,7 @@
 
 use clap::Args;
 use mote_core::clock::Timestamp;
+use mote_core::invoke::deliver::STEP;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -90,8 +91,10 @@ fn tree(calls: &[&Value], call: &Value, asked: &str, level: usize, lines: &mut V
     let time = last.map(|record| format!("  {}", output::duration(took(record)))).unwrap_or_default();
     let how = call.get("cause").filter(|_| level > 0).map(|cause| format!("{} ", led(&text(cause, "how")))).unwrap_or_default();
     let branch = if level == 0 { String::new() } else { format!("{}└─ ", "   ".repeat(level - 1)) };
+    let step = last.and_then(|record| record.get("event")?.get("extensions")?.get(STEP)?.as_str());
+    let step = step.filter(|step| *step != function).map(|step| format!(" at `{step}`")).unwrap_or_default();
     let name = if id == asked { output::bold(&format!("{function} ◀")) } else { function };
-    lines.push(format!("{branch}{how}{name}  {state}{time}  {}", output::dim(&id)));
+    lines.push(format!("{branch}{how}{name}{step}  {state}{time}  {}", output::dim(&id)));
     for next in calls.iter().filter(|next| next.get("cause").is_some_and(|cause| text(cause, "call") == id)) {
         tree(calls, next, asked, level + 1, lines);
     }

@@ -31,7 +31,7 @@ use crate::store::{End, Item, Lease, Room, Settlement};
 
 /// The event of a step says in these what it is part of.
 const RUN: &str = "moteflow";
-const STEP: &str = "motestep";
+pub const STEP: &str = "motestep";
 
 /// Moves a run on, or begins one. `None`: the parcel is for no flow.
 pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -> Option<Result<()>> {

@@ -36,6 +36,9 @@ pub struct Parcel {
     /// How far a flow has come; the event's body is the one that flows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<Run>>,
+    /// Somebody waits for the flow, and has the record of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaited: bool,
 }
 
 fn is_zero(hops: &u32) -> bool {

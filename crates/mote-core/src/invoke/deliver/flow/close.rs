@@ -1,9 +1,9 @@
-//! The end of a run: its result, or a dead letter that says which step failed; and word for the
-//! parent, if it is a child.
+//! The end of a run: its result, or a dead letter that says which step failed; word for the parent,
+//! if it is a child; and its record, by which it is found in a trace.
 
 use super::super::outcome::{KeptError, KeptReply, Outcome, RunEnd, State};
 use super::*;
-use crate::store::Kept;
+use crate::store::{CallEnd, CallRecord, Kept, Phases};
 
 /// A child's result is kept until its parent has seen it, which takes as long as it waits for its turn.
 /// One that is gone nevertheless is asked for again.
@@ -32,8 +32,11 @@ impl Drive<'_> {
             let resume = self.as_parcel();
             return self.close(State::Failed, None, Some(error), Some(resume), Vec::new()).await;
         }
+        let end = failure(&error);
         let error = Error::new(error.code(), format!("at step `{}`: {}", error.step, error.message));
-        self.delivery.give_up(&self.from(), &self.rule, self.lease, &error).await
+        self.delivery.give_up(&self.from(), &self.rule, self.lease, &error).await?;
+        self.record(end);
+        Ok(())
     }
 
     /// Nobody waits for it any more; should somebody do so again, it can go on.
@@ -41,6 +44,19 @@ impl Drive<'_> {
         self.left = self.run.open_children(self.id());
         let resume = self.as_parcel();
         self.close(State::Cancelled, None, None, Some(resume), Vec::new()).await
+    }
+
+    /// One for the whole of it: its steps have theirs. What flows is another data than the event's.
+    fn record(&self, end: CallEnd) {
+        if self.parcel.awaited && self.run.parent.is_none() {
+            return;
+        }
+        let event = self.stored(self.id(), Data::default());
+        let began = self.run.journal.first().map_or(self.run.since, |entry| entry.started);
+        let whole_us = self.now().since(began).as_micros() as u64;
+        let record = CallRecord::new(self.parcel.to.clone(), self.parcel.version.unwrap_or_default(), event, began);
+        let phases = Phases { run_us: whole_us, whole_us, ..Phases::default() };
+        self.delivery.door.record(Box::new(CallRecord { accepted: Some(self.parcel.accepted), phases, end, ..record }));
     }
 
     async fn close(
@@ -59,9 +75,21 @@ impl Drive<'_> {
         let flow = Some(Box::new(RunEnd { trace, error, resume }));
         let outcome = Outcome { flow, ..self.from().outcome(state, self.lease.attempt, self.now(), reply, kept_error) };
         let kept_ms = self.rule.result_kept_ms.max(KEPT_MS_MIN).max(if self.run.parent.is_some() { CHILD_KEPT_MS } else { 0 });
-        let wake = self.run.parent.map(|parent| parent.id).into_iter().chain(self.left).collect();
-        settle(self.delivery, &self.parcel, self.lease, outcome.kept(kept_ms), follow, wake).await
+        let wake = self.run.parent.map(|parent| parent.id).into_iter().chain(self.left.iter().copied()).collect();
+        settle(self.delivery, &self.parcel, self.lease, outcome.kept(kept_ms), follow, wake).await?;
+        self.record(match outcome {
+            Outcome { reply: Some(KeptReply { status, content_type, body_bytes, .. }), .. } => {
+                CallEnd::Replied { status, content_type, reply_bytes: body_bytes }
+            }
+            Outcome { flow: Some(end), .. } => end.error.as_ref().map_or(CallEnd::Abandoned, failure),
+            Outcome { .. } => CallEnd::Abandoned,
+        });
+        Ok(())
     }
+}
+
+fn failure(error: &StepError) -> CallEnd {
+    CallEnd::Failed { code: error.code.clone(), message: format!("at step `{}`: {}", error.step, error.message), report: String::new() }
 }
 
 /// A run whose definition is gone.
