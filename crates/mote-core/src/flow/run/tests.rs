@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clock::Id;
 use crate::flow::{Arm, Branch, Each, NamedSteps, Parallel};
 use crate::function::Name;
 use crate::topic::filter::Filter;

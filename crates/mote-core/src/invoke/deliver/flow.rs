@@ -46,7 +46,7 @@ pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -
             let error = Error::new(Code::FlowFailed, format!("a flow carries {BODY_BYTES_MAX} bytes, and the event has more"));
             Some(Box::pin(close::lost(delivery, parcel, &function.delivery, lease, &error)).await)
         }
-        Ok((function, Some(flow))) => Some(Box::pin(Drive::new(delivery, lease, parcel.clone(), function, flow).run()).await),
+        Ok((function, Some(flow))) => Some(Box::pin(Box::new(Drive::new(delivery, lease, parcel.clone(), function, flow)).run()).await),
         _ if !begun => None,
         Ok((_, None)) => Some(Box::pin(lost(delivery, parcel, lease, &Error::internal("a run's version is no flow"))).await),
         Err(error) => Some(Box::pin(lost(delivery, parcel, lease, &error)).await),
@@ -75,7 +75,7 @@ async fn lost(delivery: &Delivery, parcel: &Parcel, lease: &Lease, error: &Error
     }
 }
 
-/// One lease of a run.
+/// One lease of a run. In a box: futures within one another would each have room for it.
 struct Drive<'d> {
     delivery: &'d Delivery,
     lease: &'d Lease,
@@ -113,7 +113,7 @@ impl<'d> Drive<'d> {
         Drive { delivery, lease, parcel, flow, rule: function.delivery.clone(), run, data, left: Vec::new() }
     }
 
-    async fn run(mut self) -> Result<()> {
+    async fn run(mut self: Box<Self>) -> Result<()> {
         if !self.is_wanted().await? {
             return self.abandon().await;
         }
@@ -142,7 +142,7 @@ impl<'d> Drive<'d> {
     }
 
     /// A step that takes the server down each time fails like any other, and what is around it may take that.
-    async fn unanswered(mut self) -> Result<()> {
+    async fn unanswered(mut self: Box<Self>) -> Result<()> {
         let (error, attempts) = (unanswered(self.lease), self.lease.attempt - 1);
         let step = self.run.step(&self.flow).map_or_else(|| self.run.step.clone(), |step| step.name.clone());
         let error = StepError::new(&step, error.code(), error.detail());
@@ -154,7 +154,7 @@ impl<'d> Drive<'d> {
     }
 
     /// The step whose turn it is, as the first thing of a lease.
-    async fn begin(mut self) -> Result<()> {
+    async fn begin(mut self: Box<Self>) -> Result<()> {
         let flow = self.flow.clone();
         match self.advance(&flow).await {
             Next::Call { step, call, input } => self.call(step, call, input).await,
@@ -164,7 +164,7 @@ impl<'d> Drive<'d> {
     }
 
     /// Something has changed that is not on disk yet: a call waits for the next lease.
-    async fn go_on(mut self) -> Result<()> {
+    async fn go_on(mut self: Box<Self>) -> Result<()> {
         let flow = self.flow.clone();
         let next = self.advance(&flow).await;
         self.act(next).await
@@ -181,7 +181,7 @@ impl<'d> Drive<'d> {
         }
     }
 
-    async fn act(self, next: Next<'_>) -> Result<()> {
+    async fn act(self: Box<Self>, next: Next<'_>) -> Result<()> {
         match next {
             Next::Call { .. } | Next::End(Err(_)) => {
                 let now = self.now();
@@ -193,7 +193,7 @@ impl<'d> Drive<'d> {
         }
     }
 
-    async fn call(mut self, step: &Step, call: &Call, input: Data) -> Result<()> {
+    async fn call(mut self: Box<Self>, step: &Step, call: &Call, input: Data) -> Result<()> {
         let to = FunctionRef { namespace: self.parcel.to.namespace.clone(), name: call.function.clone() };
         if self.delivery.door.live(&to).is_some_and(|function| function.flow.is_some()) {
             return self.call_flow(step, to).await;
@@ -253,7 +253,7 @@ impl<'d> Drive<'d> {
     }
 
     /// The run as it stands, on disk until that time, with the children that it starts.
-    async fn park(self, due: Timestamp, follow: Vec<Item>) -> Result<()> {
+    async fn park(self: Box<Self>, due: Timestamp, follow: Vec<Item>) -> Result<()> {
         self.park_within(due, follow, Vec::new()).await
     }
 

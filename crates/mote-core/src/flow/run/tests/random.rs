@@ -1,6 +1,7 @@
 //! Flows that nobody thought of: a seeded generator, and what must hold of every one of them.
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::super::*;
 use super::{call, finish, step};

@@ -2,7 +2,7 @@
 //! item of its own in its flow's queue, which wakes its parent when it is over.
 //!
 //! A child's id follows from its parent's id and step, so nobody has to keep it; what came of it is
-//! kept as its result. Who settles such an item otherwise (a cancel, a purge) wakes nobody:
+//! its result until the parent takes it. Who settles such an item otherwise (a cancel, a purge) wakes nobody:
 //! therefore a parent looks by itself now and then, and a child asks first whether its parent
 //! still waits for it.
 
@@ -27,7 +27,7 @@ enum Child {
 
 impl Drive<'_> {
     /// Another flow runs as a child: it would hold a slot for as long as it takes.
-    pub(super) async fn call_flow(mut self, step: &Step, to: FunctionRef) -> Result<()> {
+    pub(super) async fn call_flow(mut self: Box<Self>, step: &Step, to: FunctionRef) -> Result<()> {
         if self.parcel.hops >= HOPS_MAX {
             let error = StepError::new(
                 &step.name,
@@ -46,7 +46,7 @@ impl Drive<'_> {
 
     /// Children begin in their order, as many as may be at work and as there is room for. Where there
     /// is none, one begins all the same if no other is at work: what fills the room may be who waits for it.
-    pub(super) async fn start(mut self, mut children: Children) -> Result<()> {
+    pub(super) async fn start(mut self: Box<Self>, mut children: Children) -> Result<()> {
         let (at_work, begun) = (children.open().count() as u32, children.begun);
         let mut items = match self.items(children.next(at_work)) {
             Ok(items) => items,
@@ -107,7 +107,7 @@ impl Drive<'_> {
     }
 
     /// How the children are; goes on when nothing has to be waited for any more.
-    pub(super) async fn look(self, mut children: Children) -> Result<()> {
+    pub(super) async fn look(self: Box<Self>, mut children: Children) -> Result<()> {
         if let Some(error) = children.doomed.take() {
             return self.doomed(children, error).await;
         }
@@ -116,7 +116,7 @@ impl Drive<'_> {
     }
 
     /// `reopen`: those that did not succeed run again.
-    async fn take(mut self, mut children: Children, reopen: bool) -> Result<()> {
+    async fn take(mut self: Box<Self>, mut children: Children, reopen: bool) -> Result<()> {
         if reopen {
             children.over.retain(|_, part| matches!(part, Part::Good(_)));
         }
@@ -157,7 +157,7 @@ impl Drive<'_> {
         self.park(now, again).await
     }
 
-    async fn called(mut self, children: Children, result: Result<Data, StepError>) -> Result<()> {
+    async fn called(mut self: Box<Self>, children: Children, result: Result<Data, StepError>) -> Result<()> {
         match self.machine(|machine| machine.done(result, 0)) {
             Ok(()) => self.go_on().await,
             Err(error) => self.doom(children, error).await,
@@ -187,7 +187,7 @@ impl Drive<'_> {
 
     /// A failure of children that nothing takes. A child's is its parent's matter; a run of its own
     /// becomes a dead letter, but only when what is on disk says that its children run again after that.
-    async fn doom(mut self, children: Children, error: StepError) -> Result<()> {
+    async fn doom(mut self: Box<Self>, children: Children, error: StepError) -> Result<()> {
         if self.run.parent.is_some() {
             self.run.waiting = Some(Waiting::Children(Children { reopen: true, ..children }));
             return self.fail(error).await;
@@ -199,7 +199,7 @@ impl Drive<'_> {
 
     /// The failure is told once, as that of an attempt; then the run is given up. A dead letter that is
     /// sent again begins with attempt 1 and remembers that failure: that tells it from the first time.
-    async fn doomed(self, children: Children, error: StepError) -> Result<()> {
+    async fn doomed(self: Box<Self>, children: Children, error: StepError) -> Result<()> {
         if self.lease.history.is_empty() {
             let told = format!("at step `{}`: {}: {}", error.step, error.code, error.message);
             let end = End::Again { due: self.now(), counted: true, error: told };

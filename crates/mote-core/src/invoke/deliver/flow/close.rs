@@ -12,7 +12,7 @@ const CHILD_KEPT_MS: u64 = 86_400_000;
 const KEPT_MS_MIN: u64 = 60_000;
 
 impl Drive<'_> {
-    pub(super) async fn succeed(self) -> Result<()> {
+    pub(super) async fn succeed(self: Box<Self>) -> Result<()> {
         let reply = KeptReply {
             status: 200,
             content_type: self.data.content_type.clone(),
@@ -27,7 +27,7 @@ impl Drive<'_> {
     }
 
     /// What is on disk is the step that failed: a dead letter that is sent again goes on there.
-    pub(super) async fn fail(self, error: StepError) -> Result<()> {
+    pub(super) async fn fail(self: Box<Self>, error: StepError) -> Result<()> {
         if self.run.parent.is_some() {
             let resume = self.as_parcel();
             return self.close(State::Failed, None, Some(error), Some(resume), Vec::new()).await;
@@ -40,7 +40,7 @@ impl Drive<'_> {
     }
 
     /// Nobody waits for it any more; should somebody do so again, it can go on.
-    pub(super) async fn abandon(mut self) -> Result<()> {
+    pub(super) async fn abandon(mut self: Box<Self>) -> Result<()> {
         self.left = self.run.open_children(self.id());
         let resume = self.as_parcel();
         self.close(State::Cancelled, None, None, Some(resume), Vec::new()).await
@@ -60,7 +60,7 @@ impl Drive<'_> {
     }
 
     async fn close(
-        self,
+        self: Box<Self>,
         state: State,
         reply: Option<KeptReply>,
         error: Option<StepError>,

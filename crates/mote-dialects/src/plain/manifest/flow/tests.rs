@@ -78,6 +78,29 @@ fn what_no_flow_can_be_is_refused_with_line_and_key() {
 }
 
 #[test]
+fn a_flow_has_bounds() {
+    let steps = |steps: &str| deploy(&format!("[[flow]]\nname = 'f'\nsteps = {steps}\n"));
+    let check = |good: &str, bad: &str, expect: &str| {
+        assert!(steps(good).is_ok(), "{:?}", steps(good));
+        let error = steps(bad).unwrap_err();
+        assert!(error.detail().contains(expect), "{error}");
+    };
+    let branches = |count: u32| {
+        let branches: Vec<_> = (0..count).map(|n| format!("b{n} = [{{ call = 'a' }}]")).collect();
+        format!("[{{ parallel = {{ {} }} }}]", branches.join(", "))
+    };
+    check(&branches(32), &branches(33), "has 33 branches");
+    let named = |bytes: usize| format!("[{{ call = 'a', name = '{}' }}]", "x".repeat(bytes));
+    check(&named(128), &named(129), "129 bytes");
+    let wait = |days: u32| format!("[{{ wait = '{days}d' }}]");
+    check(&wait(366), &wait(367), "`wait` is");
+    let texts = |count: usize| format!("[{{ body = [{}] }}]", format!("'{}',", "x".repeat(1000)).repeat(count));
+    check(&texts(200), &texts(270), "262144 is the limit");
+    let arms = |count: usize| format!("[{{ branch = [{}] }}]", "{ if = { type = ['a'] }, steps = [{ call = 'a' }] },".repeat(count));
+    check(&arms(256), &arms(257), "257 tests");
+}
+
+#[test]
 fn steps_without_a_name_are_called_by_what_they_do() {
     let flow =
         deploy("[[flow]]\nname='f'\nsteps=[{call='a'},{call='a'},{call='b',name='a-2'},{wait='1s'}]").unwrap().remove(0).flow.unwrap();
