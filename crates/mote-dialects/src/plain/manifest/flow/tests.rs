@@ -67,7 +67,7 @@ fn what_no_flow_can_be_is_refused_with_line_and_key() {
     let arms = "{ if = { data = { a = [1, 2, 3] } }, steps = [{ call = 'a' }] },".repeat(86);
     check(&flow(&format!("[{{ branch = [{arms}] }}]")), "with 258 tests, and 256 is the limit");
     check(&flow("[{ branch = [{ steps = [{ call = 'a' }] }] }]"), "an arm without `if`");
-    check(&flow("[{ wait = '400d' }]"), "`wait` is");
+    check(&flow("[{ wait = '400d' }]"), "a duration such as");
     check(&flow("[{ succeed = false }]"), "true is wanted");
     let deep = (0..17).fold("[{ call = 'a' }]".to_owned(), |steps, _| format!("[{{ each = '$', steps = {steps} }}]"));
     check(&flow(&deep), "steps within steps");
@@ -92,10 +92,11 @@ fn a_flow_has_bounds() {
     check(&branches(32), &branches(33), "has 33 branches");
     let named = |bytes: usize| format!("[{{ call = 'a', name = '{}' }}]", "x".repeat(bytes));
     check(&named(128), &named(129), "129 bytes");
-    let wait = |days: u32| format!("[{{ wait = '{days}d' }}]");
+    let wait = |days: u32| format!("[{{ wait = '{}h' }}]", days * 24);
     check(&wait(366), &wait(367), "`wait` is");
-    let texts = |count: usize| format!("[{{ body = [{}] }}]", format!("'{}',", "x".repeat(1000)).repeat(count));
-    check(&texts(200), &texts(270), "262144 is the limit");
+    // Each of these is two bytes as it is stored.
+    let texts = |count: usize| format!("[{{ body = [{}] }}]", format!("'{}',", "\"".repeat(1000)).repeat(count));
+    check(&texts(100), &texts(140), "262144 is the limit");
     let arms = |count: usize| format!("[{{ branch = [{}] }}]", "{ if = { type = ['a'] }, steps = [{ call = 'a' }] },".repeat(count));
     check(&arms(256), &arms(257), "257 tests");
 }
