@@ -31,7 +31,11 @@ class Mosquitto:
         self.lines, self.more, self.ended = [], threading.Condition(), False
         self.process = subprocess.Popen(["mosquitto", "-c", self.config], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         threading.Thread(target=self.read, args=(self.process,), daemon=True).start()
-        self.says(" running")
+        try:
+            self.says(" running")
+        except AssertionError:
+            self.stop()
+            raise
 
     def read(self, process):
         for line in process.stdout:
