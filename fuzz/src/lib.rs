@@ -5,12 +5,14 @@
 
 mod access;
 mod events;
+mod messages;
 mod s3;
 mod schedules;
 pub mod seeds;
 
 pub use access::credentials;
 pub use events::{cloud_events, filters, signatures};
+pub use messages::{messages, receipts};
 pub use s3::s3_request;
 pub use schedules::schedules;
 
@@ -56,6 +58,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "frames", run: frames, seeds: seeds::frames, cost: 1 },
     Target { name: "dns", run: dns, seeds: seeds::questions, cost: 1 },
     Target { name: "mqtt_packets", run: mqtt_packets, seeds: seeds::mqtt_packets, cost: 1 },
+    Target { name: "messages", run: messages, seeds: seeds::messages, cost: 1 },
+    Target { name: "receipts", run: receipts, seeds: seeds::receipts, cost: 1 },
     Target { name: "credentials", run: credentials, seeds: seeds::credentials, cost: 1 },
     Target { name: "s3_request", run: s3_request, seeds: seeds::s3_requests, cost: 20 },
 ];

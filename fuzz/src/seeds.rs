@@ -68,6 +68,17 @@ pub fn filters() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn messages() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"{"messages":[{"body":"a","attributes":{"kind":"paid"},"delay_ms":5,"priority":"high","key":"k"},{}]}"#,
+        r#"{"messages":[{"body_base64":"AAE=","content_type":"image/png"},{"body":"ä","group":"g"}]}"#,
+    ])
+}
+
+pub fn receipts() -> Vec<Vec<u8>> {
+    vec![crate::messages::receipt().into_bytes(), b"A".repeat(54)]
+}
+
 pub fn cloud_events() -> Vec<Vec<u8>> {
     texts(&[
         " {\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/s\",\"type\":\"t\",\"time\":\"2018-04-05T17:31:00Z\",\"data\":{\"a\":1}}",
