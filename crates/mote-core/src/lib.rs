@@ -1,7 +1,7 @@
 //! The words of mote and the one path that every call takes.
 //!
 //! Nothing here opens a socket, a file or a process: those stand behind the traits of
-//! [`engine`], [`store`], [`trigger`] and [`dialect`], and the binary's `serve.rs` wires them.
+//! [`engine`], [`store`], [`trigger`] and [`dialect`], and the binary's `serve/parts.rs` wires them.
 //! Start with [`invoke`]: it is the path itself, on one screen.
 
 pub mod access;

@@ -14,6 +14,8 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use mote_core::clock::Clock;
 use mote_core::secret::cipher::{Cipher, Key};
+use mote_core::secret::vault::Vault;
+use mote_core::store::Catalog;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -60,6 +62,19 @@ struct Work {
     memory_kib: u32,
     passes: u32,
     lanes: u32,
+}
+
+/// The secrets, opened with the key of the data directory.
+pub(crate) async fn vault(
+    catalog: Arc<dyn Catalog>,
+    data_dir: &Path,
+    passphrase: &PassphraseFrom,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Vault>, Failure> {
+    let begun = Vault::is_begun(&*catalog).await?;
+    let key = open(data_dir, passphrase, begun, clock)?;
+    let cipher = Arc::new(Cipher::new(&key, clock.clone()));
+    Ok(Arc::new(Vault::open(catalog, cipher, clock.clone()).await?))
 }
 
 /// The key of a data directory. Made if there is none, unless something has been `sealed` already.

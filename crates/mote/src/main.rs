@@ -1,7 +1,7 @@
 //! mote: hand it the business logic, and it is a service.
 //!
 //! One binary that is the server, its command line, and (re-executed) the process that jails are forked from.
-//! What is in the server: `serve.rs`. What can be said to it: `cli.rs`.
+//! What is in the server: `serve/parts.rs`. What can be said to it: `cli.rs`.
 
 mod cli;
 mod client;

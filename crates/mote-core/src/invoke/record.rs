@@ -145,3 +145,78 @@ fn failure(error: &Error) -> CallEnd {
 fn cut(text: &str, bytes_max: usize) -> String {
     text[..text.floor_char_boundary(bytes_max)].to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hint::black_box;
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::BoxFuture;
+    use crate::clock::{Id, SystemClock, Timestamp};
+    use crate::engine::{Depth, Standing};
+    use crate::error::Result;
+    use crate::event::HttpRequest;
+    use crate::store::{RecordPage, RecordQuery};
+
+    struct Nowhere;
+
+    impl Records for Nowhere {
+        fn append(&self, record: Box<CallRecord>) {
+            black_box(record);
+        }
+
+        fn attempts(&self, _: Id) -> BoxFuture<'_, Result<Vec<CallRecord>>> {
+            Box::pin(async { Ok(Vec::new()) })
+        }
+
+        fn search(&self, _: RecordQuery) -> BoxFuture<'_, Result<RecordPage>> {
+            Box::pin(async { Ok(RecordPage::default()) })
+        }
+
+        fn dropped(&self) -> u64 {
+            0
+        }
+    }
+
+    /// As a browser's: a dozen headers.
+    fn event() -> Event {
+        let mut request =
+            HttpRequest { path: "/orders/7".into(), query: "page=2".into(), origin: "http://127.0.0.1:8080".into(), ..Default::default() };
+        for number in 0..12 {
+            let name = http::HeaderName::try_from(format!("x-header-{number}")).unwrap();
+            request.headers.insert(name, "a value of some thirty characters".parse().unwrap());
+        }
+        let mut event = Event::new(Id(1), "/http", "mote.http.request", Timestamp(1), "{\"a\":1}");
+        event.extensions.insert("requestid".into(), "7".into());
+        event.lineage.caller = Some("token shop/ci".into());
+        event.request = Some(Arc::new(request));
+        event
+    }
+
+    fn ns_each(what: &str, mut work: impl FnMut()) {
+        const ROUNDS: u32 = 200_000;
+        let begun = Instant::now();
+        (0..ROUNDS).for_each(|_| work());
+        println!("{what}: {} ns", begun.elapsed().as_nanos() / u128::from(ROUNDS));
+    }
+
+    #[test]
+    #[ignore = "a measurement: cargo test --release -p mote-core --lib what_a_record_costs_its_call -- --ignored --nocapture"]
+    fn what_a_record_costs_its_call() {
+        let (records, clock): (Arc<dyn Records>, Arc<dyn Clock>) = (Arc::new(Nowhere), Arc::new(SystemClock::new()));
+        let function = json!({
+            "id": Id(1), "namespace": "default", "name": "f", "version": 1, "runtime": "python", "dialect": "plain", "entry": "f.py",
+            "artifact": "0".repeat(64), "created": 0,
+        });
+        let function: Function = serde_json::from_value(function).unwrap();
+        let event = event();
+        let begin = || Recording::begin(&records, &clock, &function, &event, 1);
+        ns_each("from begin to end", || drop(black_box(begin().replied(Reply::new(http::StatusCode::OK, Body::from("ok"))))));
+        ns_each("a request copied", || drop(black_box(HttpRequest::clone(event.request.as_ref().unwrap()))));
+        let (depth, standing) = (Depth::default(), Standing { depth: 1, call: Some(Id(1)), trace: None });
+        ns_each("the instance's standing", || depth.enter(black_box(standing.clone()), true));
+    }
+}

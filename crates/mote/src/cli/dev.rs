@@ -15,6 +15,7 @@ use std::time::Duration;
 use clap::Args;
 use mote_core::clock::{Clock, SystemClock};
 use mote_mqtt::Guests;
+use mote_store::RecordBounds;
 use reqwest::Method;
 use serde_json::Value;
 
@@ -80,6 +81,7 @@ impl Dev {
                 guests: Guests::default(),
                 bridge: None,
                 connections_each: CONNECTIONS_EACH,
+                records: RecordBounds::default(),
             })
             .await?;
             let client = Client::of(server.doors(), server.token())?;

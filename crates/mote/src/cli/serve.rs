@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use mote_dialects::plain::size_bytes;
 use mote_mqtt::Guests;
+use mote_store::RecordBounds;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::Output;
+use crate::cli::{Output, age};
 use crate::config::{Addresses, check_data_dir, default_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::keyring::PassphraseFrom;
@@ -53,6 +55,12 @@ pub(super) struct Serve {
     /// How many connections one address may have at each of the public, control and aws doors
     #[arg(long, value_name = "N", default_value_t = CONNECTIONS_EACH, value_parser = clap::value_parser!(u32).range(1..))]
     connections_each: u32,
+    /// Keep records of calls for so long: `12h`, `30d` [default: 7d]
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    records_age: Option<u64>,
+    /// Keep so many bytes of them, `100MB` or `1GiB`, a quarter at most of one function [default: 256MiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    records_size: Option<u64>,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -66,9 +74,13 @@ impl Serve {
         check_data_dir(&data_dir, "name another directory with `--data DIR`")?;
         let bridge = self.mqtt_bridge.as_deref().map(Bridge::parse).transpose()?;
         let (addresses, passphrase, tls) = (self.addresses, self.passphrase, self.tls);
-        let guests = Guests(self.mqtt_anonymous);
-        let connections_each = self.connections_each;
-        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests, bridge, connections_each };
+        let usual = RecordBounds::default();
+        let records = RecordBounds {
+            age: self.records_age.map_or(usual.age, Duration::from_millis),
+            total_bytes: self.records_size.unwrap_or(usual.total_bytes),
+        };
+        let (guests, connections_each) = (Guests(self.mqtt_anonymous), self.connections_each);
+        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests, bridge, connections_each, records };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;
@@ -82,6 +94,12 @@ impl Serve {
             }
         })
     }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    // More than a database can have would be no bound.
+    let bytes = size_bytes(text).filter(|bytes| i64::try_from(*bytes).is_ok());
+    bytes.ok_or_else(|| "wanted: a number and one of B, kB, MB, GB, KiB, MiB, GiB, such as 100MB".to_owned())
 }
 
 fn announce(server: &Server, json: bool) {

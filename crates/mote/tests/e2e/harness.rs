@@ -58,6 +58,14 @@ impl Server {
         Server::run(Data::Own(tempfile::tempdir().expect("a folder for the data")))
     }
 
+    /// With more to `mote serve`.
+    pub(crate) fn start_with(arguments: &[&str]) -> Server {
+        let data = Data::Own(tempfile::tempdir().expect("a folder for the data"));
+        let mut serve = serve(data.path());
+        serve.args(arguments);
+        Server::spawned(serve, data)
+    }
+
     /// On a data directory that outlives the server.
     pub(crate) fn start_on(data: &Path) -> Server {
         Server::run(Data::Kept(data.to_owned()))

@@ -201,3 +201,17 @@ fn a_function_that_fires_itself_through_a_bucket_is_one_trace_that_ends() {
     let how: Vec<_> = traced["calls"].as_array().unwrap().iter().map(|call| call["cause"]["how"].as_str()).collect();
     assert_eq!((how.len(), how[0], how[16]), (17, None, Some("called")));
 }
+
+#[test]
+fn how_many_records_are_kept_is_said_at_the_start() {
+    for (flag, none) in [("--records-size", "0B"), ("--records-age", "0s")] {
+        let server = Server::start_with(&[flag, none]);
+        let one = folder(&[("one.py", "def one():\n    return 1\n")]);
+        server.deploy_path(&one.path().join("one.py"));
+        server.get("/one").is(200);
+        // Those of the same millisecond are not older than none.
+        until("no record was left", || server.calls(&[]).is_empty());
+        let sized = server.mote(&["serve", "--data", one.path().to_str().unwrap(), flag, "much"]);
+        assert!(sized.code == 2 && sized.stderr.contains("wanted: a number and"), "{sized:?}");
+    }
+}
