@@ -30,6 +30,12 @@ impl Timestamp {
         u64::try_from(instant.as_millisecond()).ok().map(Timestamp)
     }
 
+    /// The one form of HTTP's dates that is still sent: `Sun, 06 Nov 1994 08:49:37 GMT`.
+    pub fn from_http_date(text: &str) -> Option<Timestamp> {
+        let instant = jiff::fmt::rfc2822::parse(text.strip_suffix(" GMT").map(|date| format!("{date} +0000"))?.as_str()).ok()?;
+        u64::try_from(instant.timestamp().as_millisecond()).ok().map(Timestamp)
+    }
+
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }

@@ -38,7 +38,8 @@ use crate::queues::Queues;
 use crate::reply::{Reply, Timing};
 use crate::secret::Secrets;
 use crate::store::{CallRecord, Catalog, Item, LogLine, LogSource, Logs, Queue, Records, Room};
-use crate::topic::Topics;
+use crate::topic::{Subscribed, Topics};
+use crate::webhook::HookUrl;
 
 /// The two ways to run a function.
 pub trait Invoke: Send + Sync {
@@ -70,6 +71,11 @@ pub trait Invoke: Send + Sync {
 
     /// Of what has ended without an [attempt](Invoke::attempt): a flow, or a part of one.
     fn record(&self, _: Box<CallRecord>) {}
+
+    /// Ends the subscription of a webhook whose receiver wants no more. False if it had ended before.
+    fn end_subscription<'a>(&'a self, _: &'a Name, _: &'a Subscribed, _: &'a HookUrl) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async { Ok(false) })
+    }
 
     fn call(&self, to: Target, event: Event) -> BoxFuture<'_, Result<Reply>> {
         self.attempt(to, event, 1)
@@ -326,6 +332,10 @@ impl Invoke for Invoker {
 
     fn record(&self, record: Box<CallRecord>) {
         self.records.append(record);
+    }
+
+    fn end_subscription<'a>(&'a self, namespace: &'a Name, by: &'a Subscribed, url: &'a HookUrl) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(self.topics.end(&*self.catalog, namespace, by, url, self.clock.now()))
     }
 }
 

@@ -40,6 +40,13 @@ pub struct Subscription {
     pub retry: Option<Retry>,
 }
 
+/// Which record brought a delivery about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribed {
+    pub topic: Name,
+    pub name: Name,
+}
+
 /// What a publishing came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Published {
@@ -70,11 +77,16 @@ pub struct SubscriberInfo {
     pub filter: Option<Filter>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
+    /// Since then its receiver wants no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 /// One who is to get an event.
 #[derive(Clone, Debug)]
 pub struct Recipient {
+    /// `None`: by the function's manifest.
+    pub by: Option<Subscribed>,
     pub to: Destination,
     pub filter: Option<Filter>,
     pub retry: Option<Retry>,
@@ -132,6 +144,7 @@ impl Topics {
             to: recipient.to.clone(),
             filter: recipient.filter.clone(),
             created: None,
+            ended: None,
         });
         functions.chain(self.records.of(namespace, Some(topic)).into_iter().map(SubscriberInfo::from)).collect()
     }
@@ -160,7 +173,7 @@ impl Topics {
         });
         for (function, subscription) in subscriptions {
             let Subscription { topic, filter, retry } = (*subscription).clone();
-            let recipient = Recipient { to: Destination::Function(function.name), filter, retry };
+            let recipient = Recipient { by: None, to: Destination::Function(function.name), filter, retry };
             by_topic.entry(function.namespace).or_default().entry(topic).or_default().push(Arc::new(recipient));
         }
         by_topic

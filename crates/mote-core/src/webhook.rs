@@ -24,6 +24,7 @@ use crate::function::Name;
 use crate::function::delivery::Retry;
 use crate::invoke::deliver::parcel::Wish;
 use crate::store::{Item, Once};
+use crate::topic::Subscribed;
 
 pub use verify::Inlet;
 
@@ -169,6 +170,9 @@ pub struct Dispatch {
     pub accepted: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// The subscription that it is for: it ends once the receiver wants no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Subscribed>,
     pub event: StoredEvent,
 }
 

@@ -23,8 +23,11 @@ use mote_core::webhook::{Dial, Dispatch, QUEUES};
 use mote_core::{BoxFuture, Code, Error, Result};
 use tokio::task::JoinSet;
 
-/// Requests that run at once, in all and to one host of a namespace.
-const RUNNING_MAX: usize = 64;
+use self::post::{Answer, gone};
+
+/// Requests that run at once, in all and to one host of a namespace. Of what is free a namespace
+/// takes half: whoever has receivers that never answer leaves room for the others.
+const RUNNING_MAX: usize = 128;
 const RUNNING_PER_HOST_MAX: usize = 8;
 /// A lease is held this long and extended while its request runs.
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -45,11 +48,12 @@ struct Sender {
     clock: Arc<dyn Clock>,
 }
 
-/// What runs, by queue.
+/// What runs, by queue and by namespace.
 #[derive(Default)]
 struct Running {
     tasks: JoinSet<String>,
-    held: HashMap<String, usize>,
+    by_host: HashMap<String, usize>,
+    by_namespace: HashMap<String, usize>,
 }
 
 impl WebhookTrigger {
@@ -57,12 +61,12 @@ impl WebhookTrigger {
         WebhookTrigger { queue: queue.clone(), sender: Sender { queue, secrets, dial, clock } }
     }
 
-    async fn run(&self, mut stop: Stop) -> Result<()> {
+    async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
         let mut running = Running::default();
         while !stop.is_stopped() {
             // Before the look, so that nothing is missed that comes between it and the pause.
             let changed = self.queue.changed();
-            let wait = self.round(&mut running).await.unwrap_or_else(|error| {
+            let wait = self.round(&door, &mut running).await.unwrap_or_else(|error| {
                 tracing::error!(?error, "the queue of webhooks can't be read; trying again");
                 RESPITE
             });
@@ -82,18 +86,18 @@ impl WebhookTrigger {
     }
 
     /// Leases what is due, as far as there is room, and sets it going. Says when to look again.
-    async fn round(&self, running: &mut Running) -> Result<Duration> {
+    async fn round(&self, door: &Arc<dyn Invoke>, running: &mut Running) -> Result<Duration> {
         let now = self.sender.clock.now();
         let mut pending = self.queue.pending(QUEUES).await?;
         // Whoever has least goes first.
-        pending.sort_by_cached_key(|(queue, ready)| (running.held_by(queue), *ready));
+        pending.sort_by_cached_key(|(queue, ready)| (running.of_namespace(queue), running.of_host(queue), *ready));
         let mut wait = IDLE_MAX;
         for (queue, ready) in pending {
             if ready > now {
                 wait = wait.min(ready.since(now));
                 continue;
             }
-            let share = RUNNING_PER_HOST_MAX.saturating_sub(running.held_by(&queue)).min(RUNNING_MAX.saturating_sub(running.tasks.len()));
+            let share = running.share(&queue);
             if share == 0 {
                 // Something ends before, and wakes the loop.
                 continue;
@@ -101,7 +105,7 @@ impl WebhookTrigger {
             let leases = self.queue.lease(&queue, share, VISIBILITY).await?;
             wait = if leases.is_empty() { wait.min(RESPITE) } else { Duration::ZERO };
             for lease in leases {
-                running.begin(&queue, self.sender.clone(), lease);
+                running.begin(&queue, self.sender.clone(), door.clone(), lease);
             }
         }
         Ok(wait)
@@ -109,41 +113,63 @@ impl WebhookTrigger {
 }
 
 impl Trigger for WebhookTrigger {
-    fn serve(&self, _: Arc<dyn Invoke>, stop: Stop) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.run(stop))
+    fn serve(&self, door: Arc<dyn Invoke>, stop: Stop) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.run(door, stop))
     }
 }
 
 impl Running {
-    fn held_by(&self, queue: &str) -> usize {
-        self.held.get(queue).copied().unwrap_or_default()
+    fn of_host(&self, queue: &str) -> usize {
+        self.by_host.get(queue).copied().unwrap_or_default()
     }
 
-    fn begin(&mut self, queue: &str, sender: Sender, lease: Lease) {
+    fn of_namespace(&self, queue: &str) -> usize {
+        self.by_namespace.get(namespace(queue)).copied().unwrap_or_default()
+    }
+
+    /// How many more may run for a queue; none only while something runs.
+    fn share(&self, queue: &str) -> usize {
+        let free = RUNNING_MAX.saturating_sub(self.tasks.len());
+        let of_namespace = free.saturating_sub(self.of_namespace(queue)).div_ceil(2);
+        RUNNING_PER_HOST_MAX.saturating_sub(self.of_host(queue)).min(of_namespace)
+    }
+
+    fn begin(&mut self, queue: &str, sender: Sender, door: Arc<dyn Invoke>, lease: Lease) {
+        *self.by_host.entry(queue.to_owned()).or_default() += 1;
+        *self.by_namespace.entry(namespace(queue).to_owned()).or_default() += 1;
         let queue = queue.to_owned();
-        *self.held.entry(queue.clone()).or_default() += 1;
         self.tasks.spawn(async move {
             // On a task of its own: should it panic, its place is free all the same.
-            let _ = tokio::spawn(async move { sender.deliver(lease).await }).await;
+            let _ = tokio::spawn(async move { sender.deliver(&*door, lease).await }).await;
             queue
         });
     }
 
     fn end(&mut self, queue: Option<String>) {
         let Some(queue) = queue else { return };
-        if let Some(held) = self.held.get_mut(&queue) {
-            *held -= 1;
-            if *held == 0 {
-                self.held.remove(&queue);
-            }
+        less(&mut self.by_host, &queue);
+        less(&mut self.by_namespace, namespace(&queue));
+    }
+}
+
+/// Whose queue it is.
+fn namespace(queue: &str) -> &str {
+    queue.strip_prefix(QUEUES).and_then(|rest| rest.split('/').next()).unwrap_or_default()
+}
+
+fn less(counts: &mut HashMap<String, usize>, key: &str) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }
 
 impl Sender {
-    async fn deliver(&self, lease: Lease) {
+    async fn deliver(&self, door: &dyn Invoke, lease: Lease) {
         let end = match serde_json::from_slice::<Dispatch>(&lease.item.payload) {
-            Ok(dispatch) => self.attempt(&dispatch, &lease).await,
+            Ok(dispatch) => self.attempt(door, &dispatch, &lease).await,
             Err(error) => End::Dead { reason: format!("the item can't be read: {error}") },
         };
         if let Err(error) = self.queue.settle(lease.token(), end.into()).await {
@@ -151,20 +177,43 @@ impl Sender {
         }
     }
 
-    async fn attempt(&self, dispatch: &Dispatch, lease: &Lease) -> End {
+    async fn attempt(&self, door: &dyn Invoke, dispatch: &Dispatch, lease: &Lease) -> End {
         let id = lease.item.id;
         let posted = tokio::select! {
             biased;
             posted = self.post(dispatch, id) => posted,
             lost = self.keep(lease.token()) => Err(lost),
         };
-        let Err(error) = posted else { return End::Done };
+        let error = match posted {
+            Ok(Answer::Taken) => return End::Done,
+            Ok(Answer::Gone) => {
+                self.end(door, dispatch).await;
+                gone()
+            }
+            Err(error) => error,
+        };
         let rule = dispatch.retry.clone().unwrap_or_default();
         match rule.after(&error, lease.attempt, lease.since, self.clock.now(), id) {
             Next::Again { at, counted } => End::Again { due: at, counted, error: format!("{error:?}") },
             Next::GiveUp => {
-                tracing::warn!(%id, namespace = %dispatch.namespace, url = %dispatch.to.url, %error, "a webhook was given up; its event is a dead letter");
+                // The host alone: who knows the rest of some URLs may post there.
+                tracing::warn!(%id, namespace = %dispatch.namespace, host = %dispatch.to.url.authority(), %error, "a webhook was given up; its event is a dead letter");
                 End::Dead { reason: format!("{error:?}") }
+            }
+        }
+    }
+
+    /// Takes away the subscription of a receiver that wants no more, as the specification asks.
+    async fn end(&self, door: &dyn Invoke, dispatch: &Dispatch) {
+        let Some(by) = &dispatch.by else { return };
+        match door.end_subscription(&dispatch.namespace, by, &dispatch.to.url).await {
+            Ok(true) => {
+                tracing::warn!(namespace = %dispatch.namespace, topic = %by.topic, subscription = %by.name, "a subscription has ended: its receiver answered 410 Gone")
+            }
+            Ok(false) => {}
+            // The next event's answer ends it.
+            Err(error) => {
+                tracing::error!(namespace = %dispatch.namespace, topic = %by.topic, subscription = %by.name, ?error, "a subscription could not be ended")
             }
         }
     }

@@ -15,8 +15,8 @@ use crate::function::{FunctionRef, Name};
 use crate::queues::Queues;
 use crate::store::Item;
 use crate::topic::content::Content;
-use crate::topic::{FAN_OUT_BYTES_MAX, ITEMS_MAX, Topics};
-use crate::webhook::Dispatch;
+use crate::topic::{FAN_OUT_BYTES_MAX, ITEMS_MAX, Subscribed, Topics};
+use crate::webhook::{Dispatch, Endpoint};
 
 /// What is known of who is where.
 pub struct Addresses<'a> {
@@ -34,10 +34,7 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
             let to = FunctionRef { namespace: namespace.clone(), name: name.clone() };
             Ok(vec![to_function(known.directory, known.clock.now(), to, event, hops, wish)])
         }
-        Destination::Webhook(to) => {
-            let (id, to, accepted) = (event.id, (**to).clone(), known.clock.now());
-            Ok(vec![Dispatch { namespace: namespace.clone(), to, accepted, retry: None, event }.into_item(id, wish)])
-        }
+        Destination::Webhook(to) => Ok(vec![to_webhook(known, namespace, to, None, event, wish)]),
         Destination::Queue(name) => Ok(vec![known.queues.item_of((namespace, name), event, hops, wish, known.clock.now())]),
         Destination::Topic(topic) => fan_out(known, namespace, topic, event, hops, wish),
     }
@@ -48,6 +45,11 @@ pub fn to_function(directory: &Directory, now: Timestamp, to: FunctionRef, event
     let id = event.id;
     let parcel = Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None, awaited: false };
     in_burst(parcel.into_item(id, &delivery, wish), &delivery)
+}
+
+fn to_webhook(known: &Addresses<'_>, namespace: &Name, to: &Endpoint, by: Option<Subscribed>, event: StoredEvent, wish: Wish) -> Item {
+    let (id, accepted) = (event.id, known.clock.now());
+    Dispatch { namespace: namespace.clone(), to: to.clone(), accepted, retry: None, by, event }.into_item(id, wish)
 }
 
 /// For everybody who is subscribed and whose filter takes it; each with an id of its own, since
@@ -69,6 +71,7 @@ fn fan_out(known: &Addresses<'_>, namespace: &Name, topic: &Name, mut event: Sto
         all.add(match &recipient.to {
             // One topic does not feed another: nobody could see where it ends.
             Destination::Topic(_) => Vec::new(),
+            Destination::Webhook(to) => vec![to_webhook(known, namespace, to, recipient.by.clone(), event, wish)],
             to => items(known, namespace, to, event, hops, wish)?,
         })?;
     }

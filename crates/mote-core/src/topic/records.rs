@@ -6,12 +6,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 
 use super::filter::Filter;
-use super::{Recipient, SubscriberInfo, Topics};
+use super::{Recipient, Subscribed, SubscriberInfo, Topics};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
 use crate::function::delivery::{Destination, Retry};
 use crate::store::{Catalog, Write};
+use crate::webhook::HookUrl;
 
 /// Of one namespace.
 pub const SUBSCRIBERS_MAX: usize = 1000;
@@ -30,6 +31,9 @@ pub struct Subscriber {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     pub created: Timestamp,
+    /// Its receiver wanted no more: nothing is sent there, until it is subscribed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
 }
 
 /// By topic and name.
@@ -46,10 +50,10 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn recipients(&self, namespace: &Name, topic: &Name) -> Vec<Arc<Recipient>> {
         let recipient = |subscriber: Arc<Subscriber>| {
-            let Subscriber { to, filter, retry, .. } = (*subscriber).clone();
-            Arc::new(Recipient { to, filter, retry })
+            let Subscriber { name, topic, to, filter, retry, .. } = (*subscriber).clone();
+            Arc::new(Recipient { by: Some(Subscribed { topic, name }), to, filter, retry })
         };
-        self.of(namespace, Some(topic)).into_iter().map(recipient).collect()
+        self.of(namespace, Some(topic)).into_iter().filter(|subscriber| subscriber.ended.is_none()).map(recipient).collect()
     }
 
     pub(super) fn of(&self, namespace: &Name, topic: Option<&Name>) -> Vec<Arc<Subscriber>> {
@@ -100,6 +104,32 @@ impl Topics {
         Ok(SubscriberInfo::from(Arc::new(subscriber)))
     }
 
+    /// Ends a subscription whose receiver at this address wants no more; false if it is none (any more).
+    pub(crate) async fn end(
+        &self,
+        catalog: &dyn Catalog,
+        namespace: &Name,
+        by: &Subscribed,
+        url: &HookUrl,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let _turn = self.records.turn.lock().await;
+        let key = key(namespace, &by.topic, &by.name);
+        let Some(record) = catalog.get(&key).await? else { return Ok(false) };
+        let subscriber = serde_json::from_slice::<Subscriber>(&record.value)
+            .map_err(|e| Error::internal(format!("the record {key} can't be read")).caused_by(e))?;
+        // It may have been given another address since the event left.
+        let is_meant = matches!(&subscriber.to, Destination::Webhook(to) if to.url == *url);
+        if !is_meant || subscriber.ended.is_some() {
+            return Ok(false);
+        }
+        let subscriber = Subscriber { ended: Some(now), ..subscriber };
+        let value = serde_json::to_vec(&subscriber).map_err(|e| Error::internal("a subscription can't be written").caused_by(e))?;
+        catalog.commit(vec![Write::Put { key, expect: record.revision, value: value.into() }]).await?;
+        self.records.put(namespace.clone(), subscriber);
+        Ok(true)
+    }
+
     pub(crate) async fn unsubscribe(&self, catalog: &dyn Catalog, namespace: &Name, topic: &Name, name: &Name) -> Result<()> {
         let _turn = self.records.turn.lock().await;
         let key = key(namespace, topic, name);
@@ -120,7 +150,7 @@ fn key(namespace: &Name, topic: &Name, name: &Name) -> String {
 
 impl From<Arc<Subscriber>> for SubscriberInfo {
     fn from(subscriber: Arc<Subscriber>) -> SubscriberInfo {
-        let Subscriber { name, topic, to, filter, retry: _, created } = (*subscriber).clone();
-        SubscriberInfo { topic, name: Some(name), to, filter, created: Some(created) }
+        let Subscriber { name, topic, to, filter, retry: _, created, ended } = (*subscriber).clone();
+        SubscriberInfo { topic, name: Some(name), to, filter, created: Some(created), ended }
     }
 }

@@ -40,7 +40,7 @@ impl Invoker {
         event.subject = event.subject.or(kind);
         let key = once.map(|id| format!("{} {} {id}", inlet.verify, inlet.path));
         let wish = Wish { idempotency_key: key, ..Wish::default() };
-        let id = event.id;
+        let (id, depth) = (event.id, event.depth);
         if let Some(topic) = &inlet.topic {
             let published = self.publish(&function.namespace, topic, event, wish).await?;
             return Ok(answer(StatusCode::ACCEPTED, "application/json", json!(published).to_string()));
@@ -50,7 +50,7 @@ impl Invoker {
         let mut items = Vec::new();
         for (number, event) in events.into_iter().enumerate() {
             let key = wish.idempotency_key.as_ref().map(|key| format!("{key}/{number}"));
-            items.extend(self.items(&function.namespace, &to, event, 0, Wish { idempotency_key: key, ..wish.clone() })?);
+            items.extend(self.items(&function.namespace, &to, event, depth, Wish { idempotency_key: key, ..wish.clone() })?);
         }
         let id = self.commit(&function.namespace, items).await?.first().copied().unwrap_or(id);
         Ok(answer(StatusCode::ACCEPTED, "application/json", json!({ "id": id }).to_string()))

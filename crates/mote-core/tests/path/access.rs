@@ -44,6 +44,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         filter: None,
         retry: None,
         created: scene.clock.now(),
+        ended: None,
     };
     vec![
         Action::Call { to: Target::live(function()), event: scene.event("") },

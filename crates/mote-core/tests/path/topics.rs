@@ -16,7 +16,7 @@ use mote_core::invoke::deliver::parcel::{Parcel, Wish};
 use mote_core::invoke::deliver::{Deliverer, QUEUES};
 use mote_core::store::Queue;
 use mote_core::topic::filter::Filter;
-use mote_core::topic::{Published, Subscriber, Subscription, Topics};
+use mote_core::topic::{Published, Subscribed, Subscriber, Subscription, Topics};
 use mote_core::trigger::{Stopper, Trigger};
 use mote_core::webhook::{self, Dispatch, Inlet};
 use mote_testkit::ScriptedEngine;
@@ -44,7 +44,8 @@ impl Scene {
 
     async fn subscribe(&self, topic: &str, called: &str, to: &str) -> Result<()> {
         let to = to.parse::<Destination>()?;
-        let subscriber = Subscriber { name: name(called), topic: name(topic), to, filter: None, retry: None, created: self.clock.now() };
+        let subscriber =
+            Subscriber { name: name(called), topic: name(topic), to, filter: None, retry: None, created: self.clock.now(), ended: None };
         self.admin(Action::Subscribe { namespace: name("default"), subscriber: Box::new(subscriber) }).await.map(drop)
     }
 
@@ -151,6 +152,28 @@ async fn subscriptions_outlive_the_server_and_end_by_their_name() {
     scene.admin(gone()).await.unwrap();
     assert_eq!(scene.admin(gone()).await.err().unwrap().code(), Code::SubscriptionNotFound);
     assert!(scene.invoker.topics.list(&name("default")).is_empty());
+}
+
+#[tokio::test]
+async fn a_subscription_that_has_ended_gets_nothing_until_it_is_made_again() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.subscribe("t", "hook", "http://127.0.0.1:9/x").await.unwrap();
+    let (space, by) = (name("default"), webhook_by("t", "hook"));
+    let ended = async |url: &str| scene.invoker.end_subscription(&space, &by, &url.parse().unwrap()).await.unwrap();
+    assert!(!ended("http://127.0.0.1:9/old").await, "its address is another by now");
+    assert!(ended("http://127.0.0.1:9/x").await && !ended("http://127.0.0.1:9/x").await, "once");
+    let again = Topics::new(scene.invoker.directory.clone());
+    again.load(&*scene.store).await.unwrap();
+    for topics in [&again, &*scene.invoker.topics] {
+        assert!(topics.show(&space, &name("t"))[0].ended.is_some(), "it is listed as it is");
+    }
+    assert_eq!(scene.publish("t", "x", "", Wish::default()).await.unwrap().deliveries, 0);
+    scene.subscribe("t", "hook", "http://127.0.0.1:9/x").await.unwrap();
+    assert_eq!(scene.publish("t", "x", "", Wish::default()).await.unwrap().deliveries, 1);
+}
+
+fn webhook_by(topic: &str, called: &str) -> Subscribed {
+    Subscribed { topic: name(topic), name: name(called) }
 }
 
 #[tokio::test]

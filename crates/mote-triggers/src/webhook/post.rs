@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use mote_core::clock::Id;
+use mote_core::clock::{Id, Timestamp};
 use mote_core::event::cloudevents;
 use mote_core::webhook::{Dispatch, Mode, sign};
 use mote_core::{Code, Error, Result};
@@ -20,11 +20,18 @@ const TIME_MAX: Duration = Duration::from_secs(30);
 /// A receiver that wants more is asked after this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// What a receiver wants.
+pub(super) enum Answer {
+    Taken,
+    /// No more of these, ever.
+    Gone,
+}
+
 impl Sender {
-    pub(super) async fn post(&self, dispatch: &Dispatch, id: Id) -> Result<()> {
+    pub(super) async fn post(&self, dispatch: &Dispatch, id: Id) -> Result<Answer> {
         let request = self.request(dispatch, id).await?;
         tokio::select! {
-            answered = self.exchange(dispatch, request) => judged(answered?),
+            answered = self.exchange(dispatch, request) => judged(answered?, self.clock.now()),
             () = self.clock.sleep(TIME_MAX) => Err(failed(format!("no answer in {} s", TIME_MAX.as_secs()))),
         }
     }
@@ -77,22 +84,33 @@ impl Sender {
     }
 }
 
-fn judged((status, headers): (StatusCode, HeaderMap)) -> Result<()> {
+fn judged((status, headers): (StatusCode, HeaderMap), now: Timestamp) -> Result<Answer> {
     if status.is_success() {
-        return Ok(());
+        return Ok(Answer::Taken);
     }
     if status == StatusCode::GONE {
-        return Err(Error::new(Code::WebhookRefused, "the receiver answered 410 Gone: it wants no more of these"));
+        return Ok(Answer::Gone);
     }
     let error = match status.is_redirection() {
         true => failed(format!("the receiver answered {status}, and redirects are not followed")),
         false => failed(format!("the receiver answered {status}")),
     };
-    let wait = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
-    Err(match wait {
-        Some(seconds) => error.retry_after(Duration::from_secs(seconds).min(RETRY_AFTER_MAX)),
+    Err(match headers.get(RETRY_AFTER).and_then(|value| asked_for(value.to_str().ok()?.trim(), now)) {
+        Some(wait) => error.retry_after(wait.min(RETRY_AFTER_MAX)),
         None => error,
     })
+}
+
+/// Seconds, or a date.
+fn asked_for(text: &str, now: Timestamp) -> Option<Duration> {
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Timestamp::from_http_date(text).map(|date| date.since(now)),
+    }
+}
+
+pub(super) fn gone() -> Error {
+    Error::new(Code::WebhookRefused, "the receiver answered 410 Gone: it wants no more of these")
 }
 
 fn failed(detail: impl Into<String>) -> Error {
@@ -101,4 +119,23 @@ fn failed(detail: impl Into<String>) -> Error {
 
 fn value(text: &str) -> Result<HeaderValue> {
     HeaderValue::try_from(text).map_err(|e| Error::internal("a header can't be written").caused_by(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_asked_for_in_seconds_or_by_a_date() {
+        let check = |text: &str, expect_s: Option<u64>| {
+            let now = Timestamp(784_111_777_000 - 60_000);
+            assert_eq!(asked_for(text, now), expect_s.map(Duration::from_secs), "{text:?}");
+        };
+        check("120", Some(120));
+        check("Sun, 06 Nov 1994 08:49:37 GMT", Some(60));
+        check("Sat, 05 Nov 1994 08:49:37 GMT", Some(0));
+        for bad in ["", "-1", "soon", "Sun, 06 Nov 1994 08:49:37 +0000", "Sun, 99 Nov 1994 08:49:37 GMT", "GMT"] {
+            check(bad, None);
+        }
+    }
 }

@@ -16,6 +16,15 @@ use mote_core::webhook::verify::Scheme;
 use mote_core::webhook::{Endpoint, HookUrl, Mode};
 use mote_testkit::{FakeClock, MemoryStore};
 
+use mote_core::action::{Qualifier, Target};
+use mote_core::clock::Id;
+use mote_core::event::Event;
+use mote_core::function::delivery::Destination;
+use mote_core::function::{Function, FunctionRef};
+use mote_core::reply::Reply;
+use mote_core::store::Item;
+use mote_core::topic::Subscribed;
+
 use super::*;
 
 type Answers = Vec<(u16, Option<&'static str>)>;
@@ -64,7 +73,43 @@ struct World {
     store: Arc<MemoryStore>,
     came: Arc<Mutex<Vec<(http::HeaderMap, bytes::Bytes)>>>,
     stopper: mote_core::trigger::Stopper,
+    door: Arc<Door>,
     task: tokio::task::JoinHandle<Result<()>>,
+}
+
+fn by() -> Subscribed {
+    Subscribed { topic: Name::new("orders").unwrap(), name: Name::new("hook").unwrap() }
+}
+
+/// Notes which subscriptions have ended.
+#[derive(Default)]
+struct Door(Mutex<Vec<(Subscribed, String)>>);
+
+impl Invoke for Door {
+    fn attempt(&self, _: Target, _: Event, _: u32) -> BoxFuture<'_, Result<Reply>> {
+        unreachable!("nothing is called")
+    }
+
+    fn send(&self, _: Target, _: Event) -> BoxFuture<'_, Result<Id>> {
+        unreachable!("nothing is sent")
+    }
+
+    fn items(&self, _: &Name, _: &Destination, _: StoredEvent, _: u32, _: Wish) -> Result<Vec<Item>> {
+        unreachable!("nothing follows")
+    }
+
+    fn version(&self, _: FunctionRef, _: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {
+        unreachable!("no version is asked for")
+    }
+
+    fn live(&self, _: &FunctionRef) -> Option<Arc<Function>> {
+        None
+    }
+
+    fn end_subscription<'a>(&'a self, _: &'a Name, by: &'a Subscribed, url: &'a HookUrl) -> BoxFuture<'a, Result<bool>> {
+        self.0.lock().unwrap().push((by.clone(), url.to_string()));
+        Box::pin(async { Ok(true) })
+    }
 }
 
 impl World {
@@ -78,12 +123,14 @@ impl World {
         let mut event = StoredEvent::new(clock.id(), "/s", "order.paid", Timestamp(5));
         (event.body, event.content_type) = (r#"{"a":1}"#.into(), Some("application/json".into()));
         let id = event.id;
-        let dispatch = Dispatch { namespace: Name::default_namespace(), to, accepted: clock.now(), retry: None, event };
+        let dispatch = Dispatch { namespace: Name::default_namespace(), to, accepted: clock.now(), retry: None, by: Some(by()), event };
         store.enqueue(vec![dispatch.into_item(id, Wish::default())]).await.unwrap();
         let trigger = WebhookTrigger::new(store.clone(), Arc::new(OneSecret), Arc::new(receiver), clock.clone());
         let (stopper, stop) = mote_core::trigger::Stopper::new();
-        let task = tokio::spawn(async move { trigger.run(stop).await });
-        World { clock, store, came, stopper, task }
+        let door = Arc::new(Door::default());
+        let given = door.clone();
+        let task = tokio::spawn(async move { trigger.run(given, stop).await });
+        World { clock, store, came, stopper, door, task }
     }
 
     async fn empty(&self) {
@@ -153,5 +200,32 @@ async fn a_receiver_that_is_gone_is_asked_once() {
     }
     let reason = world.store.buried()[0].1.clone();
     assert!(reason.starts_with("webhook-refused"), "{reason}");
+    assert_eq!(*world.door.0.lock().unwrap(), [(by(), "https://hooks.example.com/a".to_owned())], "its subscription ends");
     world.stop().await;
+}
+
+#[test]
+fn a_namespace_takes_half_of_what_is_free() {
+    let mut running = Running::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _inside = runtime.enter();
+    let mut take = |queue: &str| {
+        let share = running.share(queue);
+        for _ in 0..share {
+            *running.by_host.entry(queue.to_owned()).or_default() += 1;
+            *running.by_namespace.entry(namespace(queue).to_owned()).or_default() += 1;
+            running.tasks.spawn(std::future::pending());
+        }
+        share
+    };
+    // As many hosts as it likes, and none of them answers.
+    let greedy: usize = (0..100).map(|host| take(&format!("webhook/greedy/h{host}"))).sum();
+    assert_eq!((greedy, take("webhook/greedy/more")), (RUNNING_MAX / 2, 0));
+    assert_eq!(take("webhook/other/host"), RUNNING_PER_HOST_MAX);
+    for number in 0..1000 {
+        take(&format!("webhook/n{number}/host"));
+    }
+    assert_eq!(running.tasks.len(), RUNNING_MAX, "no place stays empty while somebody waits");
+    assert_eq!(running.share("webhook/late/host"), 0);
+    running.tasks.abort_all();
 }

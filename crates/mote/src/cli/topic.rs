@@ -196,9 +196,10 @@ async fn show(it: &Show) -> Result<Exit, Failure> {
     let found = client.json(request).await?;
     let row = |one: &Value| {
         let filter = one.get("filter").map(Value::to_string).unwrap_or_default();
-        vec![text(one, "name"), destination(one.get("to").unwrap_or(&Value::Null)), filter]
+        let state = if one.get("ended").is_some() { "ended (410 Gone)" } else { "active" };
+        vec![text(one, "name"), destination(one.get("to").unwrap_or(&Value::Null)), state.to_owned(), filter]
     };
-    listed(&found, "subscribers", "nobody is subscribed", &["SUBSCRIPTION", "TO", "FILTER"], row, it.common.output.json)
+    listed(&found, "subscribers", "nobody is subscribed", &["SUBSCRIPTION", "TO", "STATE", "FILTER"], row, it.common.output.json)
 }
 
 /// As it is written on the command line.
