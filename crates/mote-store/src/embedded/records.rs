@@ -109,6 +109,7 @@ struct Scribe {
 }
 
 impl Scribe {
+    #[expect(clippy::vec_box, reason = "as they came over the channel")]
     fn write(&mut self, mut records: Vec<Box<CallRecord>>) {
         records.iter_mut().for_each(|record| record.redact());
         if self.ring.keep(&records, self.bounds.too_old(&*self.clock)).is_none() {

@@ -141,7 +141,10 @@ fn invoker(ground: &Ground<'_>, known: &Known, gateway: Arc<Inside>) -> Result<I
     })
 }
 
-fn triggers(Ground { store, vault, clock, .. }: &Ground<'_>, known: &Known) -> Result<Vec<(&'static str, Box<dyn Trigger>)>, Failure> {
+/// With the words by which the log knows it.
+type Named = (&'static str, Box<dyn Trigger>);
+
+fn triggers(Ground { store, vault, clock, .. }: &Ground<'_>, known: &Known) -> Result<Vec<Named>, Failure> {
     let (queue, logs, directory) = (|| store.queue(), || store.logs(), || known.directory.clone());
     let way_out = Arc::new(WayOut::new(clock.clone())?);
     Ok(vec![
