@@ -37,6 +37,7 @@ struct Script {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Run {
+    /// `{public}` in them is the address of the public door.
     args: Vec<String>,
     #[serde(default)]
     stdin: String,
@@ -160,7 +161,8 @@ fn check(server: &Server, call: &Call) -> Result<()> {
 }
 
 fn run_command(server: &Server, folder: &Path, run: &Run) -> Result<()> {
-    let words: Vec<&str> = run.args.iter().map(String::as_str).collect();
+    let words: Vec<String> = run.args.iter().map(|word| word.replace("{public}", &server.doors.public)).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let wanted = run.fails.as_ref().or(run.contains.as_ref());
     let mut found = String::new();
     let told = until(Duration::from_secs(run.within_s), "it", || {
