@@ -18,7 +18,7 @@ use crate::places::{self, fresh, root, target};
 use crate::report::{Steps, human};
 use crate::server::Server;
 use crate::shell::{cargo, show};
-use crate::venv::Venv;
+use crate::venv::{Venv, node_modules};
 
 /// Of a package of the host.
 const INSTALL: Duration = Duration::from_secs(5 * 60);
@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
     ("escape", "hostile functions, as root and as an ordinary user", escape::run),
     ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),
     ("mqtt", "the MQTT suite, with mosquitto's tools and paho", mqtt),
+    ("cloudevents", "the published CloudEvents SDKs, in Python and JavaScript", cloudevents),
     ("examples", "every example, deployed and called", examples::run),
     ("budgets", "the sizes that SPEC.md promises", budgets::run),
 ];
@@ -58,7 +59,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     if options.list {
-        STEPS.iter().for_each(|(name, what, _)| println!("{name:<10} {what}"));
+        STEPS.iter().for_each(|(name, what, _)| println!("{name:<11} {what}"));
         return Ok(());
     }
     if let Some(unknown) = options.only.iter().find(|only| !STEPS.iter().any(|(name, ..)| name == only)) {
@@ -123,6 +124,20 @@ fn mqtt() -> Result<()> {
     let port = server.doors.mqtt.rsplit(':').next().unwrap_or_default().to_owned();
     let mut run = venv.python();
     run.arg(suite.join("run.py")).env("PATH", path).args(["--port", &port, "--token", &server.doors.token]).arg("--mote").arg(mote);
+    show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
+    server.stop()
+}
+
+/// What the SDKs write arrives, and what mote writes they read.
+fn cloudevents() -> Result<()> {
+    let suite = root().join("tests/cloudevents");
+    let venv = Venv::with("cloudevents", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
+    let modules = node_modules("cloudevents", &["cloudevents@10.0.0"])?;
+    let server = Server::start(&binary()?, &fresh("cloudevents")?.join("data"))?;
+    server.deploy(&suite.join("echo"))?;
+    let mut run = venv.python();
+    run.arg(suite.join("run.py")).args(["--public", &server.doors.public, "--control", &server.doors.control]);
+    run.args(["--token", &server.doors.token]).arg("--modules").arg(modules);
     show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
 }
