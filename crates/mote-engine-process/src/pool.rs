@@ -274,13 +274,13 @@ impl Pool {
         left.iter().for_each(|member| member.instance.end(Ending::Unneeded));
     }
 
-    /// The most recently used instance with a free place.
+    /// The most recently used instance with a free place, among those that work already if they suffice.
     fn take_place(self: &Arc<Self>, state: &mut State) -> Option<Place> {
-        let free = |member: &Member| member.busy < self.function.limits.concurrency.max(1) && member.instance.is_alive();
+        let idle_too = state.may_spread();
+        let free = |member: &Member| {
+            member.busy < self.function.limits.concurrency.max(1) && (member.busy > 0 || idle_too) && member.instance.is_alive()
+        };
         let at = state.members.iter().rposition(free)?;
-        if state.members.get(at).is_some_and(|member| member.busy == 0) && !state.may_spread() {
-            return None;
-        }
         let mut member = state.members.remove(at);
         member.busy += 1;
         let instance = member.instance.clone();
@@ -297,7 +297,7 @@ impl Pool {
                 if state.waiting.is_empty() {
                     return;
                 }
-                let Some(place) = self.take_place(&mut state) else { return };
+                let Some(place) = self.take_place(&mut state) else { return self.watch_spread(&mut state) };
                 let Some(Waiting { caller, .. }) = state.waiting.pop_front() else { return };
                 (caller, place)
             };

@@ -62,6 +62,10 @@ impl State {
         self.members.iter().filter(|member| member.busy > 0).count()
     }
 
+    pub(super) fn has_idle(&self) -> bool {
+        self.members.iter().any(|member| member.busy == 0 && member.instance.is_alive())
+    }
+
     /// Whether an idle instance is to be used.
     pub(super) fn may_spread(&self) -> bool {
         self.spread.width == usize::MAX || self.busy() < self.spread.width
@@ -69,9 +73,9 @@ impl State {
 }
 
 impl Pool {
-    /// Nobody waits for long beside an idle instance.
+    /// Nobody waits for long beside an idle instance: to be called wherever somebody is left waiting.
     pub(super) fn watch_spread(self: &Arc<Self>, state: &mut State) {
-        if state.spread.watched || state.waiting.is_empty() || state.members.iter().all(|member| member.busy > 0) {
+        if state.spread.watched || state.waiting.is_empty() || !state.has_idle() {
             return;
         }
         state.spread.watched = true;
@@ -85,9 +89,9 @@ impl Pool {
                 if state.waiting.front().is_some_and(|first| first.since + PATIENCE <= now) {
                     state.spread.widen();
                 }
-                pool.watch_spread(&mut state);
             }
             pool.serve_waiting(None);
+            pool.start_missing(&mut pool.state());
         });
     }
 }

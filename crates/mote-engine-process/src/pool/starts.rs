@@ -185,7 +185,8 @@ impl Pool {
                 pool.start_missing(&mut state);
             });
         }
-        impatient as u32
+        // Who waits beside an idle instance is to have that one.
+        if state.has_idle() { 0 } else { impatient as u32 }
     }
 
     fn started(self: &Arc<Self>, outcome: Result<Started>) {

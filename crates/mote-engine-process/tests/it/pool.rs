@@ -74,6 +74,46 @@ async fn a_short_wait_behind_a_living_instance_starts_no_other() {
     assert_eq!(house.engine.instances(), 2);
 }
 
+/// Quick calls have drawn together on as many instances as there are cores; then these get slow ones.
+#[tokio::test]
+async fn who_waits_beside_an_idle_instance_gets_it() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let clock = Arc::new(FakeClock::default());
+    let house = House::with_clock(clock.clone());
+    let f = deploy(&house, |f| f.limits.instances_max = cores as u32 + 1).await;
+    for _ in 0..100 {
+        house.call(&f, "", "").await.unwrap();
+    }
+    let (end, ended) = tokio::sync::watch::channel(false);
+    let slow = (0..cores).map(|_| {
+        let mut ended = ended.clone();
+        let body = futures_util::stream::once(async move {
+            let _ = ended.wait_for(|ended| *ended).await;
+            Ok("{}".into())
+        });
+        house.call(&f, "", mote_core::Body::stream(body, None))
+    });
+    let (slow, last) = (join_all(slow), house.call(&f, "", ""));
+    tokio::pin!(slow, last);
+    let time = async {
+        // Far less than any call's timeout, and enough for each of the pool's own waits.
+        for _ in 0..200 {
+            clock.advance(Duration::from_millis(1));
+            tokio::time::timeout(Duration::from_millis(10), std::future::pending::<()>()).await.unwrap_err();
+        }
+        panic!("it waits still");
+    };
+    tokio::select! {
+        biased;
+        _ = &mut slow => panic!("they ended before their bodies"),
+        answer = &mut last => assert_eq!(answer.unwrap(), "1", "a new instance counts from one"),
+        () = time => {}
+    }
+    end.send(true).unwrap();
+    assert!(slow.await.iter().all(Result::is_ok));
+    assert_eq!(house.engine.instances(), cores + 1);
+}
+
 #[tokio::test]
 async fn only_so_many_functions_keep_an_idle_instance() {
     let house = House::new();

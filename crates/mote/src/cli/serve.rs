@@ -85,6 +85,7 @@ impl Serve {
         block_on(async {
             let mut signals = Signals::new()?;
             let server = Server::start(config).await?;
+            mote_engine_process::let_go_of_code();
             announce(&server, self.output.json);
             signals.next().await;
             tracing::info!("draining: calls that run have {} s", GRACE.as_secs());

@@ -62,6 +62,7 @@ def parse_json(text):
 # -- text that no hint speaks about
 
 CONSTANTS = {"true": True, "false": False, "null": None}
+number = quick_json.decoder(constant, worded=False)
 
 
 def guess(text):
@@ -70,7 +71,7 @@ def guess(text):
         return CONSTANTS[text]
     if text and text[0] in "-0123456789" and len(text) <= 400:
         try:
-            value = parse_json(text)
+            value = number(text)
         except ValueError:
             return text
         if quick_json.dumps(value) == text:

@@ -4,6 +4,27 @@ import sys
 
 from .wire import Failure
 
+# What the runner may import late, and what that is made of.
+LATE = frozenset((
+    "collections", "copyreg", "enum", "functools", "inspect", "json", "keyword", "operator", "re", "reprlib", "sre_compile", "sre_constants",
+    "sre_parse", "types", "typing",
+))
+
+
+def names_brought(path):
+    """By which the function's own files can be imported."""
+    folder = os.path.dirname(path)
+    for place in {".", folder or ".", os.path.join(".mote", "site-packages")}:
+        if os.path.isdir(place):
+            for name in os.listdir(place):
+                yield name.partition(".")[0]
+
+
+def keep_standard(path):
+    """No file of the function's is to come between the runner and the standard library."""
+    if not LATE.isdisjoint(names_brought(path)):
+        import json  # noqa: F401
+
 
 def load(entry, deployed_as):
     path, _, wanted = entry.partition(":")

@@ -3,7 +3,8 @@
 `import json` brings `re`, `enum`, `functools` and `collections`: more work than the interpreter's own
 start, and many functions need none of it. What is made here does what `JSONDecoder.decode` and
 `JSONEncoder.encode` do. Where an interpreter lacks that code, and to word an error, it is the
-standard module after all.
+standard module after all, which is imported early where a file of the function's could stand in its
+way (entry.py).
 """
 try:
     from _json import encode_basestring, encode_basestring_ascii, make_encoder, make_scanner
@@ -23,8 +24,9 @@ class Options:
         self.parse_constant = constant
 
 
-def decoder(constant=CONSTANTS.__getitem__):
-    """From text to a value; `constant` gives those that are no JSON by their names."""
+def decoder(constant=CONSTANTS.__getitem__, worded=True):
+    """From text to a value; `constant` gives those that are no JSON by their names. Where nobody
+    reads what is wrong with a text, the error need not be `worded`."""
     if make_scanner is None:
         return standard_decoder(constant)
     scan = make_scanner(Options(constant))
@@ -38,6 +40,8 @@ def decoder(constant=CONSTANTS.__getitem__):
         # Up to 3.10 an error of the scanner fails itself where nobody has imported the module yet.
         except (StopIteration, ValueError, SystemError):
             pass
+        if not worded:
+            raise ValueError("it is no JSON")
         return standard_decoder(constant)(text)
 
     return decode

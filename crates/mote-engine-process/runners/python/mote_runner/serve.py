@@ -12,6 +12,7 @@ from _thread import allocate_lock, get_ident
 from _collections import deque
 
 from . import logs, wire
+from .entry import keep_standard
 from .quick_json import loads
 
 SOCKET = 3
@@ -293,6 +294,7 @@ def main():
     if standby:
         standby.take(start["env"])
         standby.yield_to(start["entry"].partition(":")[0])
+    keep_standard(start["entry"].partition(":")[0])
     starting = Inline()
     logs.install(starting)
     try:

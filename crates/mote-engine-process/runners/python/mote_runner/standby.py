@@ -9,6 +9,8 @@ import os
 import select
 import sys
 
+from .entry import names_brought
+
 # In the order of use: it stops as soon as a function has come.
 OPEN = (
     "json", "inspect", "typing", "heapq", "atexit", "datetime", "dataclasses", "decimal", "uuid", "base64", "hashlib", "random", "threading", "tempfile",
@@ -51,13 +53,10 @@ class Standby:
     def yield_to(self, entry):
         """Forgets the modules if the function brings one of its own by such a name."""
         names = {name.partition(".")[0] for name in (*self.loaded, *self.held)}
-        folder = os.path.dirname(entry)
-        for place in {".", folder or ".", os.path.join(".mote", "site-packages")}:
-            if os.path.isdir(place) and any(name.partition(".")[0] in names for name in os.listdir(place)):
-                for name in self.loaded:
-                    sys.modules.pop(name, None)
-                return
-        if self.held:
+        if not names.isdisjoint(names_brought(entry)):
+            for name in self.loaded:
+                sys.modules.pop(name, None)
+        elif self.held:
             sys.meta_path.insert(0, Held(self.held))
 
 

@@ -54,3 +54,17 @@ fn it_reads_and_writes_what_the_standard_module_does() {
         assert!(ran.status.success() && told.concat().is_empty(), "Python {}: {}", interpreter.version, told.concat());
     }
 }
+
+/// They stand where the standard module looks for its own parts.
+#[test]
+fn a_functions_own_modules_break_no_answer() {
+    for interpreter in pythons() {
+        let code = "def f(day): return day\ndef g(all: list): return all\n";
+        let bench =
+            Bench::new(interpreter, &[("f.py", code), ("types.py", "here = True\n"), ("json.py", "raise OSError('not this one')\n")]);
+        let told = bench.start("f.py:f", 1).call(&head("day=2024-01-01", ""), b"").shown();
+        assert!(told.contains("2024-01-01"), "Python {}: {told}", interpreter.version);
+        let told = bench.start("f.py:g", 1).call(&head("", "application/json"), b"{").shown();
+        assert!(told.starts_with("!body-invalid the body is not JSON"), "Python {}: {told}", interpreter.version);
+    }
+}
