@@ -77,6 +77,10 @@ impl QueueTrigger {
         let (mut running, mut alarms, mut expiry) = (Running::default(), Alarms::default(), Expiry::default());
         let mut sources = self.sources();
         while !stop.is_stopped() {
+            // Where a round has more to do at once, nobody else takes them off.
+            while let Some(done) = running.tasks.try_join_next() {
+                running.end(done.ok());
+            }
             if changes.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
                 sources = self.sources();

@@ -176,6 +176,11 @@ impl Line {
             self.bytes += wish.bytes();
             self.waiting.push_front(wish);
         }
+        if breach.is_some() {
+            // What came behind it may build on it, and comes again with it.
+            self.waiting.clear();
+            self.bytes = 0;
+        }
         (said, breach)
     }
 
