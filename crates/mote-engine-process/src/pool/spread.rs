@@ -47,7 +47,8 @@ impl Spread {
         self.quick_calls += 1;
         if self.quick_calls >= QUICK_CALLS {
             self.quick_calls = 0;
-            self.width = (self.width.min(busy) - 1).max(cores);
+            // None is busy where the last one's instance was replaced meanwhile.
+            self.width = self.width.min(busy).saturating_sub(1).max(cores);
         }
     }
 
@@ -130,6 +131,13 @@ mod tests {
         assert_eq!(spread.width, 9);
         calls(&mut spread, 1000, QUICK * 5 + Duration::from_micros(50), 9);
         assert_eq!(spread.width, 9);
+    }
+
+    #[test]
+    fn calls_of_instances_that_were_replaced_leave_one_for_each_core() {
+        let mut spread = Spread::default();
+        calls(&mut spread, QUICK_CALLS, Duration::ZERO, 0);
+        assert_eq!(spread.width, CORES);
     }
 
     #[test]
