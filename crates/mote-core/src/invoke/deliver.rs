@@ -225,7 +225,12 @@ impl Delivery {
             self.note(from, id, format!("{HOPS_MAX} calls have followed one another: nothing is sent to {to} any more"));
             return Vec::new();
         }
-        self.door.items(&from.to.namespace, to, event, hops, Wish::default()).unwrap_or_else(|error| {
+        let items = |event| self.door.items(&from.to.namespace, to, event, hops, Wish::default());
+        // Its data may be too large for as many as are subscribed; its news never is.
+        let told = StoredEvent { body: serde_json::json!({"bytes": event.body.len()}).to_string().into(), ..event.clone() };
+        let told = StoredEvent { content_type: Some("application/json".to_owned()), ..told };
+        let made = items(event).or_else(|error| if error.code() == Code::QuotaExceeded { items(told) } else { Err(error) });
+        made.unwrap_or_else(|error| {
             self.note(from, id, format!("nothing was sent to {to}: {error}"));
             Vec::new()
         })

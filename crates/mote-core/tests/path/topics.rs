@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use mote_core::access::Caller;
-use mote_core::action::{Action, Done, Target};
+use mote_core::action::{Action, Done, Qualifier, Target};
 use mote_core::body::Body;
 use mote_core::clock::Clock;
 use mote_core::error::{Code, Result};
@@ -125,6 +125,30 @@ async fn what_one_publishing_makes_is_bounded_in_bytes() {
     event.body = "x".repeat(1 << 20).into();
     let error = scene.invoker.publish(&name("default"), &name("t"), event, Wish::default()).await.unwrap_err();
     assert_eq!((error.code(), scene.store.depth("").await.unwrap()), (Code::QuotaExceeded, 0));
+}
+
+#[tokio::test]
+async fn what_follows_a_call_reaches_every_subscriber_though_its_data_are_too_large_for_all() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    for number in 0..300 {
+        scene.subscribe("done", &format!("s{number}"), "https://hooks.example.com/a").await.unwrap();
+    }
+    scene.install("f", |f| f.delivery.on_success = Some("topic:done".parse().unwrap()));
+    let mut event = scene.event("");
+    event.body = "x".repeat(250 << 10).into();
+    scene.invoker.send(Target::Function { function: reference("f"), version: Qualifier::Live }, event).await.unwrap();
+    let (_stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    loop {
+        let settled = scene.store.settled();
+        if scene.store.depth(QUEUES).await.unwrap() == 0 {
+            break;
+        }
+        settled.await;
+    }
+    assert_eq!(scene.store.depth(webhook::QUEUES).await.unwrap(), 300);
 }
 
 #[tokio::test]
