@@ -3,7 +3,10 @@
 //! No I/O and no async: a dialect can be tested with a table. The caller's dialect (`parse`,
 //! `render`) and the function's (`manifest`, `encode`, `decode`) are independent of each other.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::access::Credential;
 use crate::action::{Action, Done};
@@ -11,7 +14,7 @@ use crate::body::Body;
 use crate::bundle::Bundle;
 use crate::clock::{Id, Timestamp};
 use crate::egress::Egress;
-use crate::engine::{Invocation, Output, Payload};
+use crate::engine::{Invocation, Output, Payload, Preparing};
 use crate::error::Result;
 use crate::flow::Flow;
 use crate::function::delivery::Delivery;
@@ -30,8 +33,26 @@ pub trait Dialect: Send + Sync {
     /// What the bundle deploys, or `None` if it is not written in this dialect.
     fn manifest(&self, bundle: &Bundle) -> Result<Option<Vec<Deployment>>>;
 
+    /// See [`Function::contract_env`]; asked for each version that is made.
+    fn environment(&self, function: &Function) -> BTreeMap<String, String> {
+        let _ = function;
+        BTreeMap::new()
+    }
+
+    /// How much of the event's body `encode` reads, where it can't pass it on as it comes.
+    fn reads_event(&self, call: &Invocation) -> Option<u64> {
+        let _ = call;
+        None
+    }
+
     /// Puts the event into the form that the function's runtime expects. Takes the event's body.
     fn encode(&self, call: &mut Invocation) -> Result<Encoded>;
+
+    /// How much of the reply's body `decode` reads, where it can't pass it on as it comes.
+    fn reads_reply(&self, call: &Invocation, head: &[u8]) -> Option<u64> {
+        let _ = (call, head);
+        None
+    }
 
     /// Makes the reply of what the engine brought back; a failure that the function reported
     /// becomes an error here, or a reply where the dialect has it so.
@@ -40,6 +61,11 @@ pub trait Dialect: Send + Sync {
     /// Adds headers that every reply of this function has, errors too (CORS).
     fn dress(&self, function: &Function, request: Option<&http::HeaderMap>, headers: &mut http::HeaderMap) {
         let _ = (function, request, headers);
+    }
+
+    /// Whether who calls a function by its name is told of a failure in the function's own words.
+    fn shows_failures(&self) -> bool {
+        false
     }
 
     /// Reads a request. `Err` is the answer to a request that is ours and wrong.
@@ -60,11 +86,47 @@ pub struct Stamp {
     pub origin: String,
 }
 
-#[expect(clippy::large_enum_variant, reason = "made and taken apart once for each request: a box would cost each an allocation")]
 pub enum Parsed {
+    /// [`Dialect::render`] words what comes of it.
     Action(Credential, Action),
+    /// A request whose answer takes more than one action, or whose body has to be read first.
+    Turn(Turn),
     /// Another dialect's: here it is again.
     NotMine(Request),
+}
+
+/// What an API wants next on its way to an answer. The door does it and asks again, so that the
+/// translation of many words into few verbs stays without I/O, and a test can play it through.
+#[expect(clippy::large_enum_variant, reason = "made and taken apart at once")]
+pub enum Turn {
+    /// The whole body, of so many bytes at most.
+    Read {
+        body: Body,
+        bytes_max: u64,
+        then: Then<Bytes>,
+    },
+    Do {
+        who: Credential,
+        what: Action,
+        then: Then<Done>,
+    },
+    Answer(Response),
+}
+
+/// How an API goes on with what came of its last wish.
+pub type Then<T> = Box<dyn FnOnce(Result<T>) -> Turn + Send>;
+
+/// Turns of one request. An API that wants more goes round in circles.
+pub const TURNS_MAX: usize = 64;
+
+impl Turn {
+    pub fn read(body: Body, bytes_max: u64, then: impl FnOnce(Result<Bytes>) -> Turn + Send + 'static) -> Turn {
+        Turn::Read { body, bytes_max, then: Box::new(then) }
+    }
+
+    pub fn act(who: Credential, what: Action, then: impl FnOnce(Result<Done>) -> Turn + Send + 'static) -> Turn {
+        Turn::Do { who, what, then: Box::new(then) }
+    }
 }
 
 pub enum Encoded {
@@ -82,14 +144,19 @@ pub struct Deployment {
     pub dialect: &'static str,
     pub entry: String,
     pub limits: Limits,
-    pub env: std::collections::BTreeMap<String, String>,
+    pub env: BTreeMap<String, String>,
     pub secrets: Vec<SecretUse>,
     pub egress: Egress,
     pub isolation: Isolation,
     pub delivery: Delivery,
     pub records: Recorded,
+    pub preparing: Preparing,
     /// See [`Function::port`].
     pub port: Option<u16>,
+    /// See [`Function::pulls`].
+    pub pulls: bool,
+    /// See [`Function::about`].
+    pub about: serde_json::Map<String, serde_json::Value>,
     pub http: HttpAccess,
     pub bindings: Vec<Binding>,
     /// See [`Function::flow`].

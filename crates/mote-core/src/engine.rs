@@ -4,6 +4,7 @@
 //! opaque but for their bodies. Engines: `mote-engine-process`.
 
 pub mod exchange;
+pub mod pull;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +27,15 @@ pub trait Engine: Send + Sync {
     fn families(&self) -> &'static [Family];
 
     /// Builds the artifact (installs dependencies, transpiles), starts a first instance and reads
-    /// the signature off it. That instance stays: the first call is warm. On an error nothing is left.
-    fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, progress: Progress) -> BoxFuture<'a, Result<Prepared>>;
+    /// the signature off it, as far as that is wanted. That instance stays: the first call is warm.
+    /// On an error nothing is left.
+    fn prepare<'a>(
+        &'a self,
+        function: &'a Function,
+        code: &'a Bundle,
+        how: Preparing,
+        progress: Progress,
+    ) -> BoxFuture<'a, Result<Prepared>>;
 
     /// Runs one call. Dropping the future cancels the call, and never harms another.
     fn run<'a>(&'a self, call: &'a Invocation, input: Payload) -> BoxFuture<'a, Result<Output>>;
@@ -92,6 +100,21 @@ pub struct Failure {
     /// A slug of [`crate::Code`] where the runner knows one (`argument-missing`), else empty.
     pub code: String,
     pub report: Report,
+}
+
+/// What a deploy does beside putting the files in their place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Preparing {
+    /// Dependencies that the files name; else they have them with them.
+    pub installs: bool,
+    /// An instance, or the deploy fails; else the first call starts one, and is told if that fails.
+    pub starts: bool,
+}
+
+impl Default for Preparing {
+    fn default() -> Self {
+        Preparing { installs: true, starts: true }
+    }
 }
 
 /// What a deploy learned and did.

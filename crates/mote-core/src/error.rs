@@ -176,6 +176,9 @@ pub struct Report {
     pub message: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub trace: String,
+    /// All of it as the contract of its dialect words it, for callers of that dialect; empty: it has no such words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub document: String,
 }
 
 /// See the module's text. One pointer wide, so that a `Result` on the hot path stays small.

@@ -63,6 +63,15 @@ pub struct Function {
     /// The function is an HTTP server of its own, which listens on this port in its jail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Its own runtime asks for its calls, one after the other: [`crate::engine::pull`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pulls: bool,
+    /// What its dialect promises to its code beside its own variables, which win.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub contract_env: BTreeMap<String, String>,
+    /// What its dialect remembers of it, and nobody else reads.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub about: serde_json::Map<String, serde_json::Value>,
     /// Errors show their trace to the caller.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dev: bool,

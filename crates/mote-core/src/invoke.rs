@@ -23,7 +23,7 @@ use crate::body::Body;
 use crate::clock::{Clock, Id};
 use crate::dialect::{Dialect, Encoded};
 use crate::directory::{Directory, Entry, Head};
-use crate::engine::{Engine, Invocation};
+use crate::engine::{Answer, Engine, Invocation};
 use crate::error::{Code, Error, Fault, Result};
 use crate::event::lineage::How;
 use crate::event::{Event, StoredEvent, cloudevents};
@@ -128,6 +128,9 @@ impl Invoker {
             timing.queue = queued;
             let deadline = self.clock.now().plus(timeout.saturating_sub(queued));
             let mut call = Invocation { id, function: function.clone(), event, deadline, attempt };
+            if let Some(bytes_max) = dialect.reads_event(&call) {
+                call.event.body = std::mem::take(&mut call.event.body).collect(bytes_max).await?.into();
+            }
             let input = match dialect.encode(&mut call)? {
                 Encoded::Run(input) if entry == access::Entry::Function => input,
                 // The dialect has no answer of its own, and the caller has shown nothing.
@@ -140,7 +143,12 @@ impl Invoker {
                     return Ok::<Reply, Error>(reply);
                 }
             };
-            let output = self.engines.get(function.runtime.family)?.run(&call, input).await?;
+            let mut output = self.engines.get(function.runtime.family)?.run(&call, input).await?;
+            if let Answer::Reply(payload) = &mut output.answer
+                && let Some(bytes_max) = dialect.reads_reply(&call, &payload.head)
+            {
+                payload.body = std::mem::take(&mut payload.body).collect(bytes_max).await?.into();
+            }
             timing = Timing { queue: queued + output.timing.queue, ..output.timing };
             let mut reply = dialect.decode(&call, output)?;
             reply.body = reply.body.holding((permit, running));
@@ -161,7 +169,7 @@ impl Invoker {
                 if let Some(record) = record {
                     record.failed(&mut error);
                 }
-                if !function.dev {
+                if !function.dev && !dialect.shows_failures() {
                     error.redact();
                 }
                 dialect.dress(&function, request.as_ref(), error.headers_mut());

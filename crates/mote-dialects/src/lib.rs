@@ -3,4 +3,5 @@
 //! Pure: no I/O and no async, so every dialect is tested with tables. A dialect adds no verb.
 //! [`plain`] is mote's own and the one to read first.
 
+pub mod aws;
 pub mod plain;

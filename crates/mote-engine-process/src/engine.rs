@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
-use mote_core::engine::{Engine, Invocation, Output, Payload, Prepared, Progress};
+use mote_core::engine::{Engine, Invocation, Output, Payload, Prepared, Preparing, Progress};
 use mote_core::function::{Digest, Family, Function};
 use mote_core::reply::Timing;
 use mote_core::secret::GivenAs;
@@ -230,14 +230,21 @@ impl Engine for ProcessEngine {
         &[Family::Python, Family::Node, Family::Executable]
     }
 
-    fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, progress: Progress) -> BoxFuture<'a, Result<Prepared>> {
+    fn prepare<'a>(
+        &'a self,
+        function: &'a Function,
+        code: &'a Bundle,
+        how: Preparing,
+        progress: Progress,
+    ) -> BoxFuture<'a, Result<Prepared>> {
         Box::pin(async move {
             check_port(function)?;
             jail::ladder::refuse_incomplete(function.isolation, &self.workshop.host.groups)?;
             jail::ladder::refuse_without_way_out(&function.egress, self.workshop.host.no_way_out().await)?;
-            let built = crate::prepare::artifact(&self.workshop, function, code, &progress).await?;
+            let built = crate::prepare::artifact(&self.workshop, function, code, how, &progress).await?;
             let function = Arc::new(Function { artifact: built.digest, ..function.clone() });
             let signature = match lives_on(&function) {
+                true if !how.starts => Default::default(),
                 false => {
                     self.workshop.host.stock.expect(Family::Executable, &self.workshop.host.bare_shell(&function).await);
                     Default::default()

@@ -201,7 +201,7 @@ impl Process {
     fn report(&self, exit: Exit) -> Report {
         let trace = self.stderr();
         let message = trace.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
-        Report { kind: exit.to_string(), message, trace }
+        Report { kind: exit.to_string(), message, trace, ..Report::default() }
     }
 }
 

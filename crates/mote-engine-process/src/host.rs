@@ -203,7 +203,8 @@ fn line(clock: &dyn Clock, function: &Function, invocation: Option<Id>, source: 
 /// The manifest's own words win over ours, except for what says where the function is.
 pub(crate) fn environment(function: &Function) -> Vec<(String, String)> {
     let gateway = format!("http://127.0.0.1:{GATEWAY_PORT}");
-    let mut env = function.env.clone();
+    let mut env = function.contract_env.clone();
+    env.extend(function.env.clone());
     let platform = [
         ("AWS_ENDPOINT_URL", gateway.as_str()),
         ("AWS_REGION", "us-east-1"),

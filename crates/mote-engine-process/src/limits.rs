@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn failures_are_told_apart() {
         let check = |kind: &str, message: &str, since, wanted| {
-            let report = Report { kind: kind.into(), message: message.into(), trace: "MemoryError".into() };
+            let report = Report { kind: kind.into(), message: message.into(), trace: "MemoryError".into(), ..Report::default() };
             assert_eq!(Limit::behind_failure(&report, since), wanted, "{kind}: {message}");
         };
         let quiet = Events::default();

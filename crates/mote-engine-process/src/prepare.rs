@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
-use mote_core::engine::Progress;
+use mote_core::engine::{Preparing, Progress};
 use mote_core::function::{Digest, Family, Function};
 use mote_core::{Code, Error, Result};
 
@@ -31,7 +31,13 @@ impl Built {
     }
 }
 
-pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bundle, progress: &Progress) -> Result<Built> {
+pub(crate) async fn artifact(
+    workshop: &Workshop,
+    function: &Function,
+    code: &Bundle,
+    how: Preparing,
+    progress: &Progress,
+) -> Result<Built> {
     let interpreter = match function.runtime.family {
         Family::Executable | Family::Flow => {
             check_executable(function, code)?;
@@ -39,7 +45,7 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
         }
         Family::Python | Family::Node => Some(workshop.interpreters.find(&function.runtime).await?),
     };
-    let digest = digest(function, code, interpreter.as_deref());
+    let digest = digest(function, code, interpreter.as_deref(), how);
     let target = workshop.host.artifacts.path(digest);
     let fresh = workshop.host.artifacts.claim(digest);
     if target.is_dir() {
@@ -55,8 +61,8 @@ pub(crate) async fn artifact(workshop: &Workshop, function: &Function, code: &Bu
         .await?
     };
     let dependencies = match interpreter {
-        Some(interpreter) => finish(workshop, &building, &interpreter, progress).await?,
-        None => Duration::ZERO,
+        Some(interpreter) if how.installs => finish(workshop, &building, &interpreter, progress).await?,
+        Some(_) | None => Duration::ZERO,
     };
     blocking(move || building.finish(&target)).await?;
     Ok(Built { digest, dependencies, fresh: true })
@@ -77,7 +83,7 @@ async fn finish(workshop: &Workshop, building: &Building, interpreter: &Interpre
 
 /// Lock files are part of the bundle, so its digest covers the dependencies; the interpreter and
 /// this version of mote decide what becomes of them.
-fn digest(function: &Function, code: &Bundle, interpreter: Option<&Interpreter>) -> Digest {
+fn digest(function: &Function, code: &Bundle, interpreter: Option<&Interpreter>, how: Preparing) -> Digest {
     let runtime = function.runtime.family.as_str();
     let (program, version) = interpreter.map_or_else(Default::default, |i| (i.program.to_string_lossy().into_owned(), i.version.clone()));
     artifact::digest([
@@ -86,6 +92,7 @@ fn digest(function: &Function, code: &Bundle, interpreter: Option<&Interpreter>)
         program.as_bytes(),
         version.as_bytes(),
         env!("CARGO_PKG_VERSION").as_bytes(),
+        if how.installs { b"" } else { b"as it is" },
     ])
 }
 

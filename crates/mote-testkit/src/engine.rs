@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mote_core::BoxFuture;
 use mote_core::bundle::Bundle;
-use mote_core::engine::{Answer, Engine, Invocation, Output, Payload, Prepared, Progress};
+use mote_core::engine::{Answer, Engine, Invocation, Output, Payload, Prepared, Preparing, Progress};
 use mote_core::error::Result;
 use mote_core::function::{Digest, Family, Function};
 use mote_core::reply::Timing;
@@ -60,7 +60,7 @@ impl Engine for ScriptedEngine {
         &[Family::Python]
     }
 
-    fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, _: Progress) -> BoxFuture<'a, Result<Prepared>> {
+    fn prepare<'a>(&'a self, function: &'a Function, code: &'a Bundle, _: Preparing, _: Progress) -> BoxFuture<'a, Result<Prepared>> {
         self.write("prepare", function);
         Box::pin(async move {
             drop(self.building.lock().await);

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use mote_core::action::Platform;
 use mote_core::clock::{Clock, Id};
-use mote_core::dialect::{Dialect, Parsed, Response};
+use mote_core::dialect::{Dialect, Parsed, Response, TURNS_MAX, Turn};
 use mote_core::engine;
 use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop};
@@ -168,12 +168,31 @@ impl HttpDoor {
                     }
                     return dialect.render(result);
                 }
+                Ok(Parsed::Turn(turn)) => return self.converse(turn, id).await.unwrap_or_else(|error| dialect.render(Err(error))),
                 Ok(Parsed::NotMine(back)) => request = back,
                 Err(error) => return dialect.render(Err(error)),
             }
         }
         let shown: String = request.uri().path().chars().take(100).collect();
         self.refuse(Error::new(Code::FunctionNotFound, format!("nothing answers at {shown}")))
+    }
+
+    /// Does what a dialect wants, until it has an answer.
+    async fn converse(&self, mut turn: Turn, id: Id) -> Result<Response> {
+        for _ in 0..TURNS_MAX {
+            turn = match turn {
+                Turn::Read { body, bytes_max, then } => then(body.collect(bytes_max).await),
+                Turn::Do { who, what, then } => {
+                    let result = self.platform.execute(who, what).await;
+                    if let Err(error) = &result {
+                        note(id, error);
+                    }
+                    then(result)
+                }
+                Turn::Answer(response) => return Ok(response),
+            };
+        }
+        Err(Error::internal(format!("a request came to no answer in {TURNS_MAX} turns")))
     }
 
     fn refuse(&self, error: Error) -> Response {

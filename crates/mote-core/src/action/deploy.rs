@@ -6,6 +6,7 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::body::Body;
+use crate::dialect::Deployment;
 use crate::error::Error;
 use crate::function::{Function, Name};
 
@@ -14,6 +15,8 @@ pub struct Deploy {
     pub wish: DeployWish,
     /// Read as `tar.gz`, `zip` or `tar` by its first bytes.
     pub archive: Body,
+    /// What the caller's API says in place of a manifest in the archive.
+    pub declared: Option<Box<Deployment>>,
 }
 
 /// What the person who deploys says beside the manifest.

@@ -15,7 +15,7 @@ use crate::access::Access;
 use crate::body::Body;
 use crate::bundle::Bundle;
 use crate::clock::{Clock, Id, Timestamp};
-use crate::engine::{Answer, Engine, Invocation, Output, Payload, Prepared, Progress};
+use crate::engine::{Answer, Engine, Invocation, Output, Payload, Prepared, Preparing, Progress};
 use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
 use crate::function::{Digest, Family, Function, FunctionRef};
@@ -111,7 +111,7 @@ impl Engine for FlowEngine {
     }
 
     /// There is nothing to build; the definition was judged when it was read.
-    fn prepare<'a>(&'a self, _: &'a Function, code: &'a Bundle, _: Progress) -> BoxFuture<'a, Result<Prepared>> {
+    fn prepare<'a>(&'a self, _: &'a Function, code: &'a Bundle, _: Preparing, _: Progress) -> BoxFuture<'a, Result<Prepared>> {
         let artifact = code.digest();
         Box::pin(
             async move { Ok(Prepared { artifact, signature: Default::default(), isolation: Vec::new(), dependencies: Duration::ZERO }) },

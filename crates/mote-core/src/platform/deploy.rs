@@ -3,7 +3,7 @@
 //! Until the commit nothing is visible and an error changes nothing; after it the new version
 //! takes every new call and the old one finishes what it has.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
 use crate::clock::Timestamp;
 use crate::dialect::Deployment;
 use crate::directory::Head;
-use crate::engine::{Prepared, Progress};
+use crate::engine::{Prepared, Preparing, Progress};
 use crate::error::{Code, Error, Result};
 use crate::function::delivery::Destination;
 use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name, timer};
@@ -130,13 +130,17 @@ async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Functi
     }
 }
 
-async fn run(house: &House, Deploy { wish, archive }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
+async fn run(house: &House, Deploy { wish, archive, declared }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
     let (invoker, turns) = (&*house.invoker, &house.turns);
     let begun = invoker.clock.monotonic();
     let _place = turns.deploy().await;
     let bundle = unpack(archive).await?;
     let (mut drafts, mut held) = (Vec::new(), Vec::new());
-    for (name, deployment) in named(&wish, manifest(invoker, &bundle)?)? {
+    let deployments = match declared {
+        Some(declared) => vec![*declared],
+        None => manifest(invoker, &bundle)?,
+    };
+    for (name, deployment) in named(&wish, deployments)? {
         held.push(turns.function(&FunctionRef { namespace: wish.namespace.clone(), name: name.clone() }).await);
         drafts.push(draft(invoker, &wish, deployment, name, &bundle).await?);
     }
@@ -149,8 +153,8 @@ async fn run(house: &House, Deploy { wish, archive }: Deploy, progress: Progress
     let artifacts = turns.artifacts().await;
     let mut prepared: Vec<Prepared> = Vec::new();
     let made = async {
-        for Draft { function, .. } in &mut drafts {
-            let done = invoker.engines.get(function.runtime.family)?.prepare(function, &bundle, progress.clone()).await?;
+        for Draft { function, how, .. } in &mut drafts {
+            let done = invoker.engines.get(function.runtime.family)?.prepare(function, &bundle, *how, progress.clone()).await?;
             function.artifact = done.artifact;
             function.signature = done.signature.clone();
             prepared.push(done);
@@ -265,6 +269,7 @@ fn first_of(bundle: &Bundle) -> String {
 /// A version before its commit, and what must still stand then.
 struct Draft {
     function: Function,
+    how: Preparing,
     head: Option<(u64, Head)>,
     /// Writes that drop versions beyond those kept.
     pruning: Vec<Write>,
@@ -277,7 +282,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         Some(record) => Some((record.revision, Head::read(&record)?)),
         None => None,
     };
-    let function = Function {
+    let mut function = Function {
         id: invoker.clock.id(),
         namespace: wish.namespace.clone(),
         name,
@@ -294,6 +299,9 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         delivery: deployment.delivery,
         records: deployment.records,
         port: deployment.port,
+        pulls: deployment.pulls,
+        contract_env: BTreeMap::new(),
+        about: deployment.about,
         dev: wish.dev,
         http: deployment.http,
         bindings: deployment.bindings,
@@ -302,6 +310,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         created: invoker.clock.now(),
         live_since: Timestamp::default(),
     };
+    function.contract_env = invoker.dialects.get(&function.dialect)?.environment(&function);
     timer::check_names(&function.name, &function.bindings)?;
     let (mut pruning, mut dropped) = (Vec::new(), Vec::new());
     if let Some((_, head)) = &head {
@@ -312,7 +321,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
             pruning.extend(writes);
         }
     }
-    Ok(Draft { function, head, pruning, dropped })
+    Ok(Draft { function, how: deployment.preparing, head, pruning, dropped })
 }
 
 /// All functions of the bundle in one transaction: the versions, their artifact references, the heads.

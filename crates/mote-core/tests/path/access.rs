@@ -71,7 +71,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::SettleMessages { namespace: ns(), name: name("q"), what: SettleMessages::Delete { receipts: Vec::new() } },
         Action::PurgeQueue { namespace: ns(), name: name("q") },
         Action::RedriveQueue { namespace: ns(), name: name("q"), to: None, per_second: None },
-        Action::Deploy(Box::new(Deploy { wish, archive: Body::empty() })),
+        Action::Deploy(Box::new(Deploy { wish, archive: Body::empty(), declared: None })),
         Action::Remove { function: function() },
         Action::Describe { function: function() },
         Action::List { namespace: ns(), after: None, limit: 1 },

@@ -118,7 +118,7 @@ async fn a_route_has_one_owner_per_method() {
 #[tokio::test]
 async fn a_functions_words_reach_the_log_and_no_remote_caller() {
     let failing = |_, _, _| async {
-        let report = Report { kind: "ValueError".into(), message: "the secret is 7".into(), trace: "line 1".into() };
+        let report = Report { kind: "ValueError".into(), message: "the secret is 7".into(), trace: "line 1".into(), ..Report::default() };
         Ok(Answer::Failed(Failure { code: String::new(), report }))
     };
     let scene = Scene::new(ScriptedEngine::new(failing)).await;

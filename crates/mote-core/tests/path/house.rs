@@ -94,7 +94,7 @@ impl Scene {
         }
         let name = name.map(|name| name.parse().unwrap());
         let wish = DeployWish { namespace: Name::default_namespace(), name, default_name: None, dev: false };
-        let deploy = Deploy { wish, archive: tar.into_inner().unwrap().into() };
+        let deploy = Deploy { wish, archive: tar.into_inner().unwrap().into(), declared: None };
         let Done::Deploying(mut steps) = self.admin(Action::Deploy(Box::new(deploy))).await? else { panic!("not a deploy") };
         while let Some(step) = steps.next().await {
             match step {

@@ -31,7 +31,8 @@ const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 fn judging() -> Arc<ScriptedEngine> {
     ScriptedEngine::new(|_, _, input: Payload| async move {
         let bad = input.body.collect(u64::MAX).await.unwrap() == "bad";
-        let report = Report { kind: "ValueError".into(), message: "no".into(), trace: "line 1\nValueError: no".into() };
+        let report =
+            Report { kind: "ValueError".into(), message: "no".into(), trace: "line 1\nValueError: no".into(), ..Report::default() };
         Ok(if bad { Answer::Failed(Failure { code: String::new(), report }) } else { Answer::Reply(Payload::default()) })
     })
 }

@@ -45,7 +45,7 @@ impl Mask {
 
     /// What the code said of its failure goes to the log, and in dev mode to the caller.
     pub(crate) fn report(&self, report: &mut Report) {
-        for text in [&mut report.kind, &mut report.message, &mut report.trace] {
+        for text in [&mut report.kind, &mut report.message, &mut report.trace, &mut report.document] {
             if let Cow::Owned(masked) = self.apply(text.as_str()) {
                 *text = masked;
             }
@@ -75,9 +75,10 @@ mod tests {
 
     #[test]
     fn a_report_too() {
-        let mut report = Report { kind: "E".into(), message: "bad hunter2hunter2".into(), trace: "at\nhunter2hunter2".into() };
+        let mut report =
+            Report { kind: "E".into(), message: "bad hunter2hunter2".into(), trace: "at\nhunter2hunter2".into(), ..Report::default() };
         mask(&["hunter2hunter2"]).report(&mut report);
-        assert_eq!(report, Report { kind: "E".into(), message: "bad ***".into(), trace: "at\n***".into() });
+        assert_eq!(report, Report { kind: "E".into(), message: "bad ***".into(), trace: "at\n***".into(), ..Report::default() });
     }
 
     #[test]

@@ -147,6 +147,7 @@ impl Instance {
                     kind: "crash".into(),
                     message: how.clone(),
                     trace: self.stderr.text(),
+                    ..Report::default()
                 }),
             };
             if let Some(answer) = &call.stream {

@@ -143,7 +143,7 @@ pub(super) async fn refused(instance: &Instance, jail: Jail, printed: Vec<JoinHa
     for task in printed {
         let _ = task.await;
     }
-    let report = Report { kind: "start".into(), message: ended.clone(), trace: instance.last_words() };
+    let report = Report { kind: "start".into(), message: ended.clone(), trace: instance.last_words(), ..Report::default() };
     let limit = exit.and_then(|exit| Limit::behind_exit(exit, events, &report.trace));
     named(failed(ended), limit, &instance.function).with_report(report)
 }

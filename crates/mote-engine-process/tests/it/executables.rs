@@ -82,7 +82,7 @@ async fn what_can_never_run_is_refused_at_deploy() {
         let mut bundle = mote_core::bundle::Bundle::default();
         bundle.insert("f", text, executable).unwrap();
         let f = house.function("executable", entry, |_| {});
-        let error = house.engine.prepare(&f, &bundle, mote_core::engine::Progress::silent()).await.unwrap_err();
+        let error = house.engine.prepare(&f, &bundle, Default::default(), mote_core::engine::Progress::silent()).await.unwrap_err();
         assert_eq!(error.code(), code, "{error:?}");
     };
     refused("g", "#!/bin/sh\n", true, Code::ManifestInvalid).await;

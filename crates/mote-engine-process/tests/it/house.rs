@@ -86,7 +86,7 @@ impl House {
     }
 
     pub(crate) async fn deploy(&self, function: Function, files: &[(&str, &str)]) -> Result<(Arc<Function>, Prepared)> {
-        let prepared = self.engine.prepare(&function, &bundle(files), Progress::silent()).await?;
+        let prepared = self.engine.prepare(&function, &bundle(files), Default::default(), Progress::silent()).await?;
         let function = Function { artifact: prepared.artifact, signature: prepared.signature.clone(), ..function };
         Ok((Arc::new(function), prepared))
     }

@@ -28,7 +28,7 @@ impl Deploy<'_> {
         let told = self.told.clone();
         let progress = Progress::new(move |line| told.lock().unwrap().push(line));
         let function = self.house.function(runtime, entry, |_| {});
-        let prepared = self.house.engine.prepare(&function, &bundle(files), progress).await?;
+        let prepared = self.house.engine.prepare(&function, &bundle(files), Default::default(), progress).await?;
         Ok((Arc::new(Function { artifact: prepared.artifact, signature: prepared.signature.clone(), ..function }), prepared))
     }
 

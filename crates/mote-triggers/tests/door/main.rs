@@ -8,4 +8,5 @@ mod hostile;
 mod http2;
 mod requests;
 mod stopping;
+mod turns;
 mod world;

@@ -16,6 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
+use crate::turns::Talker;
+
 /// Far beyond what any step takes; a test that waits so long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -67,7 +69,7 @@ impl World {
     {
         let clock = Arc::new(FakeClock::default());
         let platform = Arc::new(Scripted(Box::new(move |request, body| Box::pin(script(request, body)))));
-        let mut door = HttpDoor::new(platform, vec![Arc::new(EchoDialect)], clock.clone()).with_limits(limits);
+        let mut door = HttpDoor::new(platform, vec![Arc::new(Talker), Arc::new(EchoDialect)], clock.clone()).with_limits(limits);
         if let Some(shares) = shares {
             door = door.with_shares(shares);
         }

@@ -20,6 +20,7 @@ use mote_core::queues::Queues;
 use mote_core::secret::vault::Vault;
 use mote_core::topic::Topics;
 use mote_core::trigger::{Stop, Trigger};
+use mote_dialects::aws::{Account, Aws};
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
 use mote_mqtt::MqttBroker;
@@ -136,7 +137,7 @@ fn invoker(ground: &Ground<'_>, known: &Known, gateway: Arc<Inside>) -> Result<I
         logs,
         records: store.records(),
         clock: clock.clone(),
-        dialects: Dialects::new(vec![Arc::new(Plain::public())]),
+        dialects: Dialects::new(vec![Arc::new(Plain::public()), Arc::new(Aws::new(Account::default()))]),
         engines: Engines::new([processes as Arc<dyn Engine>, Arc::new(flows)]),
     })
 }

@@ -123,7 +123,7 @@ fn deploy(query: &Query, archive: Body) -> Result<Action> {
         default_name: query.name("default_name")?,
         dev: query.flag("dev")?,
     };
-    Ok(Action::Deploy(Box::new(Deploy { wish, archive })))
+    Ok(Action::Deploy(Box::new(Deploy { wish, archive, declared: None })))
 }
 
 fn logs(query: &Query, now: Timestamp) -> Result<Action> {

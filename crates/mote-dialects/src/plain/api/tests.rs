@@ -35,7 +35,7 @@ fn request(line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reque
 fn asked(line: &str, headers: &[(&str, &str)], body: &'static str) -> Result<(Credential, Action)> {
     match Plain::control().parse(request(line, headers, body), &stamp())? {
         Parsed::Action(who, what) => Ok((who, what)),
-        Parsed::NotMine(_) => panic!("{line} is not the control door's"),
+        Parsed::Turn(_) | Parsed::NotMine(_) => panic!("{line} is not the control door's"),
     }
 }
 
@@ -240,7 +240,7 @@ fn errors_have_one_form() {
     let body: Value = serde_json::from_str(&body_of(response)).unwrap();
     assert_eq!(body, json!({"error": {"code": "throttled", "message": "too many", "hint": "later", "fault": "platform", "retry": "safe"}}));
 
-    let report = Report { kind: "E".into(), message: "m".into(), trace: "t".into() };
+    let report = Report { kind: "E".into(), message: "m".into(), trace: "t".into(), ..Report::default() };
     let body = body_of(render(Err(Error::new(Code::FunctionFailed, "d").with_report(report).caused_by("a secret"))));
     let expect = json!({"error": {"code": "function-failed", "message": "d", "fault": "function", "retry": "if-idempotent",
         "report": {"type": "E", "message": "m", "trace": "t"}}});

@@ -151,7 +151,8 @@ fn replies_that_cannot_be_sent() {
 #[test]
 fn failures() {
     let check = |code: &str, expect: Code, detail: &str, reported: bool| {
-        let report = Report { kind: "ValueError".into(), message: "secret of the function".into(), trace: "at line 1".into() };
+        let report =
+            Report { kind: "ValueError".into(), message: "secret of the function".into(), trace: "at line 1".into(), ..Report::default() };
         let call = over_http(function(Family::Python, &[]), Method::GET, HeaderMap::new(), "");
         let failure = Failure { code: code.into(), report };
         let error = decode(&call, Output { answer: Answer::Failed(failure), timing: Default::default() }).unwrap_err();

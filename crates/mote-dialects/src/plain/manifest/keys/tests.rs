@@ -82,7 +82,10 @@ fn every_key_is_read() {
             on_failure: Some(Destination::Function(Name::new("alarm").unwrap())),
         },
         records: Recorded { keep_body: false },
+        preparing: Default::default(),
         port: None,
+        pulls: false,
+        about: Default::default(),
         http: HttpAccess {
             url: false,
             access: UrlAccess::Signed,
