@@ -51,6 +51,11 @@ pub(crate) struct Keys {
 impl Server {
     /// Starts it on free ports of the loopback and waits for its ready line.
     pub(crate) fn start(binary: &Path, data: &Path) -> Result<Server> {
+        Server::start_with(binary, data, &[])
+    }
+
+    /// With more to `mote serve`.
+    pub(crate) fn start_with(binary: &Path, data: &Path, arguments: &[&str]) -> Result<Server> {
         std::fs::create_dir_all(data)?;
         let (ready, log) = (beside(data, "ready"), beside(data, "log"));
         let mut command = Command::new(binary);
@@ -58,7 +63,8 @@ impl Server {
             .args(["serve", "--json"])
             .args(["--public", "--control", "--aws", "--mqtt"].map(|door| [door, "127.0.0.1:0"]).concat())
             .arg("--data")
-            .arg(data);
+            .arg(data)
+            .args(arguments);
         // Files, not pipes: a server that is kept outlives this program. Its own group, so that
         // Ctrl-C in this terminal does not end it either.
         command.stdin(Stdio::null()).stdout(private(&ready)?).stderr(File::create(&log)?).process_group(0);

@@ -10,6 +10,7 @@ pub mod limits;
 pub(crate) mod mac;
 pub mod rights;
 pub mod signed;
+pub mod sigv4;
 pub mod tokens;
 mod urls;
 
@@ -22,6 +23,7 @@ use self::audit::{Audit, AuditLine, Note};
 use self::limits::Limits;
 use self::rights::{Need, Rights, Rule, Scope, Touch, rule};
 use self::signed::Signing;
+use self::sigv4::SignedRequest;
 use self::tokens::{NewToken, TokenId, TokenWish, Tokens};
 pub use self::urls::Entry;
 use crate::action::Action;
@@ -40,6 +42,11 @@ pub enum Credential {
     Token(String),
     /// A request that its own signature has proven to come from this key's owner.
     AccessKey(String),
+    /// A request that says whose it is by its signature, to be verified yet.
+    Signed(Box<SignedRequest>),
+    /// Somebody on this machine, where whoever runs the server lets everybody in. Who signs with a
+    /// key of this server is its owner all the same, and has to prove it.
+    Local { signed: Option<Box<SignedRequest>> },
     /// An instance of a function of this namespace, known by the connection it came on.
     Instance(Name),
 }
@@ -136,6 +143,14 @@ impl Access {
             Credential::Instance(namespace) => Ok(Caller::Instance(namespace.clone())),
             Credential::Token(token) if same(token, &self.token) => Ok(Caller::Admin),
             Credential::Token(token) => self.tokens.holder(token, self.clock.now()).map(Caller::Token),
+            Credential::Signed(request) => {
+                let key = request.verify(self, self.clock.now())?.to_owned();
+                self.caller(&Credential::AccessKey(key))
+            }
+            Credential::Local { signed: Some(request) } if self.secret_of(request.key_id()).is_some() => {
+                self.caller(&Credential::Signed(request.clone()))
+            }
+            Credential::Local { .. } => Ok(Caller::Admin),
             Credential::AccessKey(id) if self.keys.contains_key(id) => Ok(Caller::Admin),
             Credential::AccessKey(id) => self.tokens.holder_of_key(id, self.clock.now()).map(Caller::Token),
         }
@@ -245,6 +260,7 @@ impl Caller {
         match (self, need) {
             (_, Need::Route) | (Caller::Admin, _) => true,
             (Caller::Anonymous, _) => false,
+            (Caller::Instance(_) | Caller::Token(_), Need::Somebody) => true,
             (Caller::Instance(own), Need::Enter(namespace) | Need::Use(_, namespace)) => own == *namespace,
             (Caller::Instance(_), Need::Known | Need::Of(..) | Need::Server(_)) => false,
             (Caller::Token(_), Need::Known) => true,

@@ -38,7 +38,7 @@ use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 pub use self::calls::{DeadCall, Fate, Letters, Qualifier, ReplayOn, Target, Trace, TracedCall};
 pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Step, Steps};
 pub use self::queues::{Outgoing, SettleMessages};
-pub use self::server::{NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};
+pub use self::server::{CallerInfo, NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};
 
 /// One thing that the platform can do.
 #[derive(Debug)]
@@ -290,6 +290,8 @@ pub enum Action {
         namespace: Option<Name>,
         tail: usize,
     },
+    /// Whom the credential stands for, and the namespace that is meant where an API has no word for one.
+    WhoAmI,
     /// Whether the server is well, and how much is inside of what the caller may know of.
     Status,
 }
@@ -331,6 +333,7 @@ pub enum Done {
     Quota(Box<QuotaReport>),
     Namespaces(Vec<NamespaceInfo>),
     Audit(Vec<AuditLine>),
+    Caller(CallerInfo),
     Status(Status),
     Nothing,
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use crate::BoxFuture;
 use crate::access::rights::Scope;
 use crate::access::{Access, Caller, Credential};
-use crate::action::{Action, Description, Done, Platform, Status};
+use crate::action::{Action, CallerInfo, Description, Done, Platform, Status};
 use crate::directory::{Directory, Head};
 use crate::error::{Code, Error, Result};
 use crate::function::{Function, FunctionRef, Name};
@@ -181,6 +181,7 @@ impl House {
             Action::ShowQuota { namespace } => Done::Quota(Box::new(self.quota(namespace).await?)),
             Action::ListNamespaces => Done::Namespaces(self.namespaces(caller.bound()).await?),
             Action::ReadAudit { namespace, tail } => Done::Audit(self.access.audit(namespace.as_ref(), tail).await?),
+            Action::WhoAmI => Done::Caller(CallerInfo { namespace: caller.namespace(), name: caller.label() }),
             Action::Status => Done::Status(self.status(caller.bound()).await?),
         })
     }

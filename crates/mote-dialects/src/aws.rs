@@ -20,10 +20,12 @@
 //! | account | namespace, as a number of 12 digits |
 //! | `FunctionError: Unhandled` | fault of the function |
 
+mod api;
 mod arn;
 mod envelope;
 
 use mote_core::Result;
+use mote_core::access::Credential;
 use mote_core::action::Done;
 use mote_core::bundle::Bundle;
 use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
@@ -38,11 +40,29 @@ pub const NAME: &str = "aws";
 /// See the module's text.
 pub struct Aws {
     account: Account,
+    keys: Keys,
+}
+
+/// Whose requests are believed at the aws door.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keys {
+    /// On this machine everybody's, with whatever key, as tools for local work have it; elsewhere
+    /// those alone that one of this server's keys has signed.
+    #[default]
+    Local,
+    /// Those alone that one of this server's keys has signed.
+    Known,
 }
 
 impl Aws {
-    pub fn new(account: Account) -> Aws {
-        Aws { account }
+    pub fn new(account: Account, keys: Keys) -> Aws {
+        Aws { account, keys }
+    }
+
+    /// Who sends a request that S3 is to answer, if that needs no proof.
+    pub fn local_caller(&self, request: &Request, stamp: &Stamp) -> Option<Credential> {
+        let local = api::sender::is_local(self.keys, request.uri(), request.headers(), stamp);
+        local.then_some(Credential::Local { signed: None })
     }
 }
 
@@ -76,11 +96,11 @@ impl Dialect for Aws {
         true
     }
 
-    fn parse(&self, request: Request, _: &Stamp) -> Result<Parsed> {
-        Ok(Parsed::NotMine(request))
+    fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
+        Ok(api::parse(request, stamp, &self.account, self.keys))
     }
 
     fn render(&self, result: Result<Done>) -> Response {
-        crate::plain::Plain::control().render(result)
+        api::render(result)
     }
 }

@@ -9,10 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_core::Stream;
 use futures_util::StreamExt;
+use mote_core::access::sigv4::{Signer, hex};
 use s3s::{S3Error, s3_error};
 use sha2::{Digest, Sha256};
-
-use crate::sigv4::{Signer, hex};
 
 const LINE_MAX: usize = 4096;
 const TRAILERS_MAX: usize = 16;

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use http::{HeaderValue, Request, Response, Version, header};
+use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use mote_core::Body;
 use mote_core::access::Credential;
 use mote_core::engine::Connection;
 use mote_core::error::{Code, Error, Result};
@@ -124,6 +127,14 @@ impl S3Door {
         self.gate.answer(known, request).await
     }
 
+    /// The same in core's words, for whoever shares the endpoint with another service.
+    pub async fn reply(&self, known: Option<Credential>, request: Request<Body>) -> Response<Body> {
+        self.answer(known, request).await.map(|body| match http_body::Body::size_hint(&body).exact() {
+            Some(0) => Body::empty(),
+            length => Body::stream(BodyDataStream::new(body).map_err(broken), length),
+        })
+    }
+
     /// Serves one connection that has itself shown who calls.
     pub async fn attend(self, who: Credential, connection: Box<dyn Connection>) {
         let service = service_fn(move |request| self.clone().respond(Some(who.clone()), request));
@@ -140,6 +151,10 @@ impl S3Door {
         }
         Ok(response)
     }
+}
+
+fn broken(error: s3s::StdError) -> Error {
+    Error::internal("an object's bytes broke off").caused_by(error)
 }
 
 /// `Expect: 100-continue` with an empty body: nobody ever asks for that body, so no `100` goes out,

@@ -1,5 +1,6 @@
 //! The words of S3 for mote's errors: one match over [`Code`], without a `_` arm.
 
+use mote_core::access::sigv4::{Flaw, Refusal};
 use mote_core::error::{Code, Error, Fault};
 use s3s::{S3Error, S3ErrorCode};
 
@@ -13,6 +14,20 @@ pub(crate) fn wire(error: Error) -> S3Error {
         None => error.to_string(),
     };
     S3Error::with_message(code(error.code()), message)
+}
+
+/// Why a signature is not believed, as S3 says it.
+pub(crate) fn refused(refusal: Refusal) -> S3Error {
+    let code = match refusal.flaw {
+        Flaw::Unreadable => S3ErrorCode::InvalidRequest,
+        Flaw::HeaderMalformed => S3ErrorCode::AuthorizationHeaderMalformed,
+        Flaw::QueryMalformed => S3ErrorCode::AuthorizationQueryParametersError,
+        Flaw::Uncovered | Flaw::Expired => S3ErrorCode::AccessDenied,
+        Flaw::UnknownKey => S3ErrorCode::InvalidAccessKeyId,
+        Flaw::Mismatch => S3ErrorCode::SignatureDoesNotMatch,
+        Flaw::Skewed => S3ErrorCode::RequestTimeTooSkewed,
+    };
+    S3Error::with_message(code, refusal.text)
 }
 
 fn code(code: Code) -> S3ErrorCode {

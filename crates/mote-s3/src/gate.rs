@@ -15,6 +15,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyDataStream, StreamBody};
+use mote_core::access::sigv4::{Claim, Signer};
 use mote_core::access::{Access, Caller, Credential};
 use mote_core::clock::Clock;
 use mote_core::store::Objects;
@@ -23,12 +24,12 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{S3Error, s3_error};
 
 use crate::chunked::{self, Trailers};
+use crate::fault::refused;
 use crate::host::LocalHosts;
 use crate::offered;
 use crate::ops::Store;
 use crate::payload::{self, Framing, Promises, Verdict};
 use crate::sigv2;
-use crate::sigv4::{Claim, Signer};
 
 /// See the module's text.
 pub(crate) struct Gate {
@@ -89,8 +90,8 @@ impl Gate {
         let (mut parts, body) = request.into_parts();
         let framing = Framing::read(&parts.headers)?;
         let (who, signer) = match known {
-            Some(who) => (who, None),
-            None => self.identify(&parts)?,
+            Some(who) if !(matches!(who, Credential::Local { .. }) && self.names_known_key(&parts)) => (who, None),
+            Some(_) | None => self.identify(&parts)?,
         };
         let caller = self.access.caller(&who).map_err(crate::fault::wire)?;
         self.access.throttle(&caller, &caller.namespace()).map_err(crate::fault::wire)?;
@@ -113,12 +114,22 @@ impl Gate {
         Ok((caller, Request::from_parts(parts, body)))
     }
 
+    /// Who signs with a key of this server has to sign well, wherever he is.
+    fn names_known_key(&self, parts: &Parts) -> bool {
+        let key = match Claim::read(parts.into()) {
+            Ok(claim) => claim.map(|claim| claim.key_id).or_else(|| sigv2::key_of(parts)),
+            Err(_) => None,
+        };
+        key.is_some_and(|key| self.access.secret_of(&key).is_some())
+    }
+
     fn identify(&self, parts: &Parts) -> Result<(Credential, Option<Signer>), S3Error> {
         if let Some(key_id) = sigv2::verify(parts, &self.access, self.clock.now())? {
             return Ok((Credential::AccessKey(key_id), None));
         }
-        let claim =
-            Claim::read(parts)?.ok_or_else(|| s3_error!(AccessDenied, "The request is not signed, and this door needs a signature"))?;
+        let claim = Claim::read(parts.into())
+            .map_err(refused)?
+            .ok_or_else(|| s3_error!(AccessDenied, "The request is not signed, and this door needs a signature"))?;
         if claim.service != "s3" {
             return Err(s3_error!(AuthorizationHeaderMalformed, "The request is signed for the service {:?}, not for s3", claim.service));
         }
@@ -128,7 +139,7 @@ impl Gate {
             Some(hash) => hash,
             None => return Err(s3_error!(InvalidRequest, "Missing required header for this request: x-amz-content-sha256")),
         };
-        let signer = claim.verify(parts, hash, &self.access, self.clock.now())?;
+        let signer = claim.verify(parts.into(), hash, &self.access, self.clock.now()).map_err(refused)?;
         Ok((Credential::AccessKey(claim.key_id), Some(signer)))
     }
 }

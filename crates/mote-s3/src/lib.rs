@@ -19,7 +19,6 @@ mod offered;
 mod ops;
 mod payload;
 mod sigv2;
-mod sigv4;
 
 use std::sync::Arc;
 

@@ -13,13 +13,13 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use http::HeaderMap;
+use mote_core::access::sigv4::hex;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::{S3Error, s3_error};
 use sha2::{Digest, Sha256};
 
 use crate::checksum::{Algorithm, Tally};
 use crate::chunked::Trailers;
-use crate::sigv4::hex;
 
 /// The largest body of one request: what S3 allows a part.
 pub(crate) const BODY_MAX: u64 = 5 << 30;

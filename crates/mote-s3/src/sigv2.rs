@@ -8,12 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
 use mote_core::access::Access;
+use mote_core::access::sigv4::query_pairs;
 use mote_core::clock::Timestamp;
 use s3s::{S3Error, s3_error};
 use sha1::Sha1;
 
+use crate::fault::refused;
 use crate::host::bucket_of;
-use crate::sigv4::query_pairs;
 
 /// Query parameters that are signed; the rest may be anything, and so must mean nothing.
 const SUBRESOURCES: &[&str] = &[
@@ -47,7 +48,7 @@ const SUBRESOURCES: &[&str] = &[
 
 /// The key that signed the URL, if it is one of this kind.
 pub(crate) fn verify(parts: &Parts, access: &Access, now: Timestamp) -> Result<Option<String>, S3Error> {
-    let query = query_pairs(&parts.uri)?;
+    let query = query_pairs(&parts.uri).map_err(refused)?;
     let field = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
     let Some(key_id) = field("AWSAccessKeyId") else { return Ok(None) };
     let (Some(expires), Some(signature)) = (field("Expires"), field("Signature")) else {
@@ -65,6 +66,12 @@ pub(crate) fn verify(parts: &Parts, access: &Access, now: Timestamp) -> Result<O
     let signature = STANDARD.decode(signature).map_err(|_| wrong())?;
     mac.verify_slice(&signature).map_err(|_| wrong())?;
     Ok(Some(key_id.to_owned()))
+}
+
+/// The key that the URL names, if it names one.
+pub(crate) fn key_of(parts: &Parts) -> Option<String> {
+    let query = query_pairs(&parts.uri).ok()?;
+    query.into_iter().find(|(name, _)| name == "AWSAccessKeyId").map(|(_, key)| key)
 }
 
 fn text(parts: &Parts, query: &[(String, String)], expires: &str) -> Result<String, S3Error> {

@@ -14,17 +14,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, Version, header};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use mote_core::action::Platform;
 use mote_core::clock::{Clock, Id};
-use mote_core::dialect::{Dialect, Parsed, Response, TURNS_MAX, Turn};
+use mote_core::dialect::{Dialect, Parsed, Request, Response, Stamp, TURNS_MAX, Turn};
 use mote_core::engine;
 use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop};
-use mote_core::{Body, Code, Error, Fault, Result};
+use mote_core::{Body, BoxFuture, Code, Error, Fault, Result};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
@@ -47,6 +47,12 @@ pub struct HttpDoor {
     limits: HttpLimits,
     /// Without them one address may have all connections.
     shares: Option<Arc<Shares>>,
+    beside: Option<Arc<dyn Beside>>,
+}
+
+/// Another service on the same port, for requests that no dialect wants. Its answers go out as they are.
+pub trait Beside: Send + Sync {
+    fn answer<'a>(&'a self, request: Request, stamp: &'a Stamp) -> BoxFuture<'a, Response>;
 }
 
 /// What a door gives to one client, and to all.
@@ -73,7 +79,7 @@ impl HttpDoor {
         // No timer: `connection` watches for stalls, with the platform's clock.
         http.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         http.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX as u32);
-        HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default(), shares: None }
+        HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default(), shares: None, beside: None }
     }
 
     pub fn with_shares(mut self, shares: Arc<Shares>) -> HttpDoor {
@@ -83,6 +89,11 @@ impl HttpDoor {
 
     pub fn with_handshake(mut self, handshake: Option<Arc<dyn Handshake>>) -> HttpDoor {
         self.handshake = handshake;
+        self
+    }
+
+    pub fn with_beside(mut self, beside: Arc<dyn Beside>) -> HttpDoor {
+        self.beside = Some(beside);
         self
     }
 
@@ -143,21 +154,26 @@ impl HttpDoor {
     async fn respond(&self, connection: &Connection, request: http::Request<Incoming>) -> http::Response<Outgoing> {
         let running = connection.begin();
         let id = self.clock.id();
+        let unread = expects_in_vain(&request);
         let accepted = (request.method() != Method::HEAD).then(|| request.headers().get(header::ACCEPT_ENCODING).cloned()).flatten();
         let answer = AssertUnwindSafe(self.answer(connection, request, id, &running)).catch_unwind().await;
-        let mut response = answer.unwrap_or_else(|_| {
+        let Answer { mut response, as_it_is } = answer.unwrap_or_else(|_| {
             tracing::error!(%id, "a request made mote panic");
             self.refuse(Error::internal("a defect in mote ended this request").hint(format!("The server's log has more under {id}.")))
+                .into()
         });
+        if unread {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         response.headers_mut().insert(REQUEST_ID, HeaderValue::try_from(id.to_string()).unwrap_or_else(|_| HeaderValue::from_static("")));
-        compress::wrap(response, accepted, running)
+        compress::wrap(response, accepted.filter(|_| !as_it_is), running)
     }
 
-    async fn answer(&self, connection: &Connection, request: http::Request<Incoming>, id: Id, running: &connection::Running) -> Response {
+    async fn answer(&self, connection: &Connection, request: http::Request<Incoming>, id: Id, running: &connection::Running) -> Answer {
         let stamp = connection.stamp(&request, id, self.clock.now());
         let mut request = match request::read(request, running).await {
             Ok(request) => request,
-            Err(error) => return self.refuse(error),
+            Err(error) => return self.refuse(error).into(),
         };
         for dialect in &self.dialects {
             match dialect.parse(request, &stamp) {
@@ -166,15 +182,20 @@ impl HttpDoor {
                     if let Err(error) = &result {
                         note(id, error);
                     }
-                    return dialect.render(result);
+                    return dialect.render(result).into();
                 }
-                Ok(Parsed::Turn(turn)) => return self.converse(turn, id).await.unwrap_or_else(|error| dialect.render(Err(error))),
+                Ok(Parsed::Turn(turn)) => {
+                    return self.converse(turn, id).await.unwrap_or_else(|error| dialect.render(Err(error))).into();
+                }
                 Ok(Parsed::NotMine(back)) => request = back,
-                Err(error) => return dialect.render(Err(error)),
+                Err(error) => return dialect.render(Err(error)).into(),
             }
         }
+        if let Some(beside) = &self.beside {
+            return Answer { response: beside.answer(request, &stamp).await, as_it_is: true };
+        }
         let shown: String = request.uri().path().chars().take(100).collect();
-        self.refuse(Error::new(Code::FunctionNotFound, format!("nothing answers at {shown}")))
+        self.refuse(Error::new(Code::FunctionNotFound, format!("nothing answers at {shown}"))).into()
     }
 
     /// Does what a dialect wants, until it has an answer.
@@ -205,6 +226,24 @@ impl HttpDoor {
             }
         }
     }
+}
+
+/// A response, and whether nothing of it may be changed on its way out.
+struct Answer {
+    response: Response,
+    as_it_is: bool,
+}
+
+impl From<Response> for Answer {
+    fn from(response: Response) -> Answer {
+        Answer { response, as_it_is: false }
+    }
+}
+
+/// `Expect: 100-continue` with an empty body: nobody ever asks for that body, so no `100` goes out,
+/// and some clients take the next reply of the connection for it. So there is none.
+fn expects_in_vain<B: http_body::Body>(request: &http::Request<B>) -> bool {
+    request.version() <= Version::HTTP_11 && request.headers().contains_key(header::EXPECT) && request.body().is_end_stream()
 }
 
 /// What is mote's own fault goes to its log: the client is not told the causes.

@@ -8,7 +8,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use mote_dialects::aws::{Account, Keys};
 
 use crate::failure::Failure;
 
@@ -50,12 +51,43 @@ pub(crate) struct Addresses {
     /// Where the command line and the API answer [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     pub(crate) control: Option<String>,
-    /// Where S3 clients are answered [default: 127.0.0.1:4566]
+    /// Where clients of AWS are answered: S3, STS, IAM [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDR")]
     pub(crate) aws: Option<String>,
     /// Where devices connect [default: 127.0.0.1:1883]
     #[arg(long, value_name = "ADDR")]
     pub(crate) mqtt: Option<String>,
+}
+
+/// How clients of AWS are answered.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct AwsClients {
+    /// Whose requests the aws door believes: on this machine everybody's (`local`), or only those that a key of this server signed (`known`)
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t = AwsKeys::Local)]
+    pub(crate) aws_keys: AwsKeys,
+    /// The account number that AWS clients are shown for the default namespace
+    #[arg(long, value_name = "NUMBER", default_value = "000000000000", value_parser = account)]
+    pub(crate) aws_account: Account,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AwsKeys {
+    #[default]
+    Local,
+    Known,
+}
+
+impl From<AwsKeys> for Keys {
+    fn from(keys: AwsKeys) -> Keys {
+        match keys {
+            AwsKeys::Local => Keys::Local,
+            AwsKeys::Known => Keys::Known,
+        }
+    }
+}
+
+fn account(text: &str) -> Result<Account, String> {
+    Account::new(text).ok_or_else(|| "wanted: 12 digits".to_owned())
 }
 
 impl Addresses {

@@ -3,6 +3,7 @@
 //! Start: addresses, store, what is inside ([`parts`], the one list of it), doors ([`open`]). Stop:
 //! doors close, calls finish, instances end.
 
+mod aws;
 mod bridge;
 mod certificate;
 mod descriptors;
@@ -21,10 +22,11 @@ use std::time::Duration;
 use mote_core::clock::{Clock, SystemClock};
 use mote_core::invoke::Engines;
 use mote_core::trigger::Stopper;
+use mote_dialects::aws::Aws;
 use mote_mqtt::Guests;
 use mote_store::{Embedded, RecordBounds};
 
-use crate::config::Addresses;
+use crate::config::{Addresses, AwsClients};
 use crate::credentials::Credentials;
 use crate::doors::{Announced, Doors};
 use crate::failure::Failure;
@@ -52,6 +54,7 @@ pub(crate) struct Config {
     pub(crate) bridge: Option<Bridge>,
     /// Of each door of HTTP, for one address.
     pub(crate) connections_each: u32,
+    pub(crate) aws: AwsClients,
     /// How much is kept of what was called.
     pub(crate) records: RecordBounds,
 }
@@ -77,7 +80,8 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;
-        let Config { data_dir, guests, bridge, connections_each, .. } = config;
+        let Config { data_dir, guests, bridge, connections_each, aws, .. } = config;
+        let dialect = Arc::new(Aws::new(aws.aws_account, aws.aws_keys.into()));
         let clients = Clients { guests, bridge, connections_each };
         let store = Embedded::open_with(&data_dir, config.records, clock.clone())?;
         let credentials = Credentials::read_or_make(&data_dir)?;
@@ -90,6 +94,7 @@ impl Server {
             credentials: &credentials,
             vault,
             data_dir: &data_dir,
+            aws: dialect,
             public_url: &doors.public,
             clock: clock.clone(),
             stop: stop.clone(),

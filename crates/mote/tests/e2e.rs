@@ -6,6 +6,8 @@ mod harness;
 
 #[path = "e2e/access.rs"]
 mod access;
+#[path = "e2e/aws.rs"]
+mod aws;
 #[path = "e2e/calls.rs"]
 mod calls;
 #[path = "e2e/cli.rs"]

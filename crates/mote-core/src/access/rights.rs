@@ -26,6 +26,8 @@ pub struct Rule<'a> {
 pub enum Need<'a> {
     /// Judged when the route has been found: a function says itself who may call its URL.
     Route,
+    /// A credential that is known here, or code of a function.
+    Somebody,
     /// A credential that is known here.
     Known,
     /// Any right in the namespace.
@@ -39,7 +41,7 @@ pub enum Need<'a> {
 
 /// What each action needs. No arm for the rest: whoever adds a verb decides who may.
 pub fn rule(action: &Action) -> Rule<'_> {
-    use Need::{Known, Of, Route, Server, Use};
+    use Need::{Known, Of, Route, Server, Somebody, Use};
     use Right::{Admin, Deploy, Invoke, Read};
     let tells = |need, verb, about| Rule { need, verb, about, change: false };
     let changes = |need, verb, about| Rule { need, verb, about, change: true };
@@ -109,6 +111,7 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::ShowQuota { namespace } => tells(Of(Read, namespace), "show-quota", ""),
         Action::ListNamespaces => tells(Known, "list-namespaces", ""),
         Action::ReadAudit { namespace, .. } => tells(namespace.as_ref().map_or(Server(Admin), |own| Of(Admin, own)), "audit", ""),
+        Action::WhoAmI => tells(Somebody, "who-am-i", ""),
         Action::Status => tells(Known, "status", ""),
     }
 }
@@ -164,7 +167,7 @@ impl<'a> Need<'a> {
     pub fn namespace(&self) -> Option<&'a Name> {
         match *self {
             Need::Enter(namespace) | Need::Use(_, namespace) | Need::Of(_, namespace) => Some(namespace),
-            Need::Route | Need::Known | Need::Server(_) => None,
+            Need::Route | Need::Somebody | Need::Known | Need::Server(_) => None,
         }
     }
 }
@@ -173,7 +176,7 @@ impl fmt::Display for Need<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Need::Route => f.write_str("nothing"),
-            Need::Known => f.write_str("a token"),
+            Need::Known | Need::Somebody => f.write_str("a token"),
             Need::Enter(namespace) => write!(f, "a right in the namespace {namespace}"),
             Need::Use(right, namespace) | Need::Of(right, namespace) => write!(f, "{right} in the namespace {namespace}"),
             Need::Server(right) => write!(f, "{right} in all namespaces"),

@@ -71,3 +71,11 @@ pub struct Status {
     /// Where function URLs begin: the public door's address, as the server is bound to it.
     pub public: String,
 }
+
+/// Whom a credential stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallerInfo {
+    pub namespace: Name,
+    /// As the audit knows it: `admin`, `token shop/ci`.
+    pub name: String,
+}

@@ -99,6 +99,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::ShowQuota { namespace: ns() },
         Action::ListNamespaces,
         Action::ReadAudit { namespace: Some(ns()), tail: 1 },
+        Action::WhoAmI,
         Action::Status,
     ]
 }
@@ -107,6 +108,8 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum May {
     Anybody,
+    /// Everybody but a stranger.
+    Somebody,
     Known,
     /// A token with the right, and code of the namespace's functions.
     Inside(Right),
@@ -142,6 +145,7 @@ fn may(action: &Action) -> May {
         Action::RotateSigning { .. } | Action::ReadAudit { .. } => May::Token(Admin),
         Action::SignUrl(_) => May::Token(Invoke),
         Action::SetQuota { .. } => May::AdminOfAll,
+        Action::WhoAmI => May::Somebody,
         Action::ListNamespaces | Action::Status => May::Known,
     }
 }
@@ -174,15 +178,18 @@ async fn every_action_by_every_right_in_every_namespace() {
         check(&Credential::Token("token".into()), Ok(()));
         check(&Credential::Token("tokem".into()), Err(Code::CredentialInvalid));
         check(&Credential::Anonymous, if may == May::Anybody { Ok(()) } else { Err(Code::CredentialMissing) });
-        let inside = matches!(may, May::Anybody | May::Inside(_));
+        let inside = matches!(may, May::Anybody | May::Somebody | May::Inside(_));
         check(&Credential::Instance(own.clone()), if inside { Ok(()) } else { Err(Code::Forbidden) });
-        check(&Credential::Instance(other.clone()), if may == May::Anybody { Ok(()) } else { Err(Code::Forbidden) });
+        check(
+            &Credential::Instance(other.clone()),
+            if matches!(may, May::Anybody | May::Somebody) { Ok(()) } else { Err(Code::Forbidden) },
+        );
         for right in Right::ALL {
             for scope in [Scope::One(own.clone()), Scope::One(other.clone()), Scope::All] {
                 let here = scope.covers(&own);
                 let has = |needed| here && (right == needed || right == Right::Admin);
                 let expect = match may {
-                    May::Anybody | May::Known => true,
+                    May::Anybody | May::Somebody | May::Known => true,
                     May::Inside(needed) | May::Token(needed) => has(needed),
                     May::AdminOfAll => right == Right::Admin && scope == Scope::All,
                 };
@@ -193,7 +200,7 @@ async fn every_action_by_every_right_in_every_namespace() {
             }
         }
     }
-    assert_eq!(judged, 53 * (5 + 4 * 3 * 2));
+    assert_eq!(judged, 54 * (5 + 4 * 3 * 2));
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ use crate::cli::deploy::{Wish, send};
 use crate::cli::logs::worded;
 use crate::cli::serve::{CONNECTIONS_EACH, Signals, block_on, listen_to_tracing};
 use crate::client::{Client, lines};
-use crate::config::{Addresses, check_data_dir};
+use crate::config::{Addresses, AwsClients, check_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::keyring::PassphraseFrom;
 use crate::serve::{Busy, Config, Server};
@@ -82,6 +82,7 @@ impl Dev {
                 bridge: None,
                 connections_each: CONNECTIONS_EACH,
                 records: RecordBounds::default(),
+                aws: AwsClients::default(),
             })
             .await?;
             let client = Client::of(server.doors(), server.token())?;

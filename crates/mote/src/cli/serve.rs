@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Output, age};
-use crate::config::{Addresses, check_data_dir, default_data_dir};
+use crate::config::{Addresses, AwsClients, check_data_dir, default_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::keyring::PassphraseFrom;
 use crate::output;
@@ -62,6 +62,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     records_size: Option<u64>,
     #[command(flatten)]
+    aws: AwsClients,
+    #[command(flatten)]
     pub(super) output: Output,
 }
 
@@ -80,7 +82,8 @@ impl Serve {
             total_bytes: self.records_size.unwrap_or(usual.total_bytes),
         };
         let (guests, connections_each) = (Guests(self.mqtt_anonymous), self.connections_each);
-        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests, bridge, connections_each, records };
+        let aws = self.aws;
+        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests, bridge, connections_each, records, aws };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;

@@ -1,15 +1,18 @@
 //! Opens every door, and sets going what brings events without one: each on a task of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mote_core::clock::Clock;
+use mote_core::dialect::Dialect;
 use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop};
 use mote_dialects::plain::Plain;
 use mote_mqtt::{Guests, MqttBridge, MqttDoor};
-use mote_triggers::http::HttpDoor;
+use mote_triggers::http::{HttpDoor, HttpLimits};
 use tokio::task::JoinSet;
 
+use super::aws::S3Beside;
 use super::bridge::Bridge;
 use super::listen::Listeners;
 use super::parts::Parts;
@@ -21,6 +24,9 @@ pub(super) struct Clients {
     pub(super) bridge: Option<Bridge>,
     pub(super) connections_each: u32,
 }
+
+/// SDKs keep connections for as long between two requests; and a copy of gigabytes says nothing until it is done.
+const AWS_LIMITS: HttpLimits = HttpLimits { connections_max: 4096, stall: Duration::from_secs(75), drain: Duration::from_secs(30) };
 
 /// What runs: a door until its last call has been answered, a trigger until what it began has ended.
 pub(super) type Running = JoinSet<()>;
@@ -34,18 +40,17 @@ pub(super) fn open(
     stop: &Stop,
 ) -> Running {
     let mut running = Running::new();
-    let Parts { house, s3, broker, triggers, .. } = parts;
+    let Parts { house, s3, aws, broker, triggers, .. } = parts;
     let (invoker, handshake) = (house.invoker.clone(), || tls.map(|tls| tls.clone() as Arc<dyn Handshake>));
 
     let shares = || Shares::of(clients.connections_each);
-    let http = |dialect| {
-        let door = HttpDoor::new(house.clone(), vec![Arc::new(dialect)], clock.clone());
-        Arc::new(door.with_handshake(handshake()).with_shares(shares()))
+    let http = |dialect: Arc<dyn Dialect>| {
+        HttpDoor::new(house.clone(), vec![dialect], clock.clone()).with_handshake(handshake()).with_shares(shares())
     };
-    run(&mut running, "the public door", http(Plain::public()).serve(listeners.public.socket, stop.clone()));
-    run(&mut running, "the control door", http(Plain::control()).serve(listeners.control.socket, stop.clone()));
-    let (s3, stopped) = (s3.with_handshake(handshake()).with_shares(shares()), stop.clone());
-    run(&mut running, "the aws door", async move { s3.serve(listeners.aws.socket, stopped).await });
+    run(&mut running, "the public door", Arc::new(http(Arc::new(Plain::public()))).serve(listeners.public.socket, stop.clone()));
+    run(&mut running, "the control door", Arc::new(http(Arc::new(Plain::control()))).serve(listeners.control.socket, stop.clone()));
+    let door = http(aws.clone()).with_limits(AWS_LIMITS).with_beside(Arc::new(S3Beside { s3, dialect: aws }));
+    run(&mut running, "the aws door", Arc::new(door).serve(listeners.aws.socket, stop.clone()));
     let mqtt = MqttDoor::new(broker.clone(), clients.guests, handshake());
     run(&mut running, "the mqtt door", mqtt.serve(listeners.mqtt.socket, stop.clone()));
 

@@ -20,7 +20,7 @@ use mote_core::queues::Queues;
 use mote_core::secret::vault::Vault;
 use mote_core::topic::Topics;
 use mote_core::trigger::{Stop, Trigger};
-use mote_dialects::aws::{Account, Aws};
+use mote_dialects::aws::Aws;
 use mote_dialects::plain::Plain;
 use mote_engine_process::{ProcessEngine, Seams, Settings};
 use mote_mqtt::MqttBroker;
@@ -44,6 +44,7 @@ const SPARES_MAX: usize = 8;
 pub(super) struct Parts {
     pub(super) house: Arc<House>,
     pub(super) s3: S3Door,
+    pub(super) aws: Arc<Aws>,
     pub(super) broker: Arc<MqttBroker>,
     pub(super) triggers: Vec<(&'static str, Box<dyn Trigger>)>,
     pub(super) engines: Engines,
@@ -55,6 +56,7 @@ pub(super) struct Ground<'a> {
     pub(super) credentials: &'a Credentials,
     pub(super) vault: Arc<Vault>,
     pub(super) data_dir: &'a Path,
+    pub(super) aws: Arc<Aws>,
     /// Of the public door.
     pub(super) public_url: &'a str,
     pub(super) clock: Arc<dyn Clock>,
@@ -99,7 +101,7 @@ pub(super) async fn assemble(ground: Ground<'_>) -> Result<Parts, Failure> {
     let house = Arc::new(house.with_mqtt(broker.clone()));
     // Set once, here.
     let _ = gateway.platform.set(Arc::downgrade(&house));
-    Ok(Parts { house, s3, broker, triggers, engines })
+    Ok(Parts { house, s3, aws: ground.aws, broker, triggers, engines })
 }
 
 impl Known {
@@ -137,7 +139,7 @@ fn invoker(ground: &Ground<'_>, known: &Known, gateway: Arc<Inside>) -> Result<I
         logs,
         records: store.records(),
         clock: clock.clone(),
-        dialects: Dialects::new(vec![Arc::new(Plain::public()), Arc::new(Aws::new(Account::default()))]),
+        dialects: Dialects::new(vec![Arc::new(Plain::public()), ground.aws.clone()]),
         engines: Engines::new([processes as Arc<dyn Engine>, Arc::new(flows)]),
     })
 }

@@ -100,6 +100,7 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
         (["mqtt"], "GET") => Ok(Action::ShowMqtt { namespace: query.namespace()? }),
         (["mqtt", "publish"], "POST") => mqtt::publish(&query, &parts.headers, body),
         (["status"], "GET") => Ok(Action::Status),
+        (["whoami"], "GET") => Ok(Action::WhoAmI),
         (["buckets"], "GET") => Ok(Action::ListBuckets { namespace: query.namespace()? }),
         (["buckets", name], "PUT") => Ok(Action::CreateBucket { namespace: query.namespace()?, name: (*name).to_owned() }),
         (["buckets", name], "DELETE") => Ok(Action::DeleteBucket { namespace: query.namespace()?, name: (*name).to_owned() }),
@@ -220,7 +221,7 @@ fn decode(segment: &str) -> Result<String> {
 fn unknown(path: &[&str], method: &str) -> Error {
     let allow = match path {
         ["deploy"] | ["mqtt", "publish"] | ["functions", _, "invoke" | "send" | "point"] => "POST",
-        ["functions" | "logs" | "status" | "buckets" | "secrets" | "timers" | "mqtt"] | ["buckets", _, "objects"] => "GET, HEAD",
+        ["functions" | "logs" | "status" | "whoami" | "buckets" | "secrets" | "timers" | "mqtt"] | ["buckets", _, "objects"] => "GET, HEAD",
         ["functions", _] => "GET, HEAD, DELETE",
         ["buckets" | "secrets", _] => "PUT, DELETE",
         path if let Some(allow) = access::allows(path) => allow,

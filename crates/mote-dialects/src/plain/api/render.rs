@@ -71,6 +71,7 @@ fn answer(done: Done) -> Result<Response> {
         Done::Quota(report) => json_of(StatusCode::OK, &report),
         Done::Namespaces(namespaces) => json_of(StatusCode::OK, &json!({ "namespaces": namespaces })),
         Done::Audit(lines) => json_of(StatusCode::OK, &json!({ "audit": lines })),
+        Done::Caller(caller) => json_of(StatusCode::OK, &caller),
         Done::Status(status) => json_of(StatusCode::OK, &status),
         Done::Nothing => Ok(with_status(StatusCode::NO_CONTENT, Body::empty())),
     }

@@ -1,22 +1,22 @@
 //! The one text that a request comes down to before it is signed.
 
 use http::Uri;
-use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use s3s::{S3Error, s3_error};
+
+use super::{Head, Refusal, refusal};
 
 /// Unreserved characters stay, everything else is encoded.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const PATH: &AsciiSet = &STRICT.remove(b'/');
 
-pub(super) fn request(parts: &Parts, path: &str, signed: &[String], payload_hash: &str) -> Result<String, S3Error> {
-    let mut text = format!("{}\n{path}\n{}\n", parts.method, query(&parts.uri)?);
+pub(super) fn request(head: Head<'_>, path: &str, signed: &[String], payload_hash: &str) -> Result<String, Refusal> {
+    let mut text = format!("{}\n{path}\n{}\n", head.method, query(head.uri)?);
     let mut names: Vec<&str> = signed.iter().map(String::as_str).collect();
     names.sort_unstable();
     for name in &names {
         text.push_str(name);
         text.push(':');
-        text.push_str(&value(parts, name)?);
+        text.push_str(&value(head, name)?);
         text.push('\n');
     }
     text.push('\n');
@@ -26,9 +26,13 @@ pub(super) fn request(parts: &Parts, path: &str, signed: &[String], payload_hash
     Ok(text)
 }
 
-/// The path as S3 encodes it, and as it came where that differs.
-pub(super) fn paths(uri: &Uri) -> Vec<String> {
+/// The path as S3 encodes it, and as it came where that differs. All other services have it encoded
+/// once more than it is sent.
+pub(super) fn paths(uri: &Uri, service: &str) -> Vec<String> {
     let raw = uri.path();
+    if service != "s3" {
+        return vec![utf8_percent_encode(raw, PATH).to_string()];
+    }
     let decoded: Vec<u8> = percent_decode_str(raw).collect();
     let mut paths = vec![percent_encoding::percent_encode(&decoded, PATH).to_string()];
     if paths.iter().all(|path| path != raw) {
@@ -38,16 +42,16 @@ pub(super) fn paths(uri: &Uri) -> Vec<String> {
 }
 
 /// Names and values of the query, decoded.
-pub(crate) fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, S3Error> {
+pub fn query_pairs(uri: &Uri) -> Result<Vec<(String, String)>, Refusal> {
     let decode = |text: &str| {
         let text = percent_decode_str(text).decode_utf8();
-        text.map(|t| t.into_owned()).map_err(|_| s3_error!(InvalidURI, "The query is not percent-encoded UTF-8"))
+        text.map(|t| t.into_owned()).map_err(|_| refusal!(Unreadable, "The query is not percent-encoded UTF-8"))
     };
     let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(name, value)| Ok((decode(name)?, decode(value)?))).collect()
 }
 
-fn query(uri: &Uri) -> Result<String, S3Error> {
+fn query(uri: &Uri) -> Result<String, Refusal> {
     let encode = |text: &str| utf8_percent_encode(text, STRICT).to_string();
     let pairs = query_pairs(uri)?;
     let mut pairs: Vec<(String, String)> =
@@ -57,24 +61,20 @@ fn query(uri: &Uri) -> Result<String, S3Error> {
 }
 
 /// Repeats joined by commas, runs of spaces made one.
-fn value(parts: &Parts, name: &str) -> Result<String, S3Error> {
+fn value(head: Head<'_>, name: &str) -> Result<String, Refusal> {
     let mut values = Vec::new();
-    for value in parts.headers.get_all(name) {
-        let text = std::str::from_utf8(value.as_bytes()).map_err(|_| s3_error!(InvalidRequest, "The header {name} is not UTF-8"))?;
+    for value in head.headers.get_all(name) {
+        let text = std::str::from_utf8(value.as_bytes()).map_err(|_| refusal!(Unreadable, "The header {name} is not UTF-8"))?;
         values.push(text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "));
     }
     if values.is_empty() && name == "host" {
         // HTTP/2 carries it in `:authority`.
-        values.extend(parts.uri.authority().map(|authority| authority.as_str().to_owned()));
+        values.extend(head.uri.authority().map(|authority| authority.as_str().to_owned()));
     }
     if values.is_empty() {
-        return Err(s3_error!(AccessDenied, "The header {name} is signed, but is not in the request"));
+        return Err(refusal!(Uncovered, "The header {name} is signed, but is not in the request"));
     }
     Ok(values.join(","))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
@@ -99,9 +99,11 @@ mod tests {
 
     #[test]
     fn a_path_is_tried_as_encoded_and_as_sent() {
-        let check = |uri: &'static str, expect: &[&str]| assert_eq!(paths(&Uri::from_static(uri)), expect);
+        let check = |uri: &'static str, expect: &[&str]| assert_eq!(paths(&Uri::from_static(uri), "s3"), expect);
         check("/b/a%20b/c", &["/b/a%20b/c"]);
         check("/b/a+b", &["/b/a%2Bb", "/b/a+b"]);
+        let lambda = Uri::from_static("/2015-03-31/functions/arn%3Aaws%3Alambda");
+        assert_eq!(paths(&lambda, "lambda"), ["/2015-03-31/functions/arn%253Aaws%253Alambda"]);
     }
 
     #[test]

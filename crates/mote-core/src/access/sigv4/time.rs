@@ -1,8 +1,8 @@
 //! `20260131T235959Z`, the only form of time that a signature takes.
 
-use mote_core::clock::Timestamp;
+use crate::clock::Timestamp;
 
-pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+pub fn parse(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     if bytes.len() != 16 || bytes.get(8) != Some(&b'T') || bytes.get(15) != Some(&b'Z') {
         return None;
@@ -22,9 +22,8 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     u64::try_from(((days * 24 + hour) * 60 + minute) * 60 + second).ok().map(|seconds| Timestamp(seconds * 1000))
 }
 
-/// The same form, for those who sign (tests and examples).
-#[cfg(test)]
-pub(crate) fn format(time: Timestamp) -> String {
+/// The same form, for those who sign.
+pub fn format(time: Timestamp) -> String {
     let text: String = time.rfc3339().chars().filter(|c| !matches!(c, '-' | ':')).collect();
     format!("{}Z", text.split('.').next().unwrap_or_default())
 }

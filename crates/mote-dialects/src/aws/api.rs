@@ -1,0 +1,128 @@
+//! The aws door: which service a request is for, who has sent it, and what that service makes of it.
+//!
+//! One endpoint for every AWS client, as the tools for local work have it. A request is routed by the
+//! service that its signature names, else by its target, else by its path; S3's are another's
+//! ([`Parsed::NotMine`]). Then the body is read whole, since a signature covers it, the caller's
+//! namespace is asked for, and the service takes over with an [`Ask`].
+
+mod iam;
+pub(super) mod sender;
+mod sts;
+mod wire;
+
+use bytes::Bytes;
+use http::Uri;
+use mote_core::access::sigv4::{Claim, query_pairs};
+use mote_core::action::{Action, Done};
+use mote_core::dialect::{Parsed, Request, Response, Stamp, Turn};
+use mote_core::function::Name;
+use mote_core::{Error, Result};
+
+use super::Keys;
+use super::arn::Account;
+use wire::{Protocol, Refusal};
+
+/// What services of small requests read.
+const BODY_BYTES_MAX: u64 = 8 << 20;
+
+/// The services that are answered here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Service {
+    Iam,
+    Sts,
+    /// One that mote has nothing of, by the name in its clients' signatures.
+    Unknown,
+}
+
+impl Service {
+    /// `None`: S3.
+    fn of(claim: Option<&Claim>) -> Option<Service> {
+        match claim.map(|claim| claim.service.as_str()) {
+            Some("s3") | None => None,
+            Some("iam") => Some(Service::Iam),
+            Some("sts") => Some(Service::Sts),
+            Some(_) => Some(Service::Unknown),
+        }
+    }
+
+    fn protocol(self) -> Protocol {
+        match self {
+            Service::Iam | Service::Sts => Protocol::Query,
+            Service::Unknown => Protocol::Json,
+        }
+    }
+
+    fn answer(self, ask: Ask) -> Turn {
+        match self {
+            Service::Iam => iam::answer(&ask),
+            Service::Sts => sts::answer(&ask),
+            Service::Unknown => Turn::Answer(wire::refuse(self.protocol(), &Refusal::unknown_service(), ask.stamp.id)),
+        }
+    }
+}
+
+/// A request whose sender is known, to the service that it is for.
+struct Ask {
+    uri: Uri,
+    body: Bytes,
+    /// As the audit knows the sender.
+    caller: String,
+    namespace: Name,
+    account: Account,
+    stamp: Stamp,
+}
+
+impl Ask {
+    /// The fields of a request of the Query protocol, in its body or in its address.
+    fn form(&self) -> Vec<(String, String)> {
+        let mut fields: Vec<(String, String)> = form_urlencoded::parse(&self.body).into_owned().collect();
+        fields.extend(query_pairs(&self.uri).unwrap_or_default());
+        fields
+    }
+}
+
+/// A field of a form; one that is not there is as good as empty.
+fn field<'f>(form: &'f [(String, String)], name: &str) -> &'f str {
+    form.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+}
+
+pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Keys) -> Parsed {
+    let claim = match Claim::read((request.method(), request.uri(), request.headers()).into()) {
+        Ok(claim) => claim,
+        // S3 has a word for each way to sign badly, and its clients are the most.
+        Err(_) => return Parsed::NotMine(request),
+    };
+    let Some(service) = Service::of(claim.as_ref()) else { return Parsed::NotMine(request) };
+    let (parts, body) = request.into_parts();
+    let local = sender::is_local(keys, &parts.uri, &parts.headers, stamp);
+    let (stamp, account) = (stamp.clone(), account.clone());
+    let read = Turn::read(body, BODY_BYTES_MAX, move |read| {
+        let body = match read {
+            Ok(body) => body,
+            Err(error) => return refuse(service, &error, &stamp),
+        };
+        let who = sender::credential(claim, &parts, &body, local);
+        Turn::act(who, Action::WhoAmI, move |known| match known {
+            Ok(Done::Caller(caller)) => {
+                let ask = Ask { uri: parts.uri, body, caller: caller.name, namespace: caller.namespace, account, stamp };
+                service.answer(ask)
+            }
+            Ok(_) => refuse(service, &Error::internal("nobody said who the caller is"), &stamp),
+            Err(error) => refuse(service, &error, &stamp),
+        })
+    });
+    Parsed::Turn(read)
+}
+
+fn refuse(service: Service, error: &Error, stamp: &Stamp) -> Turn {
+    Turn::Answer(wire::refuse(service.protocol(), &Refusal::of(error), stamp.id))
+}
+
+/// Of what could not be read at all, or went wrong on the way to a service.
+pub(super) fn render(result: Result<Done>) -> Response {
+    let error = result.err().unwrap_or_else(|| Error::internal("an answer that no service has worded"));
+    wire::refuse(Protocol::Json, &Refusal::of(&error), mote_core::clock::Id(0))
+}
+
+#[cfg(test)]
+mod tests;

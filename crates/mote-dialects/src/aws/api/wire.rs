@@ -1,0 +1,130 @@
+//! The protocols of AWS's services: how an answer and a refusal look in each.
+//!
+//! Query: a form in, XML out. JSON: a target in a header, JSON both ways. Which service speaks which
+//! is [`super::Service`]'s to say.
+
+use std::fmt::Write;
+
+use http::header::{self, HeaderValue};
+use http::{HeaderName, StatusCode};
+use mote_core::access::sigv4::{Flaw, Refusal as Unbelieved};
+use mote_core::clock::Id;
+use mote_core::dialect::Response;
+use mote_core::{Code, Error, Fault};
+use serde_json::json;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Query,
+    Json,
+}
+
+/// A refusal in AWS's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal { status, code, message: message.into() }
+    }
+
+    pub(super) fn unknown_service() -> Refusal {
+        let message = "mote answers for IAM, S3 and STS; the request is signed for another service";
+        Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
+    }
+
+    pub(super) fn unknown_action(action: &str) -> Refusal {
+        let shown: String = action.chars().take(100).collect();
+        Refusal::new(StatusCode::BAD_REQUEST, "InvalidAction", format!("Could not find operation {shown}"))
+    }
+
+    /// What every service says in the same words.
+    pub(super) fn of(error: &Error) -> Refusal {
+        let source = std::error::Error::source(error);
+        if let Some(unbelieved) = source.and_then(|source| source.downcast_ref::<Unbelieved>()) {
+            return Refusal::new(StatusCode::FORBIDDEN, unbelieved_code(unbelieved.flaw), &unbelieved.text);
+        }
+        let (status, code) = match error.code() {
+            Code::CredentialMissing => (StatusCode::FORBIDDEN, "MissingAuthenticationToken"),
+            Code::CredentialInvalid => (StatusCode::FORBIDDEN, "UnrecognizedClientException"),
+            Code::Forbidden => (StatusCode::FORBIDDEN, "AccessDeniedException"),
+            Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException"),
+            Code::Throttled => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
+            Code::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            code => match code.fault() {
+                Fault::Caller => (StatusCode::BAD_REQUEST, "ValidationException"),
+                Fault::Function | Fault::Platform => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
+            },
+        };
+        Refusal::new(status, code, error.detail())
+    }
+}
+
+fn unbelieved_code(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::Unreadable | Flaw::HeaderMalformed | Flaw::QueryMalformed => "IncompleteSignatureException",
+        Flaw::UnknownKey => "UnrecognizedClientException",
+        Flaw::Uncovered | Flaw::Mismatch | Flaw::Skewed | Flaw::Expired => "InvalidSignatureException",
+    }
+}
+
+pub(super) fn refuse(protocol: Protocol, refusal: &Refusal, id: Id) -> Response {
+    let Refusal { status, code, message } = refusal;
+    match protocol {
+        Protocol::Query => {
+            let side = if status.is_server_error() { "Receiver" } else { "Sender" };
+            let message = escape(message);
+            let text = format!(
+                "<ErrorResponse><Error><Type>{side}</Type><Code>{code}</Code><Message>{message}</Message></Error>\
+                 <RequestId>{id}</RequestId></ErrorResponse>"
+            );
+            answer(*status, "text/xml", text, id)
+        }
+        Protocol::Json => {
+            let text = json!({ "__type": code, "message": message }).to_string();
+            let mut response = answer(*status, "application/json", text, id);
+            response.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(code));
+            response
+        }
+    }
+}
+
+/// The answer of an action of the Query protocol; `result` is XML.
+pub(super) fn query(namespace: &str, action: &str, result: &str, id: Id) -> Response {
+    let inside = if result.is_empty() { String::new() } else { format!("<{action}Result>{result}</{action}Result>") };
+    let text = format!(
+        "<{action}Response xmlns=\"{namespace}\">{inside}<ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{action}Response>"
+    );
+    answer(StatusCode::OK, "text/xml", text, id)
+}
+
+fn answer(status: StatusCode, kind: &'static str, text: String, id: Id) -> Response {
+    let mut response = Response::new(text.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    if let Ok(id) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(HeaderName::from_static("x-amzn-requestid"), id);
+    }
+    response
+}
+
+/// Text as XML has it. What XML can't say at all becomes a question mark.
+pub(super) fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut escaped, c| {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\r' => drop(write!(escaped, "&#13;")),
+            '\t' | '\n' => escaped.push(c),
+            '\u{fffe}' | '\u{ffff}' | '\0'..='\u{1f}' => escaped.push('?'),
+            c => escaped.push(c),
+        }
+        escaped
+    })
+}
