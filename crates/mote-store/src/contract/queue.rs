@@ -275,6 +275,8 @@ pub(super) async fn leases_of_a_lane_begin_some_time_apart(subject: Subject) {
     (subject.advance)(second / 2);
     let next = lease(&subject, 9).await;
     assert_eq!((next.len(), next[0].item.lane.as_ref().map(|lane| lane.gap_ms)), (1, Some(1000)));
+    // What failed keeps its age; what was only put off begins its own now.
+    assert_eq!((payloads(&next), next[0].since), (vec!["a1"], held[0].since));
     settle(&subject, &next[0], dead("hopeless")).await;
     // A lane that has run empty remembers it.
     subject.queue.enqueue(vec![laned("e", 1000, "e1")]).await.unwrap();
@@ -282,7 +284,9 @@ pub(super) async fn leases_of_a_lane_begin_some_time_apart(subject: Subject) {
     subject.queue.enqueue(vec![laned("e", 1000, "e2")]).await.unwrap();
     assert!(lease(&subject, 9).await.is_empty());
     (subject.advance)(second);
-    assert_eq!(payloads(&lease(&subject, 9).await), ["a2", "e2"]);
+    let put_off = lease(&subject, 9).await;
+    assert_eq!(payloads(&put_off), ["a2", "e2"]);
+    assert!(put_off.iter().all(|lease| lease.since == subject.clock.now()), "{put_off:?}");
     // Sent again, a dead letter keeps it; and a clock that went back holds nothing up for long.
     let letter = subject.queue.dead(DeadQuery { limit: 9, ..DeadQuery::default() }).await.unwrap().remove(0);
     assert_eq!(letter.item.lane.as_ref().map(|lane| lane.gap_ms), Some(1000));

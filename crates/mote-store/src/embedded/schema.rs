@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::layout;
 
 /// What leads from each version to the next; a new database takes every step.
-pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE, GRAVES, GAPS];
+pub(super) const STEPS: &[&str] = &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE, GRAVES, GAPS, GRAVES_OF_NAMESPACES];
 const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
@@ -203,6 +203,41 @@ CREATE INDEX letters_queue ON dead_letters (queue, seq);
 const GAPS: &str = "
 ALTER TABLE items ADD COLUMN gap INTEGER;           -- milliseconds between the leases of its lane
 ALTER TABLE dead_letters ADD COLUMN gap INTEGER;
+";
+
+/// Queues are named `KIND/NAMESPACE/…`; one that is not is a namespace of its own.
+const GRAVES_OF_NAMESPACES: &str = "
+DROP TRIGGER letters_in;
+DROP TRIGGER letters_out;
+DROP TABLE graves;
+CREATE TABLE graves (           -- dead letters of each queue
+    queue TEXT PRIMARY KEY,
+    namespace TEXT GENERATED ALWAYS AS (CASE instr(queue, '/') WHEN 0 THEN queue ELSE
+        substr(substr(queue, instr(queue, '/') + 1), 1, instr(substr(queue, instr(queue, '/') + 1) || '/', '/') - 1) END) STORED,
+    letters INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX graves_most ON graves (namespace, letters);
+CREATE TABLE graves_by_namespace (namespace TEXT PRIMARY KEY, letters INTEGER NOT NULL) WITHOUT ROWID;   -- dead letters of each
+CREATE INDEX graves_by_namespace_most ON graves_by_namespace (letters);
+CREATE TABLE graves_in_all (id INTEGER PRIMARY KEY CHECK (id = 1), letters INTEGER NOT NULL);          -- all of them
+INSERT INTO graves_in_all VALUES (1, 0);
+CREATE TRIGGER graves_in AFTER INSERT ON graves BEGIN
+    INSERT INTO graves_by_namespace VALUES (new.namespace, new.letters) ON CONFLICT (namespace) DO UPDATE SET letters = letters + new.letters;
+    UPDATE graves_in_all SET letters = letters + new.letters;
+END;
+CREATE TRIGGER graves_over AFTER UPDATE OF letters ON graves BEGIN
+    UPDATE graves_by_namespace SET letters = letters - old.letters + new.letters WHERE namespace = new.namespace;
+    DELETE FROM graves_by_namespace WHERE namespace = new.namespace AND letters = 0;
+    UPDATE graves_in_all SET letters = letters - old.letters + new.letters;
+END;
+INSERT INTO graves (queue, letters) SELECT queue, count(*) FROM dead_letters GROUP BY queue;
+CREATE TRIGGER letters_in AFTER INSERT ON dead_letters BEGIN
+    INSERT INTO graves (queue, letters) VALUES (new.queue, 1) ON CONFLICT (queue) DO UPDATE SET letters = letters + 1;
+END;
+CREATE TRIGGER letters_out AFTER DELETE ON dead_letters BEGIN
+    UPDATE graves SET letters = letters - 1 WHERE queue = old.queue;
+    DELETE FROM graves WHERE queue = old.queue AND letters = 0;
+END;
 ";
 
 /// Opens the database for writing and counts the opening.

@@ -203,6 +203,33 @@ async fn letters_that_come_and_go_push_none_out() {
     assert_eq!((count("mine"), count("flood")), (Ok(2), Ok(DEAD_LETTERS_MAX - 2)));
 }
 
+#[tokio::test]
+async fn a_namespace_with_many_queues_pushes_out_its_own_letters_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let database = rusqlite::Connection::open(dir.path().join("mote.db")).unwrap();
+    let count = |what: &str| database.query_row(&format!("SELECT count(*) FROM dead_letters WHERE {what}"), [], |row| row.get::<_, i64>(0));
+    // Of the loud one a letter in each of very many queues; of the quiet one a hundred in one.
+    let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+                INSERT INTO dead_letters (id, queue, due, priority, attempts, buried, reason, payload)
+                SELECT CAST(?2 || i AS BLOB), CASE ?2 WHEN 'loud' THEN 'webhook/loud/' || i ELSE 'invoke/quiet/f' END, 0, 1, 1, 0, '', '' FROM n";
+    database.execute(fill, rusqlite::params![100, "quiet"]).unwrap();
+    database.execute(fill, rusqlite::params![DEAD_LETTERS_MAX - 100, "loud"]).unwrap();
+    let store = open(dir.path());
+    for id in 1..=3 {
+        let queue = format!("webhook/loud/new-{id}");
+        store.queue().enqueue(vec![Item::new(Id(id), queue.clone(), Default::default(), "p")]).await.unwrap();
+        let lease = store.queue().lease(&queue, 1, Duration::from_secs(60)).await.unwrap().remove(0);
+        store.queue().settle(lease.token(), End::Dead { reason: "given up".into() }.into()).await.unwrap();
+    }
+    assert_eq!((count("queue LIKE '%/quiet/%'"), count("true")), (Ok(100), Ok(DEAD_LETTERS_MAX)));
+    let kept = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0));
+    assert_eq!(
+        (kept("SELECT letters FROM graves_in_all"), kept("SELECT sum(letters) FROM graves_by_namespace")),
+        (Ok(DEAD_LETTERS_MAX), Ok(DEAD_LETTERS_MAX))
+    );
+}
+
 /// Files are unlinked by a thread of their own: waits for it to come to rest.
 async fn until(mut done: impl FnMut() -> bool) {
     let started = std::time::Instant::now();

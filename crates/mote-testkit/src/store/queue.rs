@@ -113,7 +113,11 @@ impl QueueState {
             if let Some(Lane { key, gap_ms: gap_ms @ 1.., .. }) = &self.items[at].item.lane {
                 let gap = self.gaps.entry((queue.to_owned(), key.clone())).or_default();
                 if *gap > now && gap.0 <= now.0 + gap_ms {
-                    self.items[at].item.due = *gap;
+                    let held = &mut self.items[at];
+                    held.item.due = *gap;
+                    if held.attempt == 0 {
+                        held.since = *gap;
+                    }
                     continue;
                 }
                 *gap = Timestamp(now.0 + gap_ms);

@@ -11,7 +11,7 @@ use super::super::writer::Transaction;
 use super::row::{self, QUEUED, Queued, key, ms};
 use super::{lost, names};
 
-/// Dead letters that are kept; of the queue that has most the oldest goes first.
+/// Dead letters that are kept; of the queue that has most, in the namespace that has most, the oldest goes first.
 pub(in super::super) const DEAD_LETTERS_MAX: i64 = 10_000;
 /// So many that went are told of in one line.
 const TOLD_EVERY: u64 = 1000;
@@ -53,20 +53,22 @@ pub(super) fn turn_away(transaction: &Transaction<'_>, item: &Item, now: Timesta
     make_room(transaction)
 }
 
-/// If there is one too many, the oldest goes of the queue that has most: so no function's flood costs
-/// another one its own.
+/// If there is one too many, the oldest goes of the namespace that has most, and there of the queue that
+/// has most: so no flood costs another namespace or function its own, however many queues it comes by.
 fn make_room(transaction: &Transaction<'_>) -> Result<(), Fault> {
     static GONE: AtomicU64 = AtomicU64::new(0);
-    let letters: i64 = transaction.prepare_cached("SELECT coalesce(sum(letters), 0) FROM graves")?.query_row([], |row| row.get(0))?;
+    let letters: i64 = transaction.prepare_cached("SELECT letters FROM graves_in_all")?.query_row([], |row| row.get(0))?;
     if letters <= DEAD_LETTERS_MAX {
         return Ok(());
     }
     let oldest = "DELETE FROM dead_letters WHERE seq = (SELECT min(seq) FROM dead_letters
-                      WHERE queue = (SELECT queue FROM graves ORDER BY letters DESC LIMIT 1)) RETURNING queue";
+                      WHERE queue = (SELECT queue FROM graves
+                          WHERE namespace = (SELECT namespace FROM graves_by_namespace ORDER BY letters DESC LIMIT 1)
+                          ORDER BY letters DESC LIMIT 1)) RETURNING queue";
     let queue: String = transaction.prepare_cached(oldest)?.query_row([], |row| row.get(0))?;
     let gone = GONE.fetch_add(1, Ordering::Relaxed);
     if gone.is_multiple_of(TOLD_EVERY) {
-        tracing::warn!(%queue, gone = gone + 1, "there are {DEAD_LETTERS_MAX} dead letters: the oldest of the queue with most of them go");
+        tracing::warn!(%queue, gone = gone + 1, "there are {DEAD_LETTERS_MAX} dead letters: the oldest go of the namespace and queue with most of them");
     }
     Ok(())
 }

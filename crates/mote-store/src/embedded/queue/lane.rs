@@ -67,7 +67,9 @@ impl Gap {
         let looked_for = params![gaps, self.lane, ms(now), ms(end)];
         let until: Option<i64> = transaction.prepare_cached(sql)?.query_row(looked_for, |row| row.get(0)).optional()?;
         if let Some(until) = until {
-            transaction.prepare_cached("UPDATE items SET ready = ?2 WHERE seq = ?1")?.execute([seq, until])?;
+            // Its age for its retries begins when it may run, not while others of its lane keep it waiting.
+            let put_off = "UPDATE items SET ready = ?2, since = CASE attempts WHEN 0 THEN ?2 ELSE since END WHERE seq = ?1";
+            transaction.prepare_cached(put_off)?.execute([seq, until])?;
             return Ok(false);
         }
         note(transaction, &gaps, &Once { key: self.lane.clone(), until: end }, self.id, now)?;

@@ -37,6 +37,8 @@ const WRITTEN: &[&str] = &[
         VALUES (x'00000000000000000000000000000051', 'graves', 0, 1, 5, 9, 'hopeless', x'64');",
     "INSERT INTO items (id, queue, due, ready, lane, width, gap, payload)
         VALUES (x'00000000000000000000000000000061', 'gaps', 0, 0, 'l', 1, 1000, x'70');",
+    "INSERT INTO dead_letters (id, queue, due, priority, attempts, buried, reason, payload)
+        VALUES (x'00000000000000000000000000000071', 'webhook/loud/a', 0, 1, 5, 9, 'hopeless', x'64');",
 ];
 
 #[tokio::test]
@@ -105,6 +107,9 @@ async fn everything_is_there(store: Embedded, layout: usize) {
     if layout >= 7 {
         let lease = queue.lease("gaps", 9, MINUTE).await.unwrap().remove(0);
         assert_eq!(lease.item.lane.map(|lane| lane.gap_ms), Some(1000));
+    }
+    if layout >= 8 {
+        assert_eq!(queue.bury_for_good(vec![Id(0x71)]).await.unwrap(), 1);
     }
 }
 
