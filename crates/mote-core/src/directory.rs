@@ -92,19 +92,38 @@ impl Head {
     }
 
     pub fn read(record: &Record) -> Result<Head> {
-        serde_json::from_slice(&record.value).map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))
+        serde_json::from_slice(&record.value).map_err(|e| {
+            Error::internal(format!("the record {} can't be read", record.key))
+                .caused_by(e)
+                .hint("Another version of mote wrote it: remove the function, then deploy it again.")
+        })
+    }
+
+    /// The stored versions alone, which are told also where the live one can't be read.
+    pub fn versions(record: &Record) -> Result<Vec<u64>> {
+        #[derive(Deserialize)]
+        struct Versions {
+            versions: Vec<u64>,
+        }
+        match serde_json::from_slice(&record.value) {
+            Ok(Versions { versions }) => Ok(versions),
+            Err(_) => Head::read(record).map(|head| head.versions),
+        }
     }
 }
 
 impl Directory {
-    /// Reads every function's head.
+    /// Reads every function's head. One that can't be read keeps no other function from being served.
     pub async fn load(&self, catalog: &dyn Catalog) -> Result<usize> {
         const PAGE: usize = 1000;
         let (mut after, mut live) = (None, Vec::new());
         loop {
             let page = catalog.scan(Head::PREFIX, after.as_deref(), PAGE).await?;
             for record in &page {
-                live.push(Arc::new(Head::read(record)?.live));
+                match Head::read(record) {
+                    Ok(head) => live.push(Arc::new(head.live)),
+                    Err(error) => tracing::error!(record = %record.key, ?error, "a function is left out, since it can't be read"),
+                }
             }
             match page.last() {
                 Some(last) if page.len() == PAGE => after = Some(last.key.clone()),

@@ -26,7 +26,7 @@ use crate::invoke::deliver::QUEUES;
 use crate::mqtt::Broker;
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
-use crate::store::{Catalog, LogQuery, Objects, Precondition, RecordQuery, Write};
+use crate::store::{Catalog, LogQuery, Objects, Precondition, Record, RecordQuery, Write};
 
 /// The platform that the doors hold; cheap to clone.
 #[derive(Clone)]
@@ -230,8 +230,13 @@ impl House {
     }
 
     async fn head(&self, function: &FunctionRef) -> Result<(u64, Head)> {
+        let record = self.record(function).await?;
+        Ok((record.revision, Head::read(&record)?))
+    }
+
+    async fn record(&self, function: &FunctionRef) -> Result<Record> {
         match self.catalog().get(&Head::key(function)).await? {
-            Some(record) => Ok((record.revision, Head::read(&record)?)),
+            Some(record) => Ok(record),
             // The directory's error names what to do.
             None => Err(self.directory().entry(function).err().unwrap_or_else(|| Error::internal("the catalog and the directory differ"))),
         }
@@ -239,12 +244,12 @@ impl House {
 
     async fn remove(&self, function: &FunctionRef) -> Result<Done> {
         let _turn = self.turns.function(function).await;
-        let (revision, head) = self.head(function).await?;
-        let mut batch = vec![Write::Delete { key: Head::key(function), expect: revision }];
+        let record = self.record(function).await?;
+        let mut batch = vec![Write::Delete { key: Head::key(function), expect: record.revision }];
         let mut artifacts = Vec::new();
-        for version in &head.versions {
-            let (stored, writes) = deploy::drop_version(self.catalog(), function, *version).await?;
-            artifacts.extend(stored.map(|f| (f.artifact, f.runtime.family)));
+        for version in Head::versions(&record)? {
+            let (dropped, writes) = deploy::drop_version(self.catalog(), function, version).await?;
+            artifacts.extend(dropped);
             batch.extend(writes);
         }
         self.catalog().commit(batch).await?;

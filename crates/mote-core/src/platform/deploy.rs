@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use super::secrets::Given;
@@ -23,7 +24,7 @@ use crate::directory::Head;
 use crate::engine::{Prepared, Preparing, Progress};
 use crate::error::{Code, Error, Result};
 use crate::function::delivery::Destination;
-use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name, timer};
+use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name, Runtime, timer};
 use crate::invoke::Invoker;
 use crate::store::within::{Judged, within};
 use crate::store::{Catalog, Objects, Write};
@@ -316,8 +317,8 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
     if let Some((_, head)) = &head {
         let excess = (head.versions.len() + 1).saturating_sub(VERSIONS_KEPT);
         for &version in head.versions.iter().filter(|v| **v != head.live.version).take(excess) {
-            let (stored, writes) = drop_version(&*invoker.catalog, &reference, version).await?;
-            dropped.extend(stored.map(|f| (f.artifact, f.runtime.family)));
+            let (artifact, writes) = drop_version(&*invoker.catalog, &reference, version).await?;
+            dropped.extend(artifact);
             pruning.extend(writes);
         }
     }
@@ -343,7 +344,7 @@ async fn commit(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {
             Ok::<_, Error>(Write::Put { key, expect, value })
         };
         batch.push(put(Head::version_key(&reference, function.version), 0, serde_json::to_vec(function))?);
-        batch.push(put(artifact_key(function), 0, Ok(Vec::new()))?);
+        batch.push(put(artifact_key(&function.artifact, &reference, function.version), 0, Ok(Vec::new()))?);
         batch.push(put(Head::key(&reference), revision, serde_json::to_vec(&next))?);
         batch.extend(pruning.iter().cloned());
     }
@@ -353,20 +354,31 @@ async fn commit(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {
     })
 }
 
-/// The stored version, and the writes that drop it with its reference to the artifact.
-pub(super) async fn drop_version(catalog: &dyn Catalog, reference: &FunctionRef, version: u64) -> Result<(Option<Function>, Vec<Write>)> {
-    let Some(record) = catalog.get(&Head::version_key(reference, version)).await? else { return Ok((None, Vec::new())) };
-    let function: Function = serde_json::from_slice(&record.value)
-        .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
-    let mut writes = vec![Write::Delete { key: record.key, expect: record.revision }];
-    if let Some(reference) = catalog.get(&artifact_key(&function)).await? {
-        writes.push(Write::Delete { key: reference.key, expect: reference.revision });
-    }
-    Ok((Some(function), writes))
+/// What of a stored version has to be known to drop it: more may be in words that are unknown by now.
+#[derive(Deserialize)]
+struct Dropped {
+    artifact: Digest,
+    runtime: Runtime,
 }
 
-fn artifact_key(function: &Function) -> String {
-    format!("{ARTIFACTS}{}/{}/{}/{:010}", function.artifact, function.namespace, function.name, function.version)
+/// The stored version's artifact, and the writes that drop the version with its reference to that.
+pub(super) async fn drop_version(
+    catalog: &dyn Catalog,
+    function: &FunctionRef,
+    version: u64,
+) -> Result<(Option<(Digest, Family)>, Vec<Write>)> {
+    let Some(record) = catalog.get(&Head::version_key(function, version)).await? else { return Ok((None, Vec::new())) };
+    let Dropped { artifact, runtime } = serde_json::from_slice(&record.value)
+        .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
+    let mut writes = vec![Write::Delete { key: record.key, expect: record.revision }];
+    if let Some(reference) = catalog.get(&artifact_key(&artifact, function, version)).await? {
+        writes.push(Write::Delete { key: reference.key, expect: reference.revision });
+    }
+    Ok((Some((artifact, runtime.family)), writes))
+}
+
+fn artifact_key(artifact: &Digest, function: &FunctionRef, version: u64) -> String {
+    format!("{ARTIFACTS}{artifact}/{}/{}/{version:010}", function.namespace, function.name)
 }
 
 /// All that some stored version refers to.

@@ -32,6 +32,36 @@ async fn a_deploy_warms_flips_and_drains() {
 }
 
 #[tokio::test]
+async fn a_function_that_cannot_be_read_keeps_no_other_from_being_served() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    scene.deploy(&[("g.py", "1")]).await.unwrap();
+    let before = scene.store.keys();
+    scene.deploy(&[("old.py", "1")]).await.unwrap();
+    // As a server wrote it whose flows had conditions of another kind.
+    for key in [Head::key(&reference("old")), Head::version_key(&reference("old"), 1)] {
+        let record = scene.store.get(&key).await.unwrap().unwrap();
+        let mut value: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
+        let arms = serde_json::json!([{"when": {"path": "$.a", "is": 1}, "steps": []}]);
+        let flow = serde_json::json!({"steps": [{"name": "b", "branch": {"arms": arms}}]});
+        let function = if value.get("live").is_some() { &mut value["live"] } else { &mut value };
+        function["flow"] = flow;
+        let put = Write::Put { key, expect: record.revision, value: value.to_string().into() };
+        scene.store.commit(vec![put]).await.unwrap();
+    }
+    let directory = Directory::default();
+    assert_eq!(directory.load(&*scene.store).await.unwrap(), 2);
+    assert!(directory.entry(&reference("f")).is_ok() && directory.entry(&reference("g")).is_ok());
+    // A deploy says what to do, and that can be done.
+    scene.invoker.directory.remove(&reference("old"));
+    let error = scene.deploy(&[("old.py", "2")]).await.unwrap_err();
+    assert!(error.hint_text().unwrap_or_default().contains("remove the function"), "{error:?}");
+    scene.admin(Action::Remove { function: reference("old") }).await.unwrap();
+    assert_eq!(scene.store.keys(), before);
+    scene.deploy(&[("old.py", "2")]).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_refused_deploy_changes_nothing() {
     let scene = Scene::new(ScriptedEngine::echo()).await;
     scene.deploy(&[("f.py", "1")]).await.unwrap();

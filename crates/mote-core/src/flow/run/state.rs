@@ -2,9 +2,11 @@
 //! [`super::Machine`]'s.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Id, Timestamp};
@@ -75,6 +77,7 @@ pub enum Waiting {
 
 /// Children that run, and what came of those that are over.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Children {
     pub total: u32,
     /// So many at a time, in their order.
@@ -89,6 +92,53 @@ pub struct Children {
     /// Those that did not succeed run again, before anything is made of them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reopen: bool,
+}
+
+/// As they may lie on disk.
+#[derive(Deserialize)]
+struct Stored {
+    total: u32,
+    width: u32,
+    /// A server that began all of them at once did not say how many had.
+    begun: Option<u32>,
+    #[serde(default, deserialize_with = "parts")]
+    over: BTreeMap<u32, Part>,
+    #[serde(default)]
+    doomed: Option<StepError>,
+    #[serde(default)]
+    reopen: bool,
+}
+
+impl From<Stored> for Children {
+    fn from(Stored { total, width, begun, over, doomed, reopen }: Stored) -> Children {
+        Children { total, width, begun: begun.unwrap_or(total), over, doomed, reopen }
+    }
+}
+
+/// What children brought. Of those in a mere list it lies with their own results, and is asked for anew.
+fn parts<'de, D: Deserializer<'de>>(over: D) -> Result<BTreeMap<u32, Part>, D::Error> {
+    struct Parts;
+    impl<'de> Visitor<'de> for Parts {
+        type Value = BTreeMap<u32, Part>;
+
+        fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+            to.write_str("what children brought, or a list of those that are over")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+            let mut parts = BTreeMap::new();
+            while let Some((index, part)) = all.next_entry()? {
+                parts.insert(index, part);
+            }
+            Ok(parts)
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Self::Value, A::Error> {
+            while all.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(BTreeMap::new())
+        }
+    }
+    over.deserialize_any(Parts)
 }
 
 /// What a child brought.
@@ -172,4 +222,19 @@ fn block_at<'f>(flow: &'f Flow, place: &[Frame]) -> Option<&'f [Step]> {
 
 pub(super) fn step_at<'f>(flow: &'f Flow, place: &[Frame]) -> Option<&'f Step> {
     block_at(flow, place)?.get(place.last()?.at as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_of_an_earlier_server_are_asked_for_anew() {
+        let read = |text: &str| serde_json::from_str::<Children>(text).unwrap();
+        let earlier = read(r#"{"total":5,"width":2,"cursor":1,"over":[2,3]}"#);
+        assert_eq!(earlier, Children { begun: 5, ..Children::of(5, 2) });
+        assert_eq!(earlier.open().count(), 5);
+        let today = Children { begun: 3, over: BTreeMap::from([(1, Part::Good("7".into()))]), reopen: true, ..Children::of(5, 2) };
+        assert_eq!(read(&serde_json::to_string(&today).unwrap()), today);
+    }
 }
