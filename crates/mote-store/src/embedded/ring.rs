@@ -74,6 +74,8 @@ pub(super) struct Ring {
     readers: Readers,
     /// The number of the next row. None is given out twice, also after a failure or when no row is left.
     next: i64,
+    /// False: a broken file was set aside, and the new one could not be made yet.
+    is_open: bool,
     /// Whether the last batch was not stored.
     failing: bool,
 }
@@ -81,44 +83,45 @@ pub(super) struct Ring {
 impl Ring {
     pub(super) fn open(readers: &Readers, shape: &'static Shape, bounds: Bounds) -> Result<Ring, Fault> {
         let path = readers.path().to_owned();
-        let opened = connect(&path, shape).or_else(|fault| match fault {
-            Fault::Sql(error) if is_broken(&error) => {
-                set_aside(&path, shape, &error);
-                connect(&path, shape)
-            }
-            fault => Err(fault),
-        });
-        let (connection, last) = opened?;
-        Ok(Ring { connection, path, shape, bounds, readers: readers.clone(), next: last + 1, failing: false })
+        let (connection, last) = connect_or_begin_anew(&path, shape)?;
+        Ok(Ring { connection, path, shape, bounds, readers: readers.clone(), next: last + 1, is_open: true, failing: false })
     }
 
     /// Writes them, all or none, and deletes what goes for them; gives back the number of the first.
     /// `None`: they were not stored. The server's log is told when that begins and when it ends, and
     /// not of each batch: on a full disk, that would fill it further.
     pub(super) fn keep<R: Row>(&mut self, rows: &[R], too_old: Timestamp) -> Option<i64> {
-        let written = self.append(rows);
-        let first = written.as_ref().ok().copied();
-        let kept = written.and_then(|_| Ok(self.trim(too_old)?)).map_err(Error::from);
+        let (first, mut stored) = (self.next, false);
+        self.next += rows.len() as i64;
+        let kept = self.put(first, rows, too_old, &mut stored).map_err(Error::from);
         match &kept {
             Err(error) if !self.failing => tracing::warn!(?error, "the {} can't be written", self.shape.what),
             Ok(()) if self.failing => tracing::warn!("the {} can be written again", self.shape.what),
             _ => {}
         }
         self.failing = kept.is_err();
-        first
+        stored.then_some(first)
     }
 
-    fn append<R: Row>(&mut self, rows: &[R]) -> Result<i64, Fault> {
-        let first = self.next;
-        self.next += rows.len() as i64;
-        match self.write(first, rows) {
-            Err(error) if is_broken(&error) => {
-                self.begin_anew(&error)?;
-                self.write(first, rows)?;
-            }
-            written => written?,
+    /// `stored`: whether the rows are, which they may be though nothing could be deleted.
+    fn put<R: Row>(&mut self, first: i64, rows: &[R], too_old: Timestamp, stored: &mut bool) -> Result<(), Fault> {
+        if !self.is_open {
+            self.reopen()?;
         }
-        Ok(first)
+        match self.write_and_trim(first, rows, too_old, stored) {
+            Err(error) if is_broken(&error) => {
+                *stored = false;
+                self.begin_anew(&error)?;
+                Ok(self.write_and_trim(first, rows, too_old, stored)?)
+            }
+            kept => Ok(kept?),
+        }
+    }
+
+    fn write_and_trim<R: Row>(&mut self, first: i64, rows: &[R], too_old: Timestamp, stored: &mut bool) -> rusqlite::Result<()> {
+        self.write(first, rows)?;
+        *stored = true;
+        self.trim(too_old)
     }
 
     fn write<R: Row>(&mut self, first: i64, rows: &[R]) -> rusqlite::Result<()> {
@@ -210,9 +213,15 @@ impl Ring {
     fn begin_anew(&mut self, error: &rusqlite::Error) -> Result<(), Fault> {
         // Closed first: its end removes files by their names, which are the new one's in a moment.
         self.connection = Connection::open_in_memory()?;
+        self.is_open = false;
         set_aside(&self.path, self.shape, error);
-        let (connection, last) = connect(&self.path, self.shape)?;
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Result<(), Fault> {
+        let (connection, last) = connect_or_begin_anew(&self.path, self.shape)?;
         self.connection = connection;
+        self.is_open = true;
         self.next = self.next.max(last + 1);
         self.readers.renew();
         Ok(())
@@ -224,6 +233,17 @@ fn source_id(connection: &Connection, (namespace, function): (&str, &str)) -> ru
     let sql = "INSERT INTO sources (namespace, function, bytes) VALUES (?1, ?2, 0)
                ON CONFLICT (namespace, function) DO UPDATE SET bytes = bytes RETURNING id";
     connection.prepare_cached(sql)?.query_row([namespace, function], |row| row.get(0))
+}
+
+/// The database, or a new one in the place of one that is broken.
+fn connect_or_begin_anew(path: &Path, shape: &Shape) -> Result<(Connection, i64), Fault> {
+    connect(path, shape).or_else(|fault| match fault {
+        Fault::Sql(error) if is_broken(&error) => {
+            set_aside(path, shape, &error);
+            connect(path, shape)
+        }
+        fault => Err(fault),
+    })
 }
 
 /// The database, made or brought up to date, and the number of its last row.

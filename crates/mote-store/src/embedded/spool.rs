@@ -111,7 +111,8 @@ fn write_batches<T>(
     mut write: impl FnMut(Vec<T>),
 ) {
     while let Some(first) = waiting.blocking_recv() {
-        if matches!(first, Command::Item(..)) {
+        // A backlog is company enough, and nobody else comes through a channel that is closed.
+        if matches!(first, Command::Item(..)) && waiting.len() < ENOUGH && !waiting.is_closed() {
             clock.park(GATHER);
         }
         let (mut items, mut readers, mut next) = (Vec::new(), Vec::new(), Some(first));
@@ -145,8 +146,10 @@ impl<T> Drop for Spool<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Mutex, mpsc as std_mpsc};
 
+    use mote_core::BoxFuture;
+    use mote_core::clock::{Id, Timestamp};
     use mote_testkit::FakeClock;
 
     use super::*;
@@ -170,6 +173,51 @@ mod tests {
         assert!(batches.concat().into_iter().eq(numbers), "{batches:?}");
         // Where the machine stood still for GATHER in the middle there is another one.
         assert!(batches.len() <= 3, "{} batches", batches.len());
+    }
+
+    /// Counts how often somebody parks, which takes no time.
+    #[derive(Default)]
+    struct Parks(FakeClock, AtomicUsize);
+
+    impl Clock for Parks {
+        fn now(&self) -> Timestamp {
+            self.0.now()
+        }
+        fn monotonic(&self) -> Duration {
+            self.0.monotonic()
+        }
+        fn sleep(&self, wait: Duration) -> BoxFuture<'static, ()> {
+            self.0.sleep(wait)
+        }
+        fn park(&self, _: Duration) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+        fn id(&self) -> Id {
+            self.0.id()
+        }
+        fn random(&self) -> Result<[u8; 32]> {
+            self.0.random()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backlog_is_written_without_a_pause() {
+        let (clock, (first, writing), (go_on, told)) = (Arc::new(Parks::default()), std_mpsc::channel(), std_mpsc::channel());
+        let mut is_first = true;
+        let spool = Spool::start("spool", 1 << 20, 0, clock.clone(), move |_: Vec<u32>| {
+            if std::mem::take(&mut is_first) {
+                first.send(()).unwrap();
+                told.recv().unwrap();
+            }
+        });
+        let spool = spool.unwrap();
+        assert!(spool.push(0, 1));
+        writing.recv().unwrap();
+        assert!((0..8 * BATCH_MAX as u32).all(|number| spool.push(number, 1)));
+        go_on.send(()).unwrap();
+        spool.written().await;
+        // Before the first batch, and before the last, for which few are left.
+        assert!(clock.1.load(Ordering::Relaxed) <= 2, "{} pauses", clock.1.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Bounds of the log: of a line, of a function, of all, of what waits and of who lags.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -84,6 +85,61 @@ fn the_oldest_lines_go_first() {
     drop(kept);
     keep(&mut ring(5_000), line("last", "x"));
     assert!((4..=5).contains(&read(&all()).len()), "{}", read(&all()).len());
+}
+
+/// A ring with damage among its oldest lines, which nobody meets who writes or looks for the newest.
+fn damaged(path: &Path) -> Ring {
+    let ring = || {
+        let bounds = Bounds { source_bytes: 100_000, total_bytes: 100_000 };
+        Ring::open(&Readers::new(path.to_owned()), &table::SHAPE, bounds).map_err(mote_core::Error::from).unwrap()
+    };
+    let mut kept = ring();
+    for number in 0..100 {
+        kept.keep(&[line("f", format!("{number:0904}"))], Default::default()).unwrap();
+    }
+    drop(kept);
+    let mut bytes = std::fs::read(path).unwrap();
+    let text = format!("{:0904}", 0).into_bytes();
+    let at = bytes.windows(text.len()).position(|window| window == text).expect("the oldest line lies in the file");
+    let page = at / 4096 * 4096;
+    bytes[page..page + 4096].fill(b'x');
+    std::fs::write(path, bytes).unwrap();
+    ring()
+}
+
+/// Until the bound is passed; says whether the last of them is stored, and where.
+fn fill(ring: &mut Ring) -> Option<i64> {
+    (0..20).map(|number| ring.keep(&[line("f", format!("new {number:0904}"))], Default::default())).last().unwrap()
+}
+
+fn newest(path: &Path) -> String {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    table::read(&connection, &all()).map_err(mote_core::Error::from).unwrap().1.pop().unwrap().text
+}
+
+#[test]
+fn damage_that_only_the_trimming_meets_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("logs.db");
+    let mut ring = damaged(&path);
+    assert!(fill(&mut ring).is_some());
+    assert!(dir.path().join("logs.db.broken").is_file());
+    assert_eq!(newest(&path), format!("new {:0904}", 19));
+}
+
+#[test]
+fn a_file_that_could_not_be_begun_anew_is_as_soon_as_it_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("logs.db");
+    let mut ring = damaged(&path);
+    // Nothing can be moved there.
+    let in_the_way = dir.path().join("logs.db.broken");
+    std::fs::create_dir_all(in_the_way.join("full")).unwrap();
+    std::fs::write(&path, [b'x'; 8192]).unwrap();
+    assert_eq!(fill(&mut ring), None);
+    std::fs::remove_dir_all(&in_the_way).unwrap();
+    assert!(fill(&mut ring).is_some());
+    assert_eq!(newest(&path), format!("new {:0904}", 19));
 }
 
 #[tokio::test]
