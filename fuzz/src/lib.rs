@@ -4,6 +4,7 @@
 //! Deliberately through public interfaces only: what no caller can reach needs no fuzzing.
 
 mod access;
+mod aws;
 mod events;
 mod messages;
 mod s3;
@@ -11,6 +12,7 @@ mod schedules;
 pub mod seeds;
 
 pub use access::credentials;
+pub use aws::aws_api;
 pub use events::{cloud_events, filters, signatures};
 pub use messages::{messages, receipts};
 pub use s3::s3_request;
@@ -61,6 +63,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "messages", run: messages, seeds: seeds::messages, cost: 1 },
     Target { name: "receipts", run: receipts, seeds: seeds::receipts, cost: 1 },
     Target { name: "credentials", run: credentials, seeds: seeds::credentials, cost: 1 },
+    Target { name: "aws_api", run: aws_api, seeds: seeds::aws_requests, cost: 5 },
     Target { name: "s3_request", run: s3_request, seeds: seeds::s3_requests, cost: 20 },
 ];
 
@@ -176,7 +179,7 @@ pub fn reply_head(data: &[u8]) {
         }
     }
     let text = String::from_utf8_lossy(data).into_owned();
-    let failure = Failure { code: text.clone(), report: Report { kind: text.clone(), message: text.clone(), trace: text } };
+    let failure = Failure { code: text.clone(), report: Report { kind: text.clone(), message: text.clone(), trace: text.clone(), document: text } };
     assert!(Plain::public().decode(&call, Output { answer: Answer::Failed(failure), timing: Default::default() }).is_err());
 }
 

@@ -79,6 +79,19 @@ pub fn receipts() -> Vec<Vec<u8>> {
     vec![crate::messages::receipt().into_bytes(), b"A".repeat(54)]
 }
 
+pub fn aws_requests() -> Vec<Vec<u8>> {
+    texts(&[
+        "sts - /\nAction=GetCallerIdentity&Version=2011-06-15",
+        "iam - /\nAction=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%7D",
+        "sqs AmazonSQS.CreateQueue /\n{\"QueueName\":\"q.fifo\",\"Attributes\":{\"FifoQueue\":\"true\",\"RedrivePolicy\":\"{\\\"deadLetterTargetArn\\\":\\\"a:b\\\",\\\"maxReceiveCount\\\":3}\"}}",
+        "sqs AmazonSQS.SendMessage /\n{\"QueueUrl\":\"http://localhost/0/q\",\"MessageBody\":\"b\",\"MessageAttributes\":{\"n\":{\"DataType\":\"Binary\",\"BinaryValue\":\"AAE=\"}}}",
+        "sqs AmazonSQS.ChangeMessageVisibilityBatch /\n{\"QueueUrl\":\"q\",\"Entries\":[{\"Id\":\"a\",\"ReceiptHandle\":\"r\",\"VisibilityTimeout\":5}]}",
+        "sqs - /0/q\nAction=SendMessageBatch&SendMessageBatchRequestEntry.1.Id=a&SendMessageBatchRequestEntry.1.MessageBody=x",
+        "sqs - /0/q\nAction=SetQueueAttributes&Attribute.1.Name=Policy&Attribute.1.Value=x&Tag.1.Key=a",
+        "lambda - /2015-03-31/functions/\n",
+    ])
+}
+
 pub fn cloud_events() -> Vec<Vec<u8>> {
     texts(&[
         " {\"specversion\":\"1.0\",\"id\":\"a\",\"source\":\"/s\",\"type\":\"t\",\"time\":\"2018-04-05T17:31:00Z\",\"data\":{\"a\":1}}",

@@ -41,6 +41,7 @@ const STEPS: &[Step] = &[
     ("release", "the release binary", || binary().map(drop)),
     ("escape", "hostile functions, as root and as an ordinary user", escape::run),
     ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),
+    ("aws", "the other services of the aws door, with boto3", aws),
     ("mqtt", "the MQTT suite, with mosquitto's tools and paho", mqtt),
     ("cloudevents", "the published CloudEvents SDKs, in Python and JavaScript", cloudevents),
     ("examples", "every example, deployed and called", examples::run),
@@ -100,6 +101,17 @@ fn s3() -> Result<()> {
     run.args(["--access-key", &keys.access_key_id, "--secret-key", &keys.secret_access_key]);
     let ran = show(&mut run, LIMIT);
     ran.map_err(|e| format!("{e}\n{}", server.log_tail()))?;
+    server.stop()
+}
+
+/// As the one of S3, with any key.
+fn aws() -> Result<()> {
+    let suite = root().join("tests/aws");
+    let venv = Venv::with("aws", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
+    let server = Server::start(&binary()?, &fresh("aws")?.join("data"))?;
+    let mut run = venv.python();
+    run.arg(suite.join("run.py")).args(["--endpoint", &server.doors.aws]);
+    show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
 }
 

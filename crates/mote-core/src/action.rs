@@ -145,13 +145,13 @@ pub enum Action {
         name: Name,
         what: Outgoing,
     },
-    /// Waits so long for the first; `None`: the queue's own visibility.
+    /// Waits so long for the first; `None`: as the queue has it.
     ReceiveMessages {
         namespace: Name,
         name: Name,
         max: usize,
         visibility: Option<Duration>,
-        wait: Duration,
+        wait: Option<Duration>,
     },
     SettleMessages {
         namespace: Name,

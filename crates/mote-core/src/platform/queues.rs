@@ -99,9 +99,11 @@ impl House {
         name: &Name,
         max: usize,
         visibility: Option<Duration>,
-        wait: Duration,
+        wait: Option<Duration>,
     ) -> Result<Vec<Received>> {
         let clock = &self.invoker.clock;
+        let wait =
+            wait.map_or_else(|| Ok(Duration::from_millis(self.queues().get(namespace, name)?.settings.receive_wait_ms)), Ok::<_, Error>)?;
         let until = clock.monotonic() + wait.min(WAIT_MAX);
         let stored = Queues::stored(namespace, name);
         loop {

@@ -17,6 +17,8 @@ const DAY: u64 = 24 * HOUR;
 pub struct Settings {
     /// How long a received message is nobody else's.
     pub visibility_ms: u64,
+    /// How long a receiver waits for a message who does not say how long.
+    pub receive_wait_ms: u64,
     /// How long a new message waits before anybody can receive it.
     pub delay_ms: u64,
     /// An older message goes away.
@@ -36,7 +38,13 @@ pub struct Settings {
     pub dead_letters: Option<DeadLetters>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alarm: Option<Alarm>,
+    /// What the API that made it remembers of it, and nobody else reads.
+    #[serde(skip_serializing_if = "Patch::is_empty")]
+    pub about: Patch,
 }
+
+/// Of what is remembered for an API.
+const ABOUT_BYTES_MAX: u64 = 64 << 10;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +69,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             visibility_ms: 30 * SECOND,
+            receive_wait_ms: 0,
             delay_ms: 0,
             retention_ms: 4 * DAY,
             message_bytes_max: 256 << 10,
@@ -70,6 +79,7 @@ impl Default for Settings {
             dedup_by_content: false,
             dead_letters: None,
             alarm: None,
+            about: Patch::new(),
         }
     }
 }
@@ -98,6 +108,8 @@ impl Settings {
     fn check(&self) -> Result<()> {
         let bounds = [
             ("visibility_ms", self.visibility_ms, 0..=24 * HOUR),
+            ("receive_wait_ms", self.receive_wait_ms, 0..=60 * SECOND),
+            ("about", serde_json::to_vec(&self.about).map_or(u64::MAX, |text| text.len() as u64), 0..=ABOUT_BYTES_MAX),
             ("delay_ms", self.delay_ms, 0..=14 * DAY),
             ("retention_ms", self.retention_ms, 60 * SECOND..=30 * DAY),
             ("message_bytes_max", self.message_bytes_max, 1..=1 << 20),

@@ -67,7 +67,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::ListQueues { namespace: ns(), after: None, limit: 1 },
         Action::ShowQueue { namespace: ns(), name: name("q") },
         Action::SendMessages { namespace: ns(), name: name("q"), what: Outgoing::Ready(Vec::new()) },
-        Action::ReceiveMessages { namespace: ns(), name: name("q"), max: 1, visibility: None, wait: Duration::ZERO },
+        Action::ReceiveMessages { namespace: ns(), name: name("q"), max: 1, visibility: None, wait: None },
         Action::SettleMessages { namespace: ns(), name: name("q"), what: SettleMessages::Delete { receipts: Vec::new() } },
         Action::PurgeQueue { namespace: ns(), name: name("q") },
         Action::RedriveQueue { namespace: ns(), name: name("q"), to: None, per_second: None },

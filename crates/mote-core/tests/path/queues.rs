@@ -42,7 +42,7 @@ impl Queue<'_> {
     }
 
     async fn receive(&self, max: usize, visibility: Duration, wait: Duration) -> Vec<Received> {
-        let action = Action::ReceiveMessages { namespace: ns(), name: name(self.1), max, visibility: Some(visibility), wait };
+        let action = Action::ReceiveMessages { namespace: ns(), name: name(self.1), max, visibility: Some(visibility), wait: Some(wait) };
         let Done::Messages(messages) = self.0.admin(action).await.unwrap() else { panic!() };
         messages
     }

@@ -7,11 +7,13 @@
 
 mod iam;
 pub(super) mod sender;
+mod sqs;
 mod sts;
 mod wire;
 
 use bytes::Bytes;
-use http::Uri;
+use http::{HeaderMap, Uri};
+use mote_core::access::Credential;
 use mote_core::access::sigv4::{Claim, query_pairs};
 use mote_core::action::{Action, Done};
 use mote_core::dialect::{Parsed, Request, Response, Stamp, Turn};
@@ -19,7 +21,7 @@ use mote_core::function::Name;
 use mote_core::{Error, Result};
 
 use super::Keys;
-use super::arn::Account;
+use super::arn::{Account, REGION};
 use wire::{Protocol, Refusal};
 
 /// What services of small requests read.
@@ -29,6 +31,7 @@ const BODY_BYTES_MAX: u64 = 8 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Service {
     Iam,
+    Sqs,
     Sts,
     /// One that mote has nothing of, by the name in its clients' signatures.
     Unknown,
@@ -40,6 +43,7 @@ impl Service {
         match claim.map(|claim| claim.service.as_str()) {
             Some("s3") | None => None,
             Some("iam") => Some(Service::Iam),
+            Some("sqs") => Some(Service::Sqs),
             Some("sts") => Some(Service::Sts),
             Some(_) => Some(Service::Unknown),
         }
@@ -48,13 +52,14 @@ impl Service {
     fn protocol(self) -> Protocol {
         match self {
             Service::Iam | Service::Sts => Protocol::Query,
-            Service::Unknown => Protocol::Json,
+            Service::Sqs | Service::Unknown => Protocol::Json,
         }
     }
 
     fn answer(self, ask: Ask) -> Turn {
         match self {
             Service::Iam => iam::answer(&ask),
+            Service::Sqs => sqs::answer(ask),
             Service::Sts => sts::answer(&ask),
             Service::Unknown => Turn::Answer(wire::refuse(self.protocol(), &Refusal::unknown_service(), ask.stamp.id)),
         }
@@ -64,10 +69,13 @@ impl Service {
 /// A request whose sender is known, to the service that it is for.
 struct Ask {
     uri: Uri,
+    headers: HeaderMap,
     body: Bytes,
+    who: Credential,
     /// As the audit knows the sender.
     caller: String,
     namespace: Name,
+    region: String,
     account: Account,
     stamp: Stamp,
 }
@@ -101,10 +109,12 @@ pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Ke
             Ok(body) => body,
             Err(error) => return refuse(service, &error, &stamp),
         };
+        let region = claim.as_ref().map_or(REGION, |claim| &claim.region).to_owned();
         let who = sender::credential(claim, &parts, &body, local);
-        Turn::act(who, Action::WhoAmI, move |known| match known {
+        Turn::act(who.clone(), Action::WhoAmI, move |known| match known {
             Ok(Done::Caller(caller)) => {
-                let ask = Ask { uri: parts.uri, body, caller: caller.name, namespace: caller.namespace, account, stamp };
+                let (uri, headers) = (parts.uri, parts.headers);
+                let ask = Ask { uri, headers, body, who, caller: caller.name, namespace: caller.namespace, region, account, stamp };
                 service.answer(ask)
             }
             Ok(_) => refuse(service, &Error::internal("nobody said who the caller is"), &stamp),

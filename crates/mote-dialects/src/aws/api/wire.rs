@@ -33,7 +33,7 @@ impl Refusal {
     }
 
     pub(super) fn unknown_service() -> Refusal {
-        let message = "mote answers for IAM, S3 and STS; the request is signed for another service";
+        let message = "mote answers for IAM, S3, SQS and STS; the request is signed for another service";
         Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
@@ -100,6 +100,11 @@ pub(super) fn query(namespace: &str, action: &str, result: &str, id: Id) -> Resp
         "<{action}Response xmlns=\"{namespace}\">{inside}<ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata></{action}Response>"
     );
     answer(StatusCode::OK, "text/xml", text, id)
+}
+
+/// The answer of an action of the JSON protocol.
+pub(super) fn json(output: &serde_json::Value, id: Id) -> Response {
+    answer(StatusCode::OK, "application/x-amz-json-1.0", output.to_string(), id)
 }
 
 fn answer(status: StatusCode, kind: &'static str, text: String, id: Id) -> Response {

@@ -40,6 +40,9 @@ struct Flags {
     /// How long a received message is nobody else's [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = time_ms)]
     visibility: Option<u64>,
+    /// How long a receiver waits who does not say how long [default: 0]
+    #[arg(long, value_name = "TIME", value_parser = time_ms)]
+    receive_wait: Option<u64>,
     /// How long a new message waits before anybody can receive it [default: 0]
     #[arg(long, value_name = "TIME", value_parser = time_ms)]
     delay: Option<u64>,
@@ -125,6 +128,7 @@ impl Flags {
         let mut patch = Map::new();
         let numbers = [
             ("visibility_ms", self.visibility),
+            ("receive_wait_ms", self.receive_wait),
             ("delay_ms", self.delay),
             ("retention_ms", self.retention),
             ("message_bytes_max", self.message_bytes),
@@ -153,6 +157,7 @@ pub(super) fn shown(settings: &Value) -> Vec<(&'static str, String)> {
     });
     vec![
         ("visibility", time("visibility_ms")),
+        ("receive wait", time("receive_wait_ms")),
         ("delay", time("delay_ms")),
         ("retention", time("retention_ms")),
         ("message bytes", number(settings, "message_bytes_max").map(output::bytes).unwrap_or_default()),

@@ -47,7 +47,7 @@ pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body:
         (["queues", name, "receive"], "POST") => {
             let (namespace, name) = of(name)?;
             let visibility = duration(query, "visibility", VISIBILITY_MAX_MS)?;
-            let wait = duration(query, "wait", WAIT_MAX.as_millis() as u64)?.unwrap_or_default();
+            let wait = duration(query, "wait", WAIT_MAX.as_millis() as u64)?;
             Action::ReceiveMessages { namespace, name, max: query.count("max", 1, BATCH_MAX)?, visibility, wait }
         }
         (["queues", name, what @ ("ack" | "extend")], "POST") => {
