@@ -35,7 +35,7 @@ use crate::secret::SecretInfo;
 use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, RecordPage, RecordQuery};
 use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 
-pub use self::calls::{DeadCall, Fate, Letters, Qualifier, ReplayOn, Target, Trace, TracedCall};
+pub use self::calls::{DeadCall, Fate, Letters, Qualifier, Recipients, ReplayOn, Target, Trace, TracedCall};
 pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Step, Steps};
 pub use self::queues::{Outgoing, SettleMessages};
 pub use self::server::{CallerInfo, NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};

@@ -58,6 +58,11 @@ pub trait Invoke: Send + Sync {
         Vec::new()
     }
 
+    /// What must have room for those of these items that are messages of users' queues, each its queue.
+    fn queue_rooms(&self, _: &[Item]) -> Vec<Room> {
+        Vec::new()
+    }
+
     /// That version as it is stored, or the live one.
     fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>>;
 
@@ -318,6 +323,10 @@ impl Invoke for Invoker {
 
     fn rooms(&self, namespace: &Name) -> Vec<Room> {
         self.access.limits.queue_room(namespace).into_iter().collect()
+    }
+
+    fn queue_rooms(&self, items: &[Item]) -> Vec<Room> {
+        self.queues.rooms(items)
     }
 
     fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {

@@ -10,6 +10,7 @@ mod receipt;
 mod records;
 pub mod settings;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -24,7 +25,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
 use crate::function::Name;
 use crate::invoke::deliver::parcel::Wish;
-use crate::store::{self, End, Item, Lease, LeaseToken, Settlement};
+use crate::store::{self, End, Item, Lease, LeaseToken, Room, Settlement};
 
 /// The queues of users begin with this in the store.
 pub const QUEUES: &str = "queue/";
@@ -196,6 +197,21 @@ impl Queues {
         let (id, fifo) = (event.id, record.settings.fifo);
         let message = Message::of_event(event, hops, now, fifo);
         Item { priority: wish.priority, once, ..message.into_item(id, Queues::stored(of.0, of.1), due, fifo) }
+    }
+
+    /// One for each queue that some of these are for: as many as may lie in it. A queue that is not there
+    /// (yet) holds what a new one would.
+    pub fn rooms(&self, items: &[Item]) -> Vec<Room> {
+        let queues: BTreeSet<&str> = items.iter().map(|item| item.queue.as_str()).filter(|queue| queue.starts_with(QUEUES)).collect();
+        let room = |queue: &str| Room { prefixes: vec![queue.to_owned()], items_max: self.of_stored(queue).settings.messages_max };
+        queues.into_iter().map(room).collect()
+    }
+
+    /// By its name in the store.
+    fn of_stored(&self, queue: &str) -> Record {
+        let names = queue.strip_prefix(QUEUES).and_then(|rest| rest.trim_end_matches('/').split_once('/'));
+        let names = names.and_then(|(namespace, name)| Some((namespace.parse().ok()?, name.parse().ok()?)));
+        names.and_then(|(namespace, name): (Name, Name)| self.get(&namespace, &name).ok()).unwrap_or_default()
     }
 
     /// What gives the right to settle a message, for its receiver.

@@ -123,7 +123,8 @@ impl MqttBroker {
         }
         // Counted before somebody can be done with them.
         copies.iter().for_each(|(session, _)| session.more());
-        let rooms = self.seams.access.limits.queue_room(&space.name).into_iter().collect();
+        let quota = self.seams.access.limits.queue_room(&space.name);
+        let rooms = quota.into_iter().chain(self.seams.invoke.queue_rooms(&items)).collect();
         if let Err(error) = self.seams.queue.enqueue_within(items, rooms).await {
             copies.iter().for_each(|(session, _)| session.less());
             return Err(self.seams.access.limits.told(error, &space.name));

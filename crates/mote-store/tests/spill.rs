@@ -145,7 +145,7 @@ impl Scene {
     }
 
     fn letters(&self) -> Letters {
-        Letters { namespace: Name::default_namespace(), webhooks: false, function: None, ids: None }
+        Letters { namespace: Name::default_namespace(), to: Default::default(), function: None, ids: None }
     }
 
     async fn sweep(&self) {

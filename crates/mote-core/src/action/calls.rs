@@ -41,12 +41,21 @@ pub enum ReplayOn {
     Version(u64),
 }
 
+/// For whom dead letters were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Recipients {
+    #[default]
+    Functions,
+    Webhooks,
+    /// Users' queues that had no room for them, or could not read them.
+    Queues,
+}
+
 /// Which dead letters are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letters {
     pub namespace: Name,
-    /// Of events for webhooks, in place of those for functions.
-    pub webhooks: bool,
+    pub to: Recipients,
     /// `None`: every function's.
     pub function: Option<Name>,
     /// `None`: all of them.

@@ -26,7 +26,7 @@ use crate::event::{Event, StoredEvent};
 use crate::function::delivery::{Delivery as Rule, Destination};
 use crate::invoke::Invoke;
 use crate::invoke::retry::Next;
-use crate::store::{End, Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue, Settlement};
+use crate::store::{End, Item, Lease, LeaseToken, LogLine, LogSource, Logs, Queue, Room, Settlement};
 use crate::trigger::{Stop, Trigger};
 
 /// The queues of accepted events begin with this; each function has one of its own.
@@ -191,7 +191,7 @@ impl Delivery {
                 let follow = rule.on_success.as_ref().map(|to| self.follow(&from, to, event(self.clock.id()))).unwrap_or_default();
                 let outcome = from.outcome(State::Succeeded, lease.attempt, self.clock.now(), Some(reply), None);
                 let result = Some(outcome.kept(rule.result_kept_ms));
-                let rooms = self.door.rooms(&from.to.namespace);
+                let rooms = self.rooms(&from, &follow);
                 self.queue.settle(token, Settlement { follow, rooms, result, ..End::Done.into() }).await
             }
             Err(error) => match rule.retry.after(&error, lease.attempt, lease.since, self.clock.now(), lease.item.id) {
@@ -208,7 +208,7 @@ impl Delivery {
         let event = |id| from.failure(lease, error, self.clock.now(), id);
         let follow = rule.on_failure.as_ref().map(|to| self.follow(from, to, event(self.clock.id()))).unwrap_or_default();
         let end = End::Dead { reason: format!("{error:?}") };
-        let rooms = self.door.rooms(&from.to.namespace);
+        let rooms = self.rooms(from, &follow);
         self.queue.settle(lease.token(), Settlement { follow, rooms, ..end.into() }).await?;
         self.note(
             from,
@@ -216,6 +216,11 @@ impl Delivery {
             format!("the event was given up after attempt {} and kept as a dead letter: {error}", lease.attempt),
         );
         Ok(())
+    }
+
+    /// Where what follows a call must find room.
+    fn rooms(&self, from: &From, follow: &[Item]) -> Vec<Room> {
+        self.door.rooms(&from.to.namespace).into_iter().chain(self.door.queue_rooms(follow)).collect()
     }
 
     /// What follows a call, unless calls have followed one another for too long already.

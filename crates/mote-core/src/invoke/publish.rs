@@ -46,11 +46,17 @@ impl Invoker {
         Ok(Published { topic: topic.clone(), ids, deliveries })
     }
 
-    /// Within what the namespace may have queued.
+    /// Within what the namespace may have queued, and each queue may hold.
     pub(crate) async fn commit(&self, namespace: &Name, items: Vec<Item>) -> Result<Vec<Id>> {
         if items.is_empty() {
             return Ok(Vec::new());
         }
-        self.queue.enqueue_within(items, self.rooms(namespace)).await.map_err(|error| self.access.limits.told(error, namespace))
+        let to_queues = self.queue_rooms(&items);
+        let is_quota_alone = to_queues.is_empty();
+        let rooms = self.rooms(namespace).into_iter().chain(to_queues).collect();
+        self.queue.enqueue_within(items, rooms).await.map_err(|error| match error.code() {
+            Code::Throttled if !is_quota_alone => error.hint("Have the queue's messages received, or raise its `messages_max`."),
+            _ => self.access.limits.told(error, namespace),
+        })
     }
 }

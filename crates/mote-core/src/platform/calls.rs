@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::House;
-use crate::action::{DeadCall, Done, Fate, Letters};
+use crate::action::{DeadCall, Done, Fate, Letters, Recipients};
 use crate::clock::{Id, Timestamp};
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
 use crate::invoke::deliver::QUEUES;
 use crate::invoke::deliver::outcome::{CallStatus, Outcome, State};
 use crate::invoke::deliver::parcel::Parcel;
+use crate::queues;
+use crate::queues::message::Message;
 use crate::store::{DeadLetter, DeadQuery, Queue};
 use crate::webhook::{self, Dispatch};
 
@@ -95,7 +97,11 @@ impl House {
     }
 
     async fn page(&self, letters: &Letters, after: Option<Id>, limit: usize) -> Result<Vec<DeadLetter>> {
-        let queues = if letters.webhooks { webhook::QUEUES } else { QUEUES };
+        let queues = match letters.to {
+            Recipients::Functions => QUEUES,
+            Recipients::Webhooks => webhook::QUEUES,
+            Recipients::Queues => queues::QUEUES,
+        };
         let prefix = match &letters.function {
             Some(name) => format!("{queues}{}/{name}", letters.namespace),
             None => format!("{queues}{}/", letters.namespace),
@@ -134,9 +140,14 @@ impl House {
     }
 }
 
+/// What the name of a queue ends with; those of users' queues have a slash behind it.
+fn name_in(queue: &str) -> &str {
+    queue.trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+}
+
 impl Letters {
     fn holds(&self, letter: &DeadLetter) -> bool {
-        let whole = |name: &Name| letter.item.queue.rsplit('/').next() == Some(name.as_str());
+        let whole = |name: &Name| name_in(&letter.item.queue) == name.as_str();
         self.function.as_ref().is_none_or(whole) && self.ids.as_ref().is_none_or(|ids| ids.contains(&letter.item.id))
     }
 }
@@ -144,8 +155,11 @@ impl Letters {
 impl From<DeadLetter> for DeadCall {
     fn from(letter: DeadLetter) -> DeadCall {
         // What could not be read once is a dead letter too, without an event.
-        let to = letter.item.queue.rsplit('/').next().unwrap_or_default();
-        let (to, found) = if letter.item.queue.starts_with(webhook::QUEUES) {
+        let to = name_in(&letter.item.queue);
+        let (to, found) = if letter.item.queue.starts_with(queues::QUEUES) {
+            let message = serde_json::from_slice::<Message>(&letter.item.payload).ok();
+            (to.to_owned(), message.map(|message| (message.sent, message.event)))
+        } else if letter.item.queue.starts_with(webhook::QUEUES) {
             let dispatch = serde_json::from_slice::<Dispatch>(&letter.item.payload).ok();
             let to = dispatch.as_ref().map_or_else(|| to.to_owned(), |dispatch| dispatch.to.url.to_string());
             (to, dispatch.map(|dispatch| (dispatch.accepted, dispatch.event)))

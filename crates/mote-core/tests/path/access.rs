@@ -33,7 +33,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
     let wish = DeployWish { namespace: namespace.clone(), name: None, default_name: None, dev: false };
     let (bucket, key) = (|| "photos".to_owned(), || "k".to_owned());
     let ns = || namespace.clone();
-    let letters = || Letters { namespace: namespace.clone(), webhooks: false, function: None, ids: None };
+    let letters = || Letters { namespace: namespace.clone(), to: Default::default(), function: None, ids: None };
     let token =
         TokenWish { name: name("t"), scope: Scope::One(ns()), rights: [Right::Read].into_iter().collect(), expires: None, s3: false };
     let sign = SignWish { function: function(), method: http::Method::GET, path: None, life: Duration::from_secs(1) };

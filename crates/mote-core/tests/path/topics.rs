@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit, Mac};
 use mote_core::access::Caller;
-use mote_core::action::{Action, Done, Qualifier, Target};
+use mote_core::action::{Action, Done, Letters, Qualifier, Recipients, Target};
 use mote_core::body::Body;
 use mote_core::clock::Clock;
 use mote_core::error::{Code, Result};
@@ -113,6 +113,39 @@ async fn what_waits_for_functions_and_for_webhooks_has_one_room() {
     assert_eq!((error.code(), scene.store.depth("").await.unwrap()), (Code::Throttled, 2));
     let Done::Quota(report) = scene.admin(Action::ShowQuota { namespace: name("default") }).await.unwrap() else { panic!("no quota") };
     assert_eq!(report.used.queued, 2);
+}
+
+#[tokio::test]
+async fn a_queue_holds_no_more_than_it_may_whoever_sends_into_it() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    let patch = json!({"messages_max": 1}).as_object().unwrap().clone();
+    scene.admin(Action::SetQueue { namespace: name("default"), name: name("mail"), patch }).await.unwrap();
+    scene.subscribe("t", "mail", "queue:mail").await.unwrap();
+    scene.publish("t", "x", "", Wish::default()).await.unwrap();
+    let error = scene.publish("t", "x", "", Wish::default()).await.unwrap_err();
+    assert_eq!((error.code(), scene.store.depth("queue/").await.unwrap()), (Code::Throttled, 1));
+    // What follows a call is kept as a dead letter, which is found.
+    scene.install("f", |f| f.delivery.on_success = Some("queue:mail".parse().unwrap()));
+    let id = scene.invoker.send(crate::house::live("f"), scene.event("x")).await.unwrap();
+    let (_stopper, stop) = Stopper::new();
+    let deliverer = Deliverer::new(scene.store.clone(), scene.store.clone(), scene.clock.clone());
+    let door: Arc<dyn Invoke> = scene.invoker.clone();
+    tokio::spawn(async move { deliverer.serve(door, stop).await });
+    loop {
+        let settled = scene.store.settled();
+        if let Done::Call(status) =
+            scene.admin(Action::ShowCall { namespace: name("default"), id, wait: Default::default() }).await.unwrap()
+            && status.is_over()
+        {
+            break;
+        }
+        settled.await;
+    }
+    assert_eq!(scene.store.depth("queue/").await.unwrap(), 1);
+    let letters = Letters { namespace: name("default"), to: Recipients::Queues, function: None, ids: None };
+    let Done::Dead(found) = scene.admin(Action::ListDead { letters, after: None, limit: 9 }).await.unwrap() else { panic!("no letters") };
+    assert_eq!((found.len(), found[0].function.as_str(), found[0].event.is_some()), (1, "mail", true));
+    assert!(found[0].reason.starts_with("throttled"), "{}", found[0].reason);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mote_core::clock::{Id, Timestamp};
 use mote_core::error::Code;
-use mote_core::store::{DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, Room, Settlement, Tally, Whereabouts};
+use mote_core::store::{Burst, DeadQuery, End, Item, Kept, Lane, Lease, Once, Priority, Room, Settlement, Tally, Whereabouts};
 
 use super::{Subject, is_ready, refused};
 
@@ -360,6 +360,16 @@ pub(super) async fn what_follows_and_finds_no_room_is_a_dead_letter(subject: Sub
     let letters = dead().await;
     assert_eq!((letters.len(), letters[0].attempts, letters[0].item.id), (3, 0, refused[0].id));
     assert!(letters[0].reason.starts_with("throttled: "), "{:?}", letters[0].reason);
+    // What was taken before, or another stands for, needs no room.
+    let once = Item { once: Some(Once { key: "k".into(), until: subject.at(60_000) }), ..subject.item("d/1", 0, "once") };
+    let latest = subject.at(60_000);
+    let burst = Item { burst: Some(Burst::Last { key: "k".into(), latest }), ..subject.item("d/1", 5000, "burst") };
+    queue.enqueue(vec![once.clone(), burst.clone(), subject.item("e", 0, "p")]).await.unwrap();
+    let held = queue.lease("e", 1, MINUTE).await.unwrap().remove(0);
+    let again = |item: &Item| Item { id: subject.clock.id(), ..item.clone() };
+    let rooms_of_d = vec![Room { prefixes: vec!["d/".into()], items_max: 2 }];
+    settle(&subject, &held, Settlement { follow: vec![again(&once), again(&burst)], rooms: rooms_of_d, ..End::Done.into() }).await;
+    assert_eq!((queue.depth("d/").await.unwrap(), dead().await.len()), (2, 3));
     // Sent again, it is what it was.
     assert_eq!(queue.redrive(vec![(refused[1].id, subject.at(0))]).await.unwrap(), 1);
     let back = queue.lease("a/3", 9, MINUTE).await.unwrap().remove(0);

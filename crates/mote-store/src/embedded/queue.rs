@@ -346,6 +346,17 @@ fn widened(connection: &Connection, mut rooms: Vec<Room>, items: &[Item]) -> Res
 /// Queues what follows a settlement; of a room that could not hold what goes into it, all that does
 /// becomes dead letters: the settlement has to hold, unless it can wait.
 fn follow_on(transaction: &mut Transaction<'_>, items: Vec<Item>, rooms: &[Room], can_wait: bool, now: Timestamp) -> Result<(), Fault> {
+    if rooms.is_empty() {
+        return add(transaction, &items, now).map(drop);
+    }
+    // First as if there were room: what was taken before, or another stands for, takes none.
+    transaction.execute_batch("SAVEPOINT follow")?;
+    add(transaction, &items, now)?;
+    let is_overfull = |room: &Room| Ok::<_, Fault>(lying(transaction, room)? > room.items_max);
+    if !rooms.iter().map(is_overfull).collect::<Result<Vec<_>, _>>()?.contains(&true) {
+        return Ok(transaction.execute_batch("RELEASE follow")?);
+    }
+    transaction.execute_batch("ROLLBACK TO follow; RELEASE follow")?;
     let (mut queued, mut refused) = (items, Vec::new());
     for room in rooms {
         if lying(transaction, room)? + enters(room, &queued) > room.items_max {

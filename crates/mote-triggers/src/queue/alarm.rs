@@ -67,7 +67,8 @@ impl Alarms {
         let event = StoredEvent::new(id, format!("/queues/{}", of.1), KIND, now);
         let event = StoredEvent { content_type: Some("application/json".to_owned()), body: data.to_string().into(), ..event };
         let items = door.items(&of.0, &alarm.to.parse::<Destination>()?, event, 0, Wish::default())?;
-        parts.queue.enqueue(items).await?;
+        let rooms = door.rooms(&of.0).into_iter().chain(door.queue_rooms(&items)).collect();
+        parts.queue.enqueue_within(items, rooms).await?;
         self.told.insert(of);
         Ok(())
     }

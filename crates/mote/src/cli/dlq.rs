@@ -15,6 +15,7 @@ const EXAMPLES: &str = "\
 Examples:
   mote dlq list
   mote dlq list --webhooks
+  mote dlq list --queues
   mote dlq show 0193f1f0-5a6b-7c3d-8e9f-000102030405
   mote dlq redrive --function thumbnail --rate 10
   mote dlq purge --all";
@@ -50,8 +51,11 @@ struct List {
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
     /// Of events for webhooks, in place of those for functions
-    #[arg(long, conflicts_with = "function")]
+    #[arg(long, conflicts_with_all = ["function", "queues"])]
     webhooks: bool,
+    /// Of messages for queues, in place of events for functions
+    #[arg(long, conflicts_with = "function")]
+    queues: bool,
     /// So many at most
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
@@ -69,8 +73,11 @@ struct Show {
     /// The call's id
     id: String,
     /// Of events for webhooks, in place of those for functions
-    #[arg(long)]
+    #[arg(long, conflicts_with = "queues")]
     webhooks: bool,
+    /// Of messages for queues, in place of events for functions
+    #[arg(long)]
+    queues: bool,
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
@@ -105,8 +112,11 @@ struct Chosen {
     #[arg(long, conflicts_with_all = ["ids", "function"])]
     all: bool,
     /// Of events for webhooks, in place of those for functions
-    #[arg(long, conflicts_with = "function")]
+    #[arg(long, conflicts_with_all = ["function", "queues"])]
     webhooks: bool,
+    /// Of messages for queues, in place of events for functions
+    #[arg(long, conflicts_with = "function")]
+    queues: bool,
     #[command(flatten)]
     namespace: Namespace,
     #[command(flatten)]
@@ -136,6 +146,7 @@ async fn list(it: &List) -> Result<Exit, Failure> {
     let client = it.common.server.connect()?;
     let mut query = vec![("namespace", it.namespace.namespace.clone()), ("limit", it.limit.to_string())];
     query.extend(it.webhooks.then(|| ("webhooks", "1".to_owned())));
+    query.extend(it.queues.then(|| ("queues", "1".to_owned())));
     query.extend(it.function.clone().map(|name| ("function", name)));
     query.extend(it.after.clone().map(|id| ("after", id)));
     let found = client.json(client.request(Method::GET, &["dead"]).query(&query)).await?;
@@ -165,7 +176,7 @@ fn row(letter: &Value) -> Vec<String> {
 
 async fn show(it: &Show) -> Result<Exit, Failure> {
     let client = it.common.server.connect()?;
-    let query = [("namespace", it.namespace.namespace.as_str()), ("webhooks", flag(it.webhooks))];
+    let query = [("namespace", it.namespace.namespace.as_str()), ("webhooks", flag(it.webhooks)), ("queues", flag(it.queues))];
     let found = client.json(client.request(Method::GET, &["dead", &it.id]).query(&query)).await?;
     let Some(letter) = found.get("dead").and_then(|letters| letters.get(0)) else {
         return Err(Failure::refused(format!("there is no dead letter {}", it.id)).hint("`mote dlq list` shows those there are."));
@@ -249,7 +260,7 @@ impl Chosen {
         if let Some(rate) = rate {
             asked["per_second"] = json!(rate);
         }
-        let query = [("namespace", self.namespace.namespace.as_str()), ("webhooks", flag(self.webhooks))];
+        let query = [("namespace", self.namespace.namespace.as_str()), ("webhooks", flag(self.webhooks)), ("queues", flag(self.queues))];
         let settled = client.json(client.request(Method::POST, &["dead", verb]).query(&query).json(&asked)).await?;
         if self.common.output.json {
             output::json(&settled);

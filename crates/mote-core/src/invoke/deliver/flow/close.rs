@@ -107,6 +107,6 @@ pub(super) async fn lost(delivery: &Delivery, parcel: &Parcel, rule: &Rule, leas
 }
 
 async fn settle(delivery: &Delivery, parcel: &Parcel, lease: &Lease, result: Kept, follow: Vec<Item>, wake: Vec<Id>) -> Result<()> {
-    let rooms = delivery.door.rooms(&parcel.to.namespace);
+    let rooms = delivery.rooms(&from(parcel), &follow);
     delivery.queue.settle(lease.token(), Settlement { follow, rooms, result: Some(result), wake, ..End::Done.into() }).await
 }

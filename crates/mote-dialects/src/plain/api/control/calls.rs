@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use http::{HeaderMap, Method, request};
-use mote_core::action::{Action, Fate, Letters, ReplayOn};
+use mote_core::action::{Action, Fate, Letters, Recipients, ReplayOn};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::dialect::Stamp;
 use mote_core::function::Name;
@@ -30,7 +30,7 @@ const TEXT_BYTES_MAX: usize = 256;
 /// `None`: the path is none of these.
 pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body: &Body, now: Timestamp) -> Result<Option<Action>> {
     let method = if parts.method == Method::HEAD { "GET" } else { parts.method.as_str() };
-    let (namespace, webhooks) = (|| query.namespace(), || query.flag("webhooks"));
+    let (namespace, to) = (|| query.namespace(), || recipients(query));
     Ok(Some(match (path, method) {
         (["calls"], "GET") => Action::ListCalls { namespace: namespace()?, query: search(query, now)? },
         (["calls", id, "trace"], "GET") => Action::Trace { namespace: namespace()?, id: call(id)? },
@@ -38,22 +38,22 @@ pub(super) fn action(path: &[&str], parts: &request::Parts, query: &Query, body:
         (["calls", id], "GET") => Action::ShowCall { namespace: namespace()?, id: call(id)?, wait: wait(query)? },
         (["calls", id], "DELETE") => Action::CancelCall { namespace: namespace()?, id: call(id)? },
         (["dead"], "GET") => {
-            let letters = Letters { namespace: namespace()?, webhooks: webhooks()?, function: query.name("function")?, ids: None };
+            let letters = Letters { namespace: namespace()?, to: to()?, function: query.name("function")?, ids: None };
             let after = query.parse::<Id>("after", "a call's id")?;
             Action::ListDead { letters, after, limit: query.count("limit", PAGE, PAGE_MAX)? }
         }
         (["dead", id], "GET") => {
-            let letters = Letters { namespace: namespace()?, webhooks: webhooks()?, function: None, ids: Some(vec![call(id)?]) };
+            let letters = Letters { namespace: namespace()?, to: to()?, function: None, ids: Some(vec![call(id)?]) };
             Action::ListDead { letters, after: None, limit: 1 }
         }
         (["dead", "redrive"], "POST") => {
             let asked: Chosen = json(body)?;
             let fate = Fate::Redrive { per_second: asked.per_second };
-            Action::SettleDead { letters: asked.letters(namespace()?, webhooks()?)?, fate }
+            Action::SettleDead { letters: asked.letters(namespace()?, to()?)?, fate }
         }
         (["dead", "purge"], "POST") => {
             let asked: Chosen = json(body)?;
-            Action::SettleDead { letters: asked.letters(namespace()?, webhooks()?)?, fate: Fate::Forget }
+            Action::SettleDead { letters: asked.letters(namespace()?, to()?)?, fate: Fate::Forget }
         }
         _ => return Ok(None),
     }))
@@ -68,6 +68,18 @@ pub(super) fn allows(path: &[&str]) -> Option<&'static str> {
         ["dead", "redrive" | "purge"] => Some("POST"),
         ["dead"] | ["dead", _] => Some("GET, HEAD"),
         _ => None,
+    }
+}
+
+/// For whom the dead letters were that are meant.
+fn recipients(query: &Query) -> Result<Recipients> {
+    match (query.flag("webhooks")?, query.flag("queues")?) {
+        (false, false) => Ok(Recipients::Functions),
+        (true, false) => Ok(Recipients::Webhooks),
+        (false, true) => Ok(Recipients::Queues),
+        (true, true) => {
+            Err(invalid("the dead letters of webhooks and of queues are asked for at once").hint("Ask for one after the other."))
+        }
     }
 }
 
@@ -123,7 +135,7 @@ struct Chosen {
 }
 
 impl Chosen {
-    fn letters(self, namespace: Name, webhooks: bool) -> Result<Letters> {
+    fn letters(self, namespace: Name, to: Recipients) -> Result<Letters> {
         if self.ids.as_ref().is_some_and(|ids| ids.len() > IDS_MAX) {
             return Err(invalid(format!("`ids` holds more than {IDS_MAX} ids")));
         }
@@ -133,7 +145,7 @@ impl Chosen {
         if self.ids.is_none() && self.function.is_none() && !self.all {
             return Err(invalid("the body names no dead letters").hint("Give `ids`, a `function`, or `all`: true."));
         }
-        Ok(Letters { namespace, webhooks, function: self.function, ids: self.ids })
+        Ok(Letters { namespace, to, function: self.function, ids: self.ids })
     }
 }
 
