@@ -201,6 +201,26 @@ def call(event, context):
 }
 
 #[test]
+fn what_a_full_queue_has_no_room_for_is_kept_and_sent_into_it_again() {
+    let server = Server::start();
+    server.mote(&["queue", "create", "replies", "--messages", "1"]).ok();
+    server.mote(&["queue", "send", "replies", "--data", "first"]).ok();
+    let manifest = "name = 'reply'\nentry = 'reply.py'\n[async]\non_success = 'queue:replies'\n";
+    server.deploy_path(folder(&[("mote.toml", manifest), ("reply.py", "def reply():\n    return 'second'\n")]).path());
+    server.mote(&["invoke", "reply", "--async"]).ok();
+    let dead = || server.mote(&["dlq", "list", "--queues", "--json"]).ok().lines();
+    until("the reply is kept", || dead().len() == 1);
+    assert_eq!(text(&dead()[0], "function"), "replies");
+    assert!(text(&dead()[0], "reason").starts_with("throttled"), "{:?}", dead());
+    assert!(server.mote(&["dlq", "list", "--json"]).ok().lines().is_empty(), "no call was given up");
+    server.mote(&["queue", "purge", "replies", "--yes"]).ok();
+    server.mote(&["dlq", "redrive", "--queues", "--all"]).ok();
+    assert!(dead().is_empty());
+    let message = server.mote(&["queue", "receive", "replies", "--json"]).ok().json();
+    assert!(message.to_string().contains("second"), "{message}");
+}
+
+#[test]
 fn a_queue_is_its_namespaces_and_its_rights_hold() {
     let server = Server::start();
     let of = |name: &str, right: &str, namespace: &str| {
