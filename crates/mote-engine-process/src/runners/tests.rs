@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code, reason = "the runner's socket is given to it between fork and exec")]
 
+mod aws;
 mod bucket;
 mod calls;
 mod quick_json;
@@ -99,11 +100,15 @@ impl Bench {
 
     /// The first frame: READY or START_FAILED.
     fn open(&self, entry: &str, concurrency: u32) -> (Runner, Frame) {
+        self.open_as("plain", entry, concurrency, &[])
+    }
+
+    fn open_as(&self, dialect: &str, entry: &str, concurrency: u32, env: &[(&str, &str)]) -> (Runner, Frame) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(SILENCE_MAX)).unwrap();
         let command = command(&self.directory.path().join("runner"), &self.interpreter);
         let mut child = Command::new(&command[0]);
-        child.args(&command[1..]).current_dir(self.code()).stdin(Stdio::null());
+        child.args(&command[1..]).current_dir(self.code()).stdin(Stdio::null()).envs(env.iter().copied());
         let descriptor = theirs.as_raw_fd();
         // SAFETY: dup2 allocates nothing and takes no lock; both descriptors are the child's own.
         unsafe {
@@ -114,7 +119,7 @@ impl Bench {
         }
         let child = child.spawn().unwrap();
         let mut runner = Runner { child, socket: ours, signature: Value::Null };
-        let start = json!({"dialect": "plain", "entry": entry, "function": "my-fn", "version": 3, "namespace": "default",
+        let start = json!({"dialect": dialect, "entry": entry, "function": "my-fn", "version": 3, "namespace": "default",
             "concurrency": concurrency, "dev": false});
         runner.send(1, 0, start.to_string().as_bytes());
         let first = loop {

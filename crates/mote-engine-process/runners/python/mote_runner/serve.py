@@ -302,7 +302,7 @@ def main():
     except BaseException as error:
         failure = wire.describe(error)
         logs.finish(logs.LOOSE)
-        report = {"type": failure.kind or "StartFailed", "message": failure.message, "trace": failure.trace}
+        report = {"type": failure.kind or "StartFailed", "message": failure.message, "trace": failure.trace, "document": failure.document}
         starting.send(wire.frame(wire.START_FAILED, 0, wire.to_json(report)))
         os._exit(1)
     server = serve_with(handler, start.get("concurrency") or 1)
@@ -327,8 +327,13 @@ def read_start():
 
 
 def load(start):
-    if start.get("dialect", "plain") != "plain":
-        raise wire.Failure("", "this runner does not know the dialect %r" % start["dialect"], "StartFailed")
+    dialect = start.get("dialect", "plain")
+    if dialect == "aws":
+        from . import aws
+
+        return aws.load(start)
+    if dialect != "plain":
+        raise wire.Failure("", "this runner does not know the dialect %r" % dialect, "StartFailed")
     from . import plain
 
     return plain.load(start)

@@ -24,6 +24,8 @@ class Failure(Exception):
     def __init__(self, code, message, kind="", trace=""):
         super().__init__(message)
         self.code, self.message, self.kind, self.trace = code, message, kind, trace
+        # All of it in the words of its dialect, where that has its own.
+        self.document = ""
 
 
 def frame(kind, call, payload=b""):
@@ -52,6 +54,8 @@ def failed(call, failure):
         "message": failure.message[: 16 << 10],
         "trace": failure.trace[-(64 << 10):],
     }
+    if failure.document:
+        report["document"] = failure.document
     return frame(FAILED, call, to_json(report))
 
 
