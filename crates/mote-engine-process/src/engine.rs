@@ -145,11 +145,18 @@ impl ProcessEngine {
 impl Workshop {
     /// Starts an instance of a version whose artifact is there.
     async fn start(&self, function: &Arc<Function>) -> Result<Started> {
-        if let Some(port) = function.port {
-            let interpreter = match function.runtime.family {
-                Family::Executable | Family::Flow => None,
-                Family::Python | Family::Node => Some(self.interpreters.find(&function.runtime).await?),
+        let interpreter = match function.runtime.family {
+            Family::Executable | Family::Flow => None,
+            Family::Python | Family::Node => Some(self.interpreters.find(&function.runtime).await?),
+        };
+        if function.pulls {
+            let runner = match &interpreter {
+                Some(interpreter) => Some(self.runner(interpreter).await?),
+                None => None,
             };
+            return instance::pull::start(&self.host, function, interpreter.as_deref(), runner, data_bytes(function)).await;
+        }
+        if let Some(port) = function.port {
             return instance::server::start(&self.host, function, port, interpreter.as_deref(), data_bytes(function)).await;
         }
         instance::start(&self.host, function, self.launch(function).await?).await
@@ -187,7 +194,7 @@ impl Workshop {
 /// Whether its process outlives a call; else each call has one of its own, and there is nothing to keep.
 fn lives_on(function: &Function) -> bool {
     match function.runtime.family {
-        Family::Executable | Family::Flow => function.port.is_some(),
+        Family::Executable | Family::Flow => function.port.is_some() || function.pulls,
         Family::Python | Family::Node => true,
     }
 }

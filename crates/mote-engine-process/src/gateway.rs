@@ -1,7 +1,7 @@
 //! mote's side of the sockets of one jail: accepts, sees what was meant, and bounds what is open.
 //!
 //! The platform's own address and port 80 of a sibling go to [`mote_core::engine::Gateway`], whose
-//! business it is what is spoken there; DNS and everything else go to [`crate::egress`]. A function
+//! business it is what is spoken there; the Runtime API's address to the instance itself; DNS and everything else go to [`crate::egress`]. A function
 //! that opens connections and says nothing holds file descriptors of mote's, so an idle one is closed.
 
 use std::io;
@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use mote_core::clock::Clock;
 use mote_core::engine::{Gateway, Origin, Service};
-use mote_core::{Error, Result};
+use mote_core::{BoxFuture, Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::egress::{self, Meant, Outward};
 use crate::jail::Doors;
+use crate::jail::spec::{GATEWAY_PORT, RUNTIME_API};
 
 /// Open connections of one instance, to whomever. Further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 256;
@@ -50,16 +51,21 @@ pub(crate) struct Seams {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) shared: Arc<egress::Shared>,
     pub(crate) tell: egress::Tell,
+    /// Of a function whose runtime asks for its calls.
+    pub(crate) runtime_api: Option<RuntimeApi>,
 }
+
+/// Serves one connection to it.
+pub(crate) type RuntimeApi = Box<dyn Fn(TcpStream) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Serves what one jail asks for, until the guard is dropped.
 pub(crate) fn serve(doors: Doors, origin: Origin, seams: Seams) -> Result<Serving> {
     let failed = |error: io::Error| Error::internal("the jail's socket can't be listened on").caused_by(error);
     doors.tcp.set_nonblocking(true).map_err(failed)?;
     let listener = TcpListener::from_std(doors.tcp).map_err(failed)?;
-    let Seams { sealed, gateway, clock, shared, tell } = seams;
+    let Seams { sealed, gateway, clock, shared, tell, runtime_api } = seams;
     let outward = Arc::new(Outward::new(origin.function.clone(), gateway.clone(), clock.clone(), shared, tell, sealed));
-    let serving = Arc::new(Server { origin, gateway, clock, outward: outward.clone() });
+    let serving = Arc::new(Server { origin, gateway, clock, outward: outward.clone(), runtime_api });
     let streams = tokio::spawn(serving.accept(listener));
     let datagrams = tokio::spawn(async move {
         if let Err(error) = egress::serve_datagrams(doors.udp, outward).await {
@@ -75,6 +81,7 @@ struct Server {
     gateway: Arc<dyn Gateway>,
     clock: Arc<dyn Clock>,
     outward: Arc<Outward>,
+    runtime_api: Option<RuntimeApi>,
 }
 
 impl Server {
@@ -110,6 +117,13 @@ impl Server {
             (Ipv4Addr::LOCALHOST, _) => {
                 self.until_idle(connection, IDLE_MAX, |inner| self.gateway.serve(origin, Service::Platform, Box::new(inner))).await;
             }
+            (RUNTIME_API, GATEWAY_PORT) => {
+                if let Some(serve) = &self.runtime_api {
+                    serve(connection).await;
+                }
+            }
+            // Nothing of mote's is there.
+            (address, _) if address.is_loopback() => {}
             (_, DNS_PORT) => {
                 self.until_idle(connection, IDLE_MAX, |inner| async { drop(egress::serve_stream(inner, &self.outward).await) }).await;
             }

@@ -16,7 +16,7 @@ use tokio::sync::OnceCell;
 
 use crate::artifact::Shelf;
 use crate::egress;
-use crate::gateway::{self, Serving};
+use crate::gateway::{self, RuntimeApi, Serving};
 use crate::jail::spec::{CodeTree, Cores, Fill, GATEWAY_PORT, GroupLimits, JailLimits, Network, Program, SecretFile, Shell, Shown};
 use crate::jail::{Controller, Doors, Groups, missing_way_out};
 use crate::runners;
@@ -169,7 +169,8 @@ impl Host {
     /// Beside that, of a program that runs for one call: what the quota would come to over the longest one.
     fn cpu_seconds(&self, function: &Function) -> Option<u64> {
         let limits = &function.limits;
-        let wanted = limits.cpu_millis > 0 && !self.groups.has(Controller::Cpu) && function.runtime.family == Family::Executable;
+        let wanted =
+            limits.cpu_millis > 0 && !self.groups.has(Controller::Cpu) && function.runtime.family == Family::Executable && !function.pulls;
         wanted.then(|| (limits.timeout_ms.saturating_mul(u64::from(limits.cpu_millis)) / 1_000_000).max(1))
     }
 
@@ -178,12 +179,25 @@ impl Host {
     }
 
     /// Serves what one jail asks for, until the guard is dropped.
-    pub(crate) fn serve_gateway(&self, doors: Option<Doors>, function: Arc<Function>, depth: &Depth) -> Result<Serving> {
+    pub(crate) fn serve_gateway(
+        &self,
+        doors: Option<Doors>,
+        function: Arc<Function>,
+        depth: &Depth,
+        runtime_api: Option<RuntimeApi>,
+    ) -> Result<Serving> {
         let doors = doors.ok_or_else(|| Error::internal("the jail sent no sockets"))?;
         let (logs, clock, of) = (self.logs.clone(), self.clock.clone(), function.clone());
         let tell = Box::new(move |text| logs.append(line(&*clock, &of, None, LogSource::Platform, text)));
         let sealed = function.egress == Egress::None && matches!(self.no_way_out.get(), Some(Some(_)));
-        let seams = gateway::Seams { sealed, gateway: self.gateway.clone(), clock: self.clock.clone(), shared: self.outward.clone(), tell };
+        let seams = gateway::Seams {
+            sealed,
+            gateway: self.gateway.clone(),
+            clock: self.clock.clone(),
+            shared: self.outward.clone(),
+            tell,
+            runtime_api,
+        };
         gateway::serve(doors, Origin { function, depth: depth.clone() }, seams)
     }
 }

@@ -1,4 +1,5 @@
-//! One process, and the calls that it has in flight: with a runner in it, or a [`server`] by itself.
+//! One process, and the calls that it has in flight: with a runner in it, a [`server`] by itself, or
+//! one that asks for them ([`pull`]).
 //!
 //! Three tasks for a runner: a reader and a writer of the [`wire`], and the [`guard`] that owns the
 //! jail, watches deadlines and settles what is left when the process ends. Frames of all calls
@@ -7,6 +8,7 @@
 
 mod call;
 mod guard;
+pub(crate) mod pull;
 mod reply;
 pub(crate) mod server;
 mod start;
@@ -55,8 +57,15 @@ pub(crate) struct Instance {
     stderr: Tail,
     /// Of the calls in it, for what they call in turn.
     depth: Depth,
-    /// `None`: behind a runner.
-    server: Option<server::Server>,
+    contract: Contract,
+}
+
+/// How its calls come to it.
+enum Contract {
+    /// Over the wire.
+    Runner,
+    Server(server::Server),
+    Pull(pull::Api),
 }
 
 struct State {
@@ -99,7 +108,7 @@ impl State {
 }
 
 impl Instance {
-    fn new(host: Arc<Host>, function: Arc<Function>, mask: Mask, server: Option<server::Server>) -> Arc<Instance> {
+    fn new(host: Arc<Host>, function: Arc<Function>, mask: Mask, contract: Contract) -> Arc<Instance> {
         let idle_since = host.clock.monotonic();
         let (log, seen) = (LogBudget::of(&function), Events::default());
         Arc::new_cyclic(|this| Instance {
@@ -115,7 +124,7 @@ impl Instance {
             armed_ms: AtomicU64::new(u64::MAX),
             stderr: Tail::default(),
             depth: Depth::default(),
-            server,
+            contract,
         })
     }
 

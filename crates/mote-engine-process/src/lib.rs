@@ -22,6 +22,7 @@ mod resident;
 pub mod runners;
 mod running;
 pub mod runtime;
+pub mod runtime_api;
 mod stock;
 pub mod transpile;
 pub mod wire;

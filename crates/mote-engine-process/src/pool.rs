@@ -274,12 +274,15 @@ impl Pool {
         left.iter().for_each(|member| member.instance.end(Ending::Unneeded));
     }
 
+    /// Calls in one instance. A runtime that asks for them asks for one after the other.
+    fn at_once(&self) -> u32 {
+        if self.function.pulls { 1 } else { self.function.limits.concurrency.max(1) }
+    }
+
     /// The most recently used instance with a free place, among those that work already if they suffice.
     fn take_place(self: &Arc<Self>, state: &mut State) -> Option<Place> {
         let idle_too = state.may_spread();
-        let free = |member: &Member| {
-            member.busy < self.function.limits.concurrency.max(1) && (member.busy > 0 || idle_too) && member.instance.is_alive()
-        };
+        let free = |member: &Member| member.busy < self.at_once() && (member.busy > 0 || idle_too) && member.instance.is_alive();
         let at = state.members.iter().rposition(free)?;
         let mut member = state.members.remove(at);
         member.busy += 1;

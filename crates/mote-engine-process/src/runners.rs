@@ -26,6 +26,7 @@ pub const FILES: &[(&str, &str)] = runner![
     "node/logs.cjs"
     "node/main.cjs"
     "node/plain.cjs"
+    "node/pull.cjs"
     "node/reply.cjs"
     "node/standby.cjs"
     "node/streams.cjs"

@@ -119,7 +119,7 @@ impl Process {
         let Some(Held { jail, .. }) = &mut self.held else { return Ok(()) };
         let doors = jail.filled().await?;
         jail.has_started();
-        self.gateway = Some(self.host.serve_gateway(doors, self.function.clone(), &self.depth)?);
+        self.gateway = Some(self.host.serve_gateway(doors, self.function.clone(), &self.depth, None)?);
         Ok(())
     }
 

@@ -39,7 +39,7 @@ fn doors(tcp: std::net::TcpListener) -> Doors {
 }
 
 fn seams(gateway: Arc<dyn Gateway>, clock: Arc<dyn Clock>) -> Seams {
-    Seams { sealed: false, gateway, clock, shared: Arc::default(), tell: Box::new(|_| {}) }
+    Seams { sealed: false, gateway, clock, shared: Arc::default(), tell: Box::new(|_| {}), runtime_api: None }
 }
 
 #[tokio::test]

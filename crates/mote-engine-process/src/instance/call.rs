@@ -11,9 +11,9 @@ use mote_core::{Body, Code, Error, Result};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::Instance;
 use super::reply::Reply;
 use super::server::{self, Link};
+use super::{Contract, Instance, pull};
 use crate::host::Job;
 use crate::limits::{Limit, LogBudget};
 use crate::pool::Place;
@@ -58,8 +58,10 @@ pub(crate) struct Unstarted(pub(crate) Payload);
 impl Instance {
     /// Runs one call in `place`. Dropping the future cancels it.
     pub(crate) async fn call(self: &Arc<Self>, place: Place, call: &Job, input: Payload) -> Result<Result<Answer>, Unstarted> {
-        if let Some(server) = &self.server {
-            return server::exchange(self, server, place, call, input).await;
+        match &self.contract {
+            Contract::Runner => {}
+            Contract::Server(server) => return server::exchange(self, server, place, call, input).await,
+            Contract::Pull(api) => return pull::exchange(self, api, place, call, input).await,
         }
         let clock = &self.host.clock;
         let deadline = clock.monotonic() + call.deadline.since(clock.now());
@@ -352,7 +354,7 @@ impl Call {
         left.is_some()
     }
 
-    pub(super) fn of_server(call: &Job, deadline: Duration, answer: oneshot::Sender<Result<Answer>>, place: Place) -> Call {
+    pub(super) fn without_wire(call: &Job, deadline: Duration, answer: oneshot::Sender<Result<Answer>>, place: Place) -> Call {
         Call {
             invocation: call.id,
             deadline,

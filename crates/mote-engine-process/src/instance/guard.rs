@@ -65,7 +65,7 @@ pub(super) async fn guard(instance: Arc<Instance>, mut parts: Parts, pool: Weak<
         for task in parts.printed.into_iter().chain(reader) {
             let _ = task.await;
         }
-        if let Some(server) = &instance.server {
+        if let Some(server) = instance.server() {
             server.connections.none().await;
         }
     };

@@ -24,7 +24,7 @@ use mote_core::{Body, Code, Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::call::{Call, Unstarted};
-use super::{Ending, Instance, crashed};
+use super::{Contract, Ending, Instance, crashed};
 use crate::host::Job;
 use crate::jail::Sockets;
 use crate::limits::Limit;
@@ -104,7 +104,7 @@ pub(super) async fn exchange(
     };
     let deadline = instance.host.clock.monotonic() + call.deadline.since(instance.host.clock.now());
     let (answer, mut told) = oneshot::channel();
-    let id = match instance.register(Call::of_server(call, deadline, answer, place), &call.standing) {
+    let id = match instance.register(Call::without_wire(call, deadline, answer, place), &call.standing) {
         Ok(id) => id,
         Err(refused) => {
             drop(refused);
@@ -276,7 +276,7 @@ impl Lease {
             // Whatever the server does now with the connection is no part of the call.
             line.link.free();
             self.instance.unbind(self.call);
-            if whole && let Some(server) = &self.instance.server {
+            if whole && let Some(server) = self.instance.server() {
                 line.used = true;
                 server.keep(line, clock.monotonic());
             }
@@ -291,6 +291,13 @@ impl Drop for Lease {
 }
 
 impl Instance {
+    pub(super) fn server(&self) -> Option<&Server> {
+        match &self.contract {
+            Contract::Server(server) => Some(server),
+            Contract::Runner | Contract::Pull(_) => None,
+        }
+    }
+
     /// The call goes over this connection now.
     fn bind(&self, id: u32, link: &Arc<Link>) {
         link.carry(id);

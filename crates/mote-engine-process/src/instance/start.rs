@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 
 use super::guard::{Parts, guard};
-use super::{Instance, READ_BYTES};
+use super::{Contract, Instance, READ_BYTES};
 use crate::artifact::Use;
 use crate::gateway::Serving;
 use crate::host::{Host, Launch};
@@ -74,7 +74,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
         launch.shell.standby = None;
     }
     let mut empty = host.stock.take(function.runtime.family, &launch.shell).await?;
-    let instance = Instance::new(host.clone(), function.clone(), given.mask, None);
+    let instance = Instance::new(host.clone(), function.clone(), given.mask, Contract::Runner);
     let _ = instance.group.set(empty.jail.group());
     let printed = print(&instance, &mut empty.jail);
     let (wire, program, env) = match empty.wire.take() {
@@ -91,7 +91,7 @@ async fn try_start(host: &Arc<Host>, function: &Arc<Function>, mut launch: Launc
     let mut socket = UnixStream::from_std(wire).map_err(broken)?;
     let hello = hello(function, env).map_err(|error| Error::internal(error.to_string()))?;
     // Not before the jail is complete: what comes now loads the function's code.
-    let gateway = host.serve_gateway(empty.filled().await?, function.clone(), &instance.depth)?;
+    let gateway = host.serve_gateway(empty.filled().await?, function.clone(), &instance.depth, None)?;
     socket.write_all(&hello).await.map_err(broken)?;
     let jail = &mut empty.jail;
 
@@ -207,6 +207,23 @@ pub(super) fn print(instance: &Arc<Instance>, jail: &mut Jail) -> Vec<JoinHandle
     tasks
 }
 
+/// For a process without a wire: an input that has ended already.
+pub(super) fn no_input() -> Result<OwnedFd> {
+    let (input, _) = std::io::pipe().map_err(|error| Error::internal("a pipe to a function's process can't be made").caused_by(error))?;
+    Ok(input.into())
+}
+
+/// Where an installer put Python's dependencies. Node finds its own beside the code.
+pub(super) const PACKAGES: &str = "/code/.mote/site-packages";
+
+/// Of a process without a wire: what mote has to say about a variable, given what the function says.
+pub(super) fn set(env: &mut Vec<(String, String)>, name: &str, value: impl FnOnce(Option<&str>) -> String) {
+    match env.iter_mut().find(|(own, _)| own == name) {
+        Some((_, own)) => *own = value(Some(own)),
+        None => env.push((name.to_owned(), value(None))),
+    }
+}
+
 /// It is still a start that failed, and no repetition helps; but the way out is the limit's.
 fn named(error: Error, limit: Option<Limit>, function: &Function) -> Error {
     match limit {
@@ -215,7 +232,7 @@ fn named(error: Error, limit: Option<Limit>, function: &Function) -> Error {
     }
 }
 
-fn failed(detail: String) -> Error {
+pub(super) fn failed(detail: String) -> Error {
     Error::new(Code::FunctionStartFailed, format!("the function could not be started: {detail}"))
 }
 

@@ -28,7 +28,7 @@ const LOOPBACK: i32 = 1;
 /// The two sockets through which a jail reaches everything.
 #[derive(Debug)]
 pub struct Doors {
-    /// Listens at 127.0.0.1:4566, and is given every connection to elsewhere.
+    /// Listens at port 4566 of every address, and is given every connection to elsewhere.
     pub tcp: TcpListener,
     /// DNS, at 127.0.0.1:53 and at port 53 of every other address.
     pub udp: UdpSocket,
@@ -49,7 +49,7 @@ impl Doors {
 /// Makes the network of the namespace that this process has just entered, with the rights over it.
 pub(super) fn set_up() -> io::Result<Doors> {
     loopback().map_err(|error| named("loopback", error))?;
-    let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, GATEWAY_PORT))?;
+    let tcp = TcpListener::bind((Ipv4Addr::UNSPECIFIED, GATEWAY_PORT))?;
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, DNS_PORT))?;
     // A question's own destination comes with it: the answer has to come from there.
     syscalls::set_ip_option(udp.as_fd(), libc::IP_PKTINFO)?;

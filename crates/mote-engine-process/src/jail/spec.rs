@@ -4,6 +4,7 @@
 //! Written by mote, read by mote: the binary that starts a jail and the one that runs in it are
 //! the same file. Each goes through an anonymous file, so its size has no bound of its own.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use mote_core::function::Isolation;
@@ -20,6 +21,9 @@ pub const FUNCTION_ID: u32 = 64_100;
 
 /// The platform's address inside every jail.
 pub const GATEWAY_PORT: u16 = 4566;
+
+/// Where a runtime asks for its calls, at the same port: another address takes no port from functions.
+pub const RUNTIME_API: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Everything that does not depend on the function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

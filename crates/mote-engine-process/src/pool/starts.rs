@@ -126,7 +126,7 @@ impl Pool {
             }
             return;
         }
-        let wanted = self.unserved(state).div_ceil(limits.concurrency.max(1)).max(lacking);
+        let wanted = self.unserved(state).div_ceil(self.at_once()).max(lacking);
         let room = limits.instances_max.max(1).saturating_sub(live + state.starting);
         for _ in 0..wanted.saturating_sub(state.starting).min(room) {
             state.starting += 1;
@@ -237,7 +237,7 @@ impl Pool {
             state.starting = state.starting.saturating_sub(1);
             state.backoff.failed(self.clock.monotonic(), error);
             if state.members.is_empty() {
-                let share = if state.starting == 0 { state.waiting.len() } else { self.function.limits.concurrency.max(1) as usize };
+                let share = if state.starting == 0 { state.waiting.len() } else { self.at_once() as usize };
                 let share = share.min(state.waiting.len());
                 unlucky.extend(state.waiting.drain(..share).map(|waiting| waiting.caller));
             }

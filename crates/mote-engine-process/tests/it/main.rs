@@ -11,6 +11,7 @@ mod jail;
 mod leaks;
 mod limits;
 mod pool;
+mod pulls;
 mod sealed;
 mod servers;
 mod spares;

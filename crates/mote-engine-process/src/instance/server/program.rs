@@ -4,12 +4,10 @@ use std::path::Path;
 
 use mote_core::function::{Family, Function};
 
+use crate::instance::start::{PACKAGES, set};
 use crate::jail::spec::{Channel, Program};
 use crate::runtime::Interpreter;
 use crate::{runners, transpile};
-
-/// Where an installer put Python's dependencies. Node finds its own beside the code.
-const PACKAGES: &str = "/code/.mote/site-packages";
 
 /// Executables have no interpreter. `env`: the function's own.
 pub(super) fn program(function: &Function, port: u16, interpreter: Option<&Interpreter>, mut env: Vec<(String, String)>) -> Program {
@@ -34,11 +32,4 @@ pub(super) fn program(function: &Function, port: u16, interpreter: Option<&Inter
         }
     };
     Program { command, env, channel: Channel::Stdin }
-}
-
-fn set(env: &mut Vec<(String, String)>, name: &str, value: impl FnOnce(Option<&str>) -> String) {
-    match env.iter_mut().find(|(own, _)| own == name) {
-        Some((_, own)) => *own = value(Some(own)),
-        None => env.push((name.to_owned(), value(None))),
-    }
 }

@@ -1,18 +1,16 @@
 //! From nothing to a server that accepts connections.
 
-use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mote_core::Result;
 use mote_core::function::{Function, Signature};
-use mote_core::{Error, Result};
 
 use super::program::program;
 use super::{Line, Server};
 use crate::host::Host;
-use crate::instance::Instance;
-use crate::instance::start::{Started, patience, print, refused};
+use crate::instance::start::{Started, no_input, patience, print, refused};
+use crate::instance::{Contract, Instance};
 use crate::runtime::Interpreter;
 
 /// Between two looks whether it listens: doubles from the first to the last.
@@ -32,11 +30,11 @@ pub(crate) async fn start(
     let given = host.given(function).await?;
     let program = program(function, port, interpreter, given.env);
     let mut empty = host.stock.take(function.runtime.family, &host.shell(function, show, None, None).await).await?;
-    let instance = Instance::new(host.clone(), function.clone(), given.mask, Some(Server::new(port, empty.jail.sockets())));
+    let instance = Instance::new(host.clone(), function.clone(), given.mask, Contract::Server(Server::new(port, empty.jail.sockets())));
     let _ = instance.group.set(empty.jail.group());
     let printed = print(&instance, &mut empty.jail);
     empty.jail.fill(&host.fill(function, data_bytes, Some(program), given.files), Some(no_input()?))?;
-    let gateway = host.serve_gateway(empty.filled().await?, function.clone(), &instance.depth)?;
+    let gateway = host.serve_gateway(empty.filled().await?, function.clone(), &instance.depth, None)?;
     let mut jail = empty.into_started();
 
     let limit = patience(function);
@@ -61,17 +59,11 @@ pub(crate) async fn start(
 const STAYS: &str = "A server stays in the foreground, and serves until it is ended.";
 const LISTENS: &str = "Listen on 127.0.0.1 or 0.0.0.0, at the port that the variable PORT says.";
 
-/// An input that has ended already.
-fn no_input() -> Result<OwnedFd> {
-    let (input, _) = io::pipe().map_err(|error| Error::internal("a pipe to a function's process can't be made").caused_by(error))?;
-    Ok(input.into())
-}
-
 /// Until the first connection, which is kept for the first call: a server that serves one
 /// connection at a time would wait on it.
 async fn listening(instance: &Arc<Instance>) {
     let clock = &instance.host.clock;
-    let Some(server) = &instance.server else { return };
+    let Some(server) = instance.server() else { return };
     let mut pause = LOOK_MIN;
     loop {
         if let Ok(line) = Line::open(instance, server).await {
