@@ -7,6 +7,7 @@ mod access;
 mod aws;
 mod events;
 mod messages;
+mod pulls;
 mod s3;
 mod schedules;
 pub mod seeds;
@@ -15,6 +16,7 @@ pub use access::credentials;
 pub use aws::aws_api;
 pub use events::{cloud_events, filters, signatures};
 pub use messages::{messages, receipts};
+pub use pulls::runtime_api;
 pub use s3::s3_request;
 pub use schedules::schedules;
 
@@ -57,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "public_call", run: public_call, seeds: seeds::public_requests, cost: 1 },
     Target { name: "reply_head", run: reply_head, seeds: seeds::reply_heads, cost: 1 },
     Target { name: "server_heads", run: server_heads, seeds: seeds::server_heads, cost: 1 },
+    Target { name: "runtime_api", run: runtime_api, seeds: seeds::runtime_requests, cost: 1 },
     Target { name: "frames", run: frames, seeds: seeds::frames, cost: 1 },
     Target { name: "dns", run: dns, seeds: seeds::questions, cost: 1 },
     Target { name: "mqtt_packets", run: mqtt_packets, seeds: seeds::mqtt_packets, cost: 1 },

@@ -183,6 +183,17 @@ pub fn public_requests() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn runtime_requests() -> Vec<Vec<u8>> {
+    texts(&[
+        "POST\n/2018-06-01/runtime/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/response\nlambda-runtime-function-response-mode:streaming",
+        "POST\n/2018-06-01/runtime/init/error\ncontent-type:application/json\n\n{}",
+        r#"{"errorMessage":"m","errorType":"T","requestId":"","stackTrace":["a\n",{"path":"p","line":7,"label":"l"}],"errorCause":{}}"#,
+        r#"{"errorType":"Error","errorMessage":"m","trace":["Error: m","    at f"]}"#,
+        "eyJlcnJvck1lc3NhZ2UiOiJtIiwiZXJyb3JUeXBlIjoiVCJ9",
+        "{\"custom\":\n{\"a\":\"\u{e9}\"}}",
+    ])
+}
+
 pub fn reply_heads() -> Vec<Vec<u8>> {
     texts(&[
         "{\"status\":200,\"type\":\"application/json\",\"headers\":[[\"x-a\",\"b\"],[\"set-cookie\",\"c=d\"],[\"content-length\",\"9\"]]}",
