@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::Stream;
+use futures_util::{StreamExt, TryStreamExt};
 
 use crate::BoxFuture;
 use crate::access::audit::AuditLine;
@@ -316,9 +317,13 @@ pub enum Done {
     Topics(Vec<TopicInfo>),
     Subscribers(Vec<SubscriberInfo>),
     Deploying(Steps),
+    /// What a deploy has made: see [`Done::whole`].
+    Deployed(Vec<Deployed>),
     Function(Box<Description>),
     Functions(Vec<Arc<Function>>),
     Logs(LogStream),
+    /// What was said: see [`Done::whole`].
+    Lines(Vec<LogLine>),
     Timers(Vec<TimerInfo>),
     Mqtt(BrokerStatus),
     Buckets(Vec<BucketInfo>),
@@ -336,6 +341,25 @@ pub enum Done {
     Caller(CallerInfo),
     Status(Status),
     Nothing,
+}
+
+impl Done {
+    /// What comes bit by bit, all of it at once: for whoever has nobody to show the bits to, such as
+    /// an API whose answer tells of the end alone. Lines are not to be followed.
+    pub async fn whole(self) -> Result<Done> {
+        match self {
+            Done::Deploying(mut steps) => loop {
+                match steps.next().await {
+                    Some(Step::Progress(_)) => {}
+                    Some(Step::Done(deployed)) => return Ok(Done::Deployed(deployed)),
+                    Some(Step::Failed(error)) => return Err(error),
+                    None => return Err(Error::internal("a deploy came to no end")),
+                }
+            },
+            Done::Logs(lines) => Ok(Done::Lines(lines.try_collect().await?)),
+            done => Ok(done),
+        }
+    }
 }
 
 pub type LogStream = std::pin::Pin<Box<dyn Stream<Item = Result<LogLine>> + Send>>;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -19,7 +20,7 @@ use crate::error::Result;
 use crate::flow::Flow;
 use crate::function::delivery::Delivery;
 use crate::function::{Binding, Function, HttpAccess, Isolation, Limits, Name, Recorded, Runtime};
-use crate::reply::Reply;
+use crate::reply::{Reply, Timing};
 use crate::secret::SecretUse;
 
 pub type Request = http::Request<Body>;
@@ -57,6 +58,18 @@ pub trait Dialect: Send + Sync {
     /// Makes the reply of what the engine brought back; a failure that the function reported
     /// becomes an error here, or a reply where the dialect has it so.
     fn decode(&self, call: &Invocation, output: Output) -> Result<Reply>;
+
+    /// What the code's contract has in the log before a call runs. With nothing there, nothing comes after it.
+    fn log_opening(&self, function: &Function, call: Id) -> Option<String> {
+        let _ = (function, call);
+        None
+    }
+
+    /// What it has there afterwards, one line each; `took` is the whole time in the engine.
+    fn log_closing(&self, function: &Function, call: Id, timing: &Timing, took: Duration) -> Vec<String> {
+        let _ = (function, call, timing, took);
+        Vec::new()
+    }
 
     /// Adds headers that every reply of this function has, errors too (CORS).
     fn dress(&self, function: &Function, request: Option<&http::HeaderMap>, headers: &mut http::HeaderMap) {
@@ -105,6 +118,7 @@ pub enum Turn {
         bytes_max: u64,
         then: Then<Bytes>,
     },
+    /// What comes of it is told when it has come to its end: [`Done::whole`].
     Do {
         who: Credential,
         what: Action,

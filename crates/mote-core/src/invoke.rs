@@ -23,7 +23,7 @@ use crate::body::Body;
 use crate::clock::{Clock, Id};
 use crate::dialect::{Dialect, Encoded};
 use crate::directory::{Directory, Entry, Head};
-use crate::engine::{Answer, Engine, Invocation};
+use crate::engine::{Answer, Engine, Invocation, Output};
 use crate::error::{Code, Error, Fault, Result};
 use crate::event::lineage::How;
 use crate::event::{Event, StoredEvent, cloudevents};
@@ -148,7 +148,8 @@ impl Invoker {
                     return Ok::<Reply, Error>(reply);
                 }
             };
-            let mut output = self.engines.get(function.runtime.family)?.run(&call, input).await?;
+            let output = self.engines.get(function.runtime.family)?.run(&call, input);
+            let mut output = self.logged(&**dialect, &function, id, output).await?;
             if let Answer::Reply(payload) = &mut output.answer
                 && let Some(bytes_max) = dialect.reads_reply(&call, &payload.head)
             {
@@ -285,6 +286,22 @@ impl Invoker {
         Ok(Entry { function: Arc::new(pinned), gate: live.gate, inlet: None })
     }
 
+    /// What runs, between the lines that its code's contract has in the log around it.
+    async fn logged(&self, dialect: &dyn Dialect, function: &Function, id: Id, running: BoxFuture<'_, Result<Output>>) -> Result<Output> {
+        let Some(opening) = dialect.log_opening(function, id) else { return running.await };
+        self.say(function, id, opening);
+        let began = self.clock.monotonic();
+        let output = running.await;
+        let timing = match &output {
+            Ok(output) => output.timing,
+            Err(error) => error.timing().copied().unwrap_or_default(),
+        };
+        for line in dialect.log_closing(function, id, &timing, self.clock.monotonic() - began) {
+            self.say(function, id, line);
+        }
+        output
+    }
+
     /// Writes a failure, with the function's own trace, where its owner reads it.
     fn note(&self, function: &Function, id: Id, error: &Error) {
         // Who is sent away is told so; a line for each would push the function's own out of the log.
@@ -295,6 +312,10 @@ impl Invoker {
         if let Some(trace) = error.report().map(|report| &report.trace).filter(|trace| !trace.is_empty()) {
             text = format!("{text}\n{}", trace.trim_end());
         }
+        self.say(function, id, text);
+    }
+
+    fn say(&self, function: &Function, id: Id, text: String) {
         self.logs.append(LogLine {
             time: self.clock.now(),
             namespace: function.namespace.to_string(),

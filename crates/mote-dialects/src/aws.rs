@@ -24,13 +24,18 @@ mod api;
 mod arn;
 mod envelope;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use mote_core::Result;
 use mote_core::access::Credential;
 use mote_core::action::Done;
 use mote_core::bundle::Bundle;
+use mote_core::clock::Id;
 use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
 use mote_core::engine::{Invocation, Output};
-use mote_core::reply::Reply;
+use mote_core::function::Function;
+use mote_core::reply::{Reply, Timing};
 
 pub use self::arn::Account;
 
@@ -76,6 +81,10 @@ impl Dialect for Aws {
         Ok(None)
     }
 
+    fn environment(&self, function: &Function) -> BTreeMap<String, String> {
+        api::lambda::environment(function)
+    }
+
     fn reads_event(&self, call: &Invocation) -> Option<u64> {
         envelope::reads_event(call)
     }
@@ -90,6 +99,14 @@ impl Dialect for Aws {
 
     fn decode(&self, call: &Invocation, output: Output) -> Result<Reply> {
         envelope::decode(call, output)
+    }
+
+    fn log_opening(&self, _: &Function, call: Id) -> Option<String> {
+        Some(envelope::log::opening(call))
+    }
+
+    fn log_closing(&self, function: &Function, call: Id, timing: &Timing, took: Duration) -> Vec<String> {
+        envelope::log::closing(function, call, timing, took)
     }
 
     fn shows_failures(&self) -> bool {

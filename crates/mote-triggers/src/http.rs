@@ -204,7 +204,10 @@ impl HttpDoor {
             turn = match turn {
                 Turn::Read { body, bytes_max, then } => then(body.collect(bytes_max).await),
                 Turn::Do { who, what, then } => {
-                    let result = self.platform.execute(who, what).await;
+                    let result = match self.platform.execute(who, what).await {
+                        Ok(done) => done.whole().await,
+                        Err(error) => Err(error),
+                    };
                     if let Err(error) = &result {
                         note(id, error);
                     }

@@ -51,7 +51,7 @@ pub(crate) struct Addresses {
     /// Where the command line and the API answer [default: 127.0.0.1:8081]
     #[arg(long, value_name = "ADDR")]
     pub(crate) control: Option<String>,
-    /// Where clients of AWS are answered: S3, STS, IAM [default: 127.0.0.1:4566]
+    /// Where clients of AWS are answered: Lambda, S3, SQS, STS, IAM [default: 127.0.0.1:4566]
     #[arg(long, value_name = "ADDR")]
     pub(crate) aws: Option<String>,
     /// Where devices connect [default: 127.0.0.1:1883]

@@ -3,6 +3,10 @@
 //! What somebody sends to a function by its name is its event as it is. Not here: how the handler is
 //! found and called.
 
+pub(super) mod log;
+
+use std::fmt::Display;
+
 use http::StatusCode;
 use http::header::{self, HeaderValue};
 use mote_core::dialect::Encoded;
@@ -10,11 +14,16 @@ use mote_core::engine::pull::{PullHead, PulledHead};
 use mote_core::engine::{Answer, Invocation, Output, Payload};
 use mote_core::reply::Reply;
 use mote_core::{Code, Error, Result};
+use serde_json::Value;
 
 use super::arn::{self, Account};
 
 /// Of an event and of a result: 6 MiB, and some slack for its frame.
 pub(super) const PAYLOAD_BYTES_MAX: u64 = 6_291_556;
+
+/// Where an event carries what its caller said beside it: JSON, and the version or alias that was called.
+pub(super) const CLIENT_CONTEXT: &str = "awsclientcontext";
+pub(super) const QUALIFIER: &str = "awsqualifier";
 
 pub(super) fn reads_event(_: &Invocation) -> Option<u64> {
     None
@@ -22,10 +31,15 @@ pub(super) fn reads_event(_: &Invocation) -> Option<u64> {
 
 pub(super) fn encode(call: &mut Invocation, account: &Account) -> Result<Encoded> {
     let body = std::mem::take(&mut call.event.body).limited(PAYLOAD_BYTES_MAX)?;
+    let said = |name: &str| match call.event.extensions.get(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
     let head = PullHead {
         request_id: call.id.to_string(),
         deadline_ms: call.deadline.0,
-        arn: arn::of_function(&call.function, account, None),
+        arn: arn::of_function(&call.function, account, said(QUALIFIER).map(|qualifier| qualifier as &dyn Display)),
+        client_context: said(CLIENT_CONTEXT).cloned(),
         ..PullHead::default()
     };
     Ok(Encoded::Run(Payload { head: head.write()?, body }))
@@ -72,11 +86,14 @@ mod tests {
     #[test]
     fn what_is_sent_by_name_is_the_event_as_it_is() {
         let mut call = call();
+        call.event.extensions.insert(CLIENT_CONTEXT.into(), "{\"custom\":{}}".into());
+        call.event.extensions.insert(QUALIFIER.into(), "live".into());
         let Ok(Encoded::Run(payload)) = encode(&mut call, &Account::default()) else { panic!() };
         assert_eq!(payload.body.as_bytes().unwrap(), &b"{\"a\":1}"[..]);
         let head = PullHead::read(&payload.head).unwrap();
         assert_eq!(head.request_id, "00000000-0000-0000-0000-000000000007");
-        assert_eq!((head.deadline_ms, head.arn.as_str()), (9000, "arn:aws:lambda:us-east-1:000000000000:function:f"));
+        assert_eq!((head.deadline_ms, head.arn.as_str()), (9000, "arn:aws:lambda:us-east-1:000000000000:function:f:live"));
+        assert_eq!(head.client_context.as_deref(), Some("{\"custom\":{}}"));
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Refusal {
     }
 
     pub(super) fn unknown_service() -> Refusal {
-        let message = "mote answers for IAM, S3, SQS and STS; the request is signed for another service";
+        let message = "mote answers for IAM, Lambda, S3, SQS and STS; the request is signed for another service";
         Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 

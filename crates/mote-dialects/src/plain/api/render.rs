@@ -53,6 +53,8 @@ fn answer(done: Done) -> Result<Response> {
         Done::Messages(messages) => json_of(StatusCode::OK, &json!({ "messages": messages })),
         Done::Settled(outcomes) => json_of(StatusCode::OK, &json!({ "settled": queues::settled(&outcomes) })),
         Done::Count(count) => json_of(StatusCode::OK, &json!({ "count": count })),
+        Done::Deployed(deployed) => json_of(StatusCode::OK, &json!({ "deployed": deployed })),
+        Done::Lines(lines) => json_of(StatusCode::OK, &json!({ "lines": lines })),
         Done::Deploying(steps) => Ok(lines(steps_body(steps))),
         Done::Function(description) => json_of(StatusCode::OK, &description),
         Done::Functions(functions) => json_of(StatusCode::OK, &json!({ "functions": functions })),

@@ -1,0 +1,181 @@
+//! Invoke: wait for the answer, leave the event, or only look whether that would be allowed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::HeaderValue;
+use http::{HeaderMap, HeaderName, StatusCode};
+use mote_core::action::{Action, Done, Target};
+use mote_core::dialect::{Response, Turn};
+use mote_core::event::Event;
+use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::reply::Reply;
+use mote_core::store::{LogLine, LogQuery};
+use mote_core::{Code, Error, Result as CoreResult};
+use serde_json::json;
+
+use super::fault::Fault;
+use super::names::{Address, LATEST};
+use super::{bare, describe, outcome, refuse, unexpected};
+use crate::aws::api::Ask;
+use crate::aws::envelope::{CLIENT_CONTEXT, PAYLOAD_BYTES_MAX, QUALIFIER};
+
+const EVENT_BYTES_MAX: u64 = 1 << 20;
+const LOG_BYTES_MAX: usize = 4096;
+/// More than this many lines do not fit into it.
+const LOG_LINES_MAX: usize = 2048;
+const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
+
+pub(super) fn invoke(address: Address, ask: Ask) -> Result<Turn, Fault> {
+    let kind = header(&ask.headers, "x-amz-invocation-type").unwrap_or("RequestResponse").to_owned();
+    let tail = header(&ask.headers, "x-amz-log-type") == Some("Tail");
+    address.is_known(&ask)?;
+    let event = event(&address, &ask)?;
+    match kind.as_str() {
+        "RequestResponse" => Ok(wait(address, ask, event, tail)),
+        "Event" => send(address, ask, event, |id| bare(StatusCode::ACCEPTED, id)),
+        "DryRun" => Ok(describe(address, ask, |_, ask, _| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id)))),
+        other => {
+            let kinds = "Member must satisfy enum value set: [Event, RequestResponse, DryRun]";
+            Err(Fault::constraint(other, "invocationType", kinds))
+        }
+    }
+}
+
+/// The operation of 2014, whose answer has a body.
+pub(super) fn later(address: Address, ask: Ask) -> Result<Turn, Fault> {
+    address.is_known(&ask)?;
+    let event = event(&address, &ask)?;
+    send(address, ask, event, |id| super::json(StatusCode::ACCEPTED, &json!({ "Status": 202 }), id))
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
+}
+
+/// The caller's payload as an event, by the id that caller, function and log have for the call.
+fn event(address: &Address, ask: &Ask) -> Result<Event, Fault> {
+    if ask.body.len() as u64 > PAYLOAD_BYTES_MAX {
+        return Err(Fault::too_large(format!("Request must be smaller than {PAYLOAD_BYTES_MAX} bytes for the InvokeFunction operation")));
+    }
+    let body = if ask.body.is_empty() { Bytes::from_static(b"{}") } else { ask.body.clone() };
+    let not_json = |why: String| {
+        let message = format!("Could not parse request body into json: {why}");
+        Fault::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", message)
+    };
+    std::str::from_utf8(&body).map_err(|error| not_json(error.to_string()))?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|error| not_json(error.to_string()))?;
+    let mut event = Event::new(ask.stamp.id, "/lambda", "mote.invoke", ask.stamp.time, body).with_content_type("application/json");
+    if let Some(context) = client_context(&ask.headers)? {
+        event.extensions.insert(CLIENT_CONTEXT.into(), context.into());
+    }
+    if let Some(qualifier) = &address.qualifier {
+        event.extensions.insert(QUALIFIER.into(), qualifier.as_str().into());
+    }
+    Ok(event)
+}
+
+fn client_context(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    let Some(encoded) = header(headers, "x-amz-client-context") else { return Ok(None) };
+    if encoded.len() > CLIENT_CONTEXT_BYTES_MAX {
+        return Err(Fault::invalid(format!("Client context must be at most {CLIENT_CONTEXT_BYTES_MAX} bytes in base64")));
+    }
+    let wrong = || {
+        Fault::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.")
+    };
+    let text = BASE64.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(wrong)?;
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text).map_err(|_| wrong())?;
+    Ok(Some(text))
+}
+
+fn send(address: Address, ask: Ask, event: Event, answer: fn(mote_core::clock::Id) -> Response) -> Result<Turn, Fault> {
+    let bytes = event.body.length().unwrap_or_default();
+    if bytes > EVENT_BYTES_MAX {
+        let message = format!("{bytes} byte payload is too large for the Event invocation type (limit {EVENT_BYTES_MAX} bytes)");
+        return Err(Fault::too_large(message));
+    }
+    let what = Action::Send { to: Target::live(address.reference(&ask)), event, wish: Wish::default() };
+    Ok(Turn::act(ask.who.clone(), what, move |sent| match sent {
+        Ok(_) => Turn::Answer(answer(ask.stamp.id)),
+        Err(error) if is_missing(&error) => refuse(&address.missing(&ask), ask.stamp.id),
+        Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
+    }))
+}
+
+fn wait(address: Address, ask: Ask, event: Event, tail: bool) -> Turn {
+    let what = Action::Call { to: Target::live(address.reference(&ask)), event };
+    Turn::act(ask.who.clone(), what, move |called| match called {
+        Ok(Done::Reply(Reply { body, .. })) => {
+            Turn::read(body, PAYLOAD_BYTES_MAX, move |read| told(address, ask, read.map_err(outcome::unread), tail))
+        }
+        Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
+        Err(error) => told(address, ask, Err(error), tail),
+    })
+}
+
+/// The result, or the failure in the function's own words, or why there was no call.
+fn told(address: Address, ask: Ask, result: CoreResult<Bytes>, tail: bool) -> Turn {
+    let id = ask.stamp.id;
+    match result {
+        Ok(result) => logged(ask, answer(result, false, id), tail),
+        Err(error) if is_missing(&error) => refuse(&address.missing(&ask), id),
+        // How long it might have taken, only its configuration knows.
+        Err(error) if error.code() == Code::FunctionTimeout => {
+            let what = Action::Describe { function: address.reference(&ask) };
+            Turn::act(ask.who.clone(), what, move |described| {
+                let timeout_ms = match described {
+                    Ok(Done::Function(description)) => description.function.limits.timeout_ms,
+                    _ => 0,
+                };
+                logged(ask, answer(outcome::timeout(id, timeout_ms).into(), true, id), tail)
+            })
+        }
+        Err(error) => match outcome::document(&error, id) {
+            Some(document) => logged(ask, answer(document.into(), true, id), tail),
+            None => refuse(&outcome::refused(&error), id),
+        },
+    }
+}
+
+fn is_missing(error: &Error) -> bool {
+    matches!(error.code(), Code::FunctionNotFound | Code::VersionNotFound)
+}
+
+fn answer(body: Bytes, failed: bool, id: mote_core::clock::Id) -> Response {
+    let mut response = bare(StatusCode::OK, id);
+    *response.body_mut() = body.into();
+    let headers = response.headers_mut();
+    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("x-amz-executed-version", HeaderValue::from_static(LATEST));
+    if failed {
+        headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
+    }
+    response
+}
+
+/// With the end of what was logged, where that is wanted.
+fn logged(ask: Ask, mut response: Response, tail: bool) -> Turn {
+    if !tail {
+        return Turn::Answer(response);
+    }
+    let query = LogQuery { invocation: Some(ask.stamp.id), tail: LOG_LINES_MAX, ..LogQuery::default() };
+    let what = Action::Logs { namespace: ask.namespace.clone(), query };
+    Turn::act(ask.who, what, move |lines| {
+        // Without the right to read the log, the result is his all the same.
+        if let Ok(Done::Lines(lines)) = lines
+            && let Ok(tail) = HeaderValue::try_from(BASE64.encode(end_of(&lines)))
+        {
+            response.headers_mut().insert(HeaderName::from_static("x-amz-log-result"), tail);
+        }
+        Turn::Answer(response)
+    })
+}
+
+fn end_of(lines: &[LogLine]) -> String {
+    let mut text = String::new();
+    lines.iter().for_each(|line| {
+        text.push_str(&line.text);
+        text.push('\n');
+    });
+    text.split_off(text.ceil_char_boundary(text.len().saturating_sub(LOG_BYTES_MAX)))
+}

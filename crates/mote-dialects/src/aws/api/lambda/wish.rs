@@ -1,0 +1,337 @@
+//! What a client says of a function, checked as AWS checks it, and as the core wants it.
+
+use std::collections::BTreeMap;
+
+use mote_core::dialect::Deployment;
+use mote_core::engine::Preparing;
+use mote_core::function::delivery::{Delivery, Retry};
+use mote_core::function::{Function, HttpAccess, Limits, UrlAccess};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::configuration::TAGS;
+use super::fault::Fault;
+use super::runtime::Way;
+use crate::aws::envelope::PAYLOAD_BYTES_MAX;
+
+const ENV_BYTES_MAX: usize = 4096;
+const TIMEOUT_S_MAX: u64 = 900;
+const ROLE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
+
+/// Variables that the platform alone sets.
+const RESERVED: [&str; 19] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECRET_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+];
+
+/// The members of CreateFunction and UpdateFunctionConfiguration that are a function's own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Wish {
+    pub(super) runtime: Option<String>,
+    role: Option<String>,
+    pub(super) handler: Option<String>,
+    description: Option<String>,
+    timeout: Option<u64>,
+    memory_size: Option<u64>,
+    environment: Option<Environment>,
+    ephemeral_storage: Option<Storage>,
+    architectures: Option<Vec<String>>,
+    #[serde(rename = "KMSKeyArn")]
+    kms_key_arn: Option<String>,
+    tracing_config: Option<Value>,
+    snap_start: Option<Value>,
+    logging_config: Option<Value>,
+    vpc_config: Option<Value>,
+    dead_letter_config: Option<DeadLetters>,
+    layers: Vec<String>,
+    file_system_configs: Vec<Value>,
+    image_config: Option<Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Storage {
+    size: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct DeadLetters {
+    target_arn: Option<String>,
+}
+
+impl Wish {
+    /// An error for what AWS refuses, and for what a function would wait for in vain here.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        within(self.timeout, "timeout", 1, TIMEOUT_S_MAX)?;
+        within(self.memory_size, "memorySize", 128, 10_240)?;
+        within(self.ephemeral_storage.as_ref().map(|storage| storage.size), "ephemeralStorage.size", 512, 10_240)?;
+        if let Some(role) = self.role.as_deref().filter(|role| !is_role(role)) {
+            let pattern = format_args!("Member must satisfy regular expression pattern: {ROLE_PATTERN}");
+            return Err(Fault::constraint(role, "role", pattern));
+        }
+        if let Some(handler) = self.handler.as_deref().filter(|h| h.len() > 128 || h.contains(char::is_whitespace)) {
+            return Err(Fault::constraint(handler, "handler", r"Member must satisfy regular expression pattern: [^\s]+"));
+        }
+        if let Some(description) = self.description.as_deref().filter(|description| description.chars().count() > 256) {
+            return Err(Fault::constraint(description, "description", "Member must have length less than or equal to 256"));
+        }
+        if let Some(environment) = &self.environment {
+            check_env(&environment.variables)?;
+        }
+        match self {
+            _ if !self.layers.is_empty() => Err(Fault::absent("layers")),
+            _ if !self.file_system_configs.is_empty() => Err(Fault::absent("file systems")),
+            _ if self.image_config.is_some() => Err(Fault::absent("container images")),
+            Wish { dead_letter_config: Some(DeadLetters { target_arn: Some(arn) }), .. } if !arn.is_empty() => {
+                Err(Fault::absent("dead-letter queues that DeadLetterConfig names"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A new function.
+    pub(super) fn deployment(self, way: Way, about: Map<String, Value>) -> Deployment {
+        let mut deployment = Deployment {
+            name: None,
+            runtime: way.runtime,
+            dialect: crate::aws::NAME,
+            entry: way.entry,
+            limits: Limits {
+                timeout_ms: 3000,
+                memory_bytes: 128 << 20,
+                tmp_bytes: 512 << 20,
+                body_bytes: PAYLOAD_BYTES_MAX,
+                ..Limits::default()
+            },
+            env: BTreeMap::new(),
+            secrets: Vec::new(),
+            egress: Default::default(),
+            isolation: Default::default(),
+            delivery: delivery(),
+            records: Default::default(),
+            preparing: PREPARING,
+            port: None,
+            pulls: way.pulls,
+            about,
+            // Its function URL is configured, not there from the beginning.
+            http: HttpAccess { url: false, access: UrlAccess::Token, ..HttpAccess::default() },
+            bindings: Vec::new(),
+            flow: None,
+        };
+        self.change(&mut deployment);
+        deployment
+    }
+
+    /// Changes what was said, and leaves the rest.
+    fn change(self, deployment: &mut Deployment) {
+        let limits = &mut deployment.limits;
+        limits.timeout_ms = self.timeout.map_or(limits.timeout_ms, |seconds| seconds * 1000);
+        limits.memory_bytes = self.memory_size.map_or(limits.memory_bytes, |mb| mb << 20);
+        limits.tmp_bytes = self.ephemeral_storage.map_or(limits.tmp_bytes, |storage| storage.size << 20);
+        if let Some(environment) = self.environment {
+            deployment.env = environment.variables;
+        }
+        let text = |text: Option<String>| text.map(Value::from);
+        let said = [
+            ("Runtime", text(self.runtime)),
+            ("Role", text(self.role)),
+            ("Handler", text(self.handler)),
+            ("Description", text(self.description)),
+            ("KMSKeyArn", text(self.kms_key_arn)),
+            ("Architectures", self.architectures.map(Value::from)),
+            ("TracingConfig", self.tracing_config),
+            ("SnapStart", self.snap_start),
+            ("LoggingConfig", self.logging_config),
+            ("VpcConfig", self.vpc_config),
+        ];
+        deployment.about.extend(said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    }
+}
+
+/// The same function, for a version of it with other code.
+pub(super) fn again(function: &Function, way: Way, about: Map<String, Value>) -> Deployment {
+    Deployment {
+        name: Some(function.name.clone()),
+        runtime: way.runtime,
+        dialect: crate::aws::NAME,
+        entry: way.entry,
+        limits: function.limits,
+        env: function.env.clone(),
+        secrets: function.secrets.clone(),
+        egress: function.egress.clone(),
+        isolation: function.isolation,
+        delivery: function.delivery.clone(),
+        records: function.records,
+        preparing: PREPARING,
+        port: function.port,
+        pulls: way.pulls,
+        about,
+        http: function.http.clone(),
+        bindings: function.bindings.clone(),
+        flow: None,
+    }
+}
+
+/// A zip brings its dependencies, and a broken module is told by the first call.
+const PREPARING: Preparing = Preparing { installs: false, starts: false };
+
+/// Two more tries, after one and two minutes.
+fn delivery() -> Delivery {
+    Delivery { retry: Retry { attempts_max: 3, backoff_ms: 60_000, ..Retry::default() }, ..Delivery::default() }
+}
+
+fn within(value: Option<u64>, member: &str, min: u64, max: u64) -> Result<(), Fault> {
+    match value {
+        Some(value) if value > max => {
+            Err(Fault::constraint(&value.to_string(), member, format_args!("Member must have value less than or equal to {max}")))
+        }
+        Some(value) if value < min => {
+            Err(Fault::constraint(&value.to_string(), member, format_args!("Member must have value greater than or equal to {min}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_role(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return false };
+    let sound = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@-_/".contains(&b);
+    let named = resource.strip_prefix("role").is_some_and(|name| !name.trim_start_matches('/').is_empty() && name.bytes().all(sound));
+    partition.starts_with("aws") && account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) && named
+}
+
+fn check_env(variables: &BTreeMap<String, String>) -> Result<(), Fault> {
+    let sound = |name: &str| {
+        name.len() >= 2
+            && name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    const UNABLE: &str = "Lambda was unable to configure your environment variables because the environment variables you have provided";
+    let reserved: Vec<&str> = variables.keys().map(String::as_str).filter(|name| RESERVED.contains(name)).collect();
+    if !reserved.is_empty() {
+        let reserved = reserved.join(", ");
+        return Err(Fault::invalid(format!(
+            "{UNABLE} contains reserved keys that are currently not supported for modification. Reserved keys used in this request: {reserved}"
+        )));
+    }
+    if let Some(name) = variables.keys().find(|name| !sound(name)) {
+        let pattern = "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]";
+        return Err(Fault::constraint(name, "environment.variables", pattern));
+    }
+    // As it would be written down.
+    let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > ENV_BYTES_MAX {
+        return Err(Fault::invalid(format!("{UNABLE} exceeded the 4KB limit. They have {bytes} bytes.")));
+    }
+    Ok(())
+}
+
+/// At most 50, none of the service's own.
+pub(super) fn tags(tags: BTreeMap<String, String>) -> Result<Option<(String, Value)>, Fault> {
+    let sound = |(key, value): (&String, &String)| {
+        (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256 && !key.to_ascii_lowercase().starts_with("aws:")
+    };
+    if tags.len() > 50 || !tags.iter().all(sound) {
+        return Err(Fault::invalid(
+            "A function has at most 50 tags, with keys of 1 to 128 characters, which don't begin with aws:, and values of at most 256",
+        ));
+    }
+    Ok((!tags.is_empty()).then(|| (TAGS.to_owned(), Value::from(Map::from_iter(tags.into_iter().map(|(key, value)| (key, value.into())))))))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(wish: Value) -> Result<(), Fault> {
+        serde_json::from_value::<Wish>(wish).unwrap().check()
+    }
+
+    #[test]
+    fn limits_are_those_of_the_service() {
+        let refused = |wish: Value, message: &str| {
+            let fault = check(wish.clone()).unwrap_err();
+            assert_eq!(fault.kind, "ValidationException", "{wish}");
+            assert_eq!(fault.message, format!("1 validation error detected: {message}"));
+        };
+        refused(
+            json!({"Timeout": 901}),
+            "Value '901' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to 900",
+        );
+        refused(
+            json!({"Timeout": 0}),
+            "Value '0' at 'timeout' failed to satisfy constraint: Member must have value greater than or equal to 1",
+        );
+        refused(
+            json!({"MemorySize": 127}),
+            "Value '127' at 'memorySize' failed to satisfy constraint: Member must have value greater than or equal to 128",
+        );
+        refused(
+            json!({"EphemeralStorage": {"Size": 10241}}),
+            "Value '10241' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value less than or equal to 10240",
+        );
+        for good in [json!({}), json!({"Timeout": 900, "MemorySize": 10240, "EphemeralStorage": {"Size": 512}, "DeadLetterConfig": {}})] {
+            assert_eq!(check(good), Ok(()));
+        }
+    }
+
+    #[test]
+    fn roles_are_arns() {
+        for good in ["arn:aws:iam::123456789012:role/r", "arn:aws-cn:iam::123456789012:role/service-role/my_r"] {
+            assert_eq!(check(json!({ "Role": good })), Ok(()), "{good}");
+        }
+        for wrong in ["r", "", "arn:aws:iam::1:role/r", "arn:aws:iam::123456789012:user/r", "arn:aws:iam::123456789012:role/"] {
+            assert_eq!(check(json!({ "Role": wrong })).unwrap_err().kind, "ValidationException", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_environment_is_small_and_not_the_platforms() {
+        let of = |name: &str, value: String| check(json!({"Environment": {"Variables": {name: value}}}));
+        assert_eq!(of("MODE", "x".repeat(4092)), Ok(()));
+        assert!(of("MODE", "x".repeat(4093)).unwrap_err().message.contains("exceeded the 4KB limit"));
+        assert!(of("AWS_REGION", "x".into()).unwrap_err().message.ends_with("Reserved keys used in this request: AWS_REGION"));
+        for wrong in ["", "A", "1A", "A-B", "A="] {
+            assert_eq!(of(wrong, "x".into()).unwrap_err().kind, "ValidationException", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_waited_for_in_vain_is_refused() {
+        for wish in [
+            json!({"Layers": ["arn"]}),
+            json!({"FileSystemConfigs": [{}]}),
+            json!({"ImageConfig": {}}),
+            json!({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"}}),
+        ] {
+            assert_eq!(check(wish.clone()).unwrap_err().kind, "NotImplementedException", "{wish}");
+        }
+    }
+}
