@@ -18,6 +18,10 @@ macro_rules! runner {
 
 /// Path below the runners' directory, and text.
 pub const FILES: &[(&str, &str)] = runner![
+    "node/aws.cjs"
+    "node/aws_load.cjs"
+    "node/aws_logs.cjs"
+    "node/aws_stream.cjs"
     "node/bucket.cjs"
     "node/context.cjs"
     "node/convert.cjs"

@@ -147,7 +147,10 @@ function fail(call, error) {
 
 /** The function's own frames alone: those of the runner and of Node come below them. */
 function describe(error) {
-  if (error instanceof Failure) return { code: error.code, type: error.kind, message: error.message.slice(0, 16384), trace: '' };
+  if (error instanceof Failure) {
+    const { code, kind, message, trace, document } = error;
+    return { code, type: kind, message: message.slice(0, 16384), trace: (trace || '').slice(0, 65536), document };
+  }
   let type = 'Error', message, trace = '';
   try {
     if (error instanceof Error || (error && typeof error.message === 'string')) {
@@ -174,13 +177,14 @@ async function load(text) {
   try {
     const start = JSON.parse(text);
     if (standby) await standby.take(start.env);
-    if ((start.dialect || 'plain') !== 'plain') throw new Failure('', `this runner does not know the dialect ${start.dialect}`, 'StartFailed');
-    handler = await require('./plain.cjs').load(start);
+    const dialect = start.dialect || 'plain';
+    if (dialect !== 'plain' && dialect !== 'aws') throw new Failure('', `this runner does not know the dialect ${dialect}`, 'StartFailed');
+    handler = await require(`./${dialect}.cjs`).load(start, io);
     io.json(wire.READY, 0, handler.signature);
   } catch (error) {
     logs().finish(logs().LOOSE);
-    const { type, message, trace } = describe(error);
-    io.json(wire.START_FAILED, 0, { type: type || 'StartFailed', message, trace });
+    const { type, message, trace, document } = describe(error);
+    io.json(wire.START_FAILED, 0, { type: type || 'StartFailed', message, trace, document });
     io.flush();
     io.socket.end(() => process.exit(1));
   }
@@ -188,6 +192,7 @@ async function load(text) {
 
 /** What no code caught: the call's failure if it is known whose it is, else the end of the process. */
 function uncaught(error) {
+  if (handler && handler.uncaught) return handler.uncaught(error);
   const call = running.getStore();
   if (call && !call.done) return fail(call, error);
   const { type, message, trace } = describe(error);

@@ -36,8 +36,9 @@ def find(handler):
         dotted = module.replace("/", ".")
         if dotted.split(".")[0] in sys.builtin_module_names:
             raise Broken("Runtime.BuiltInModuleConflict", "Cannot use built-in module %s as a handler module" % module)
-        __import__(dotted)
-        found = sys.modules[dotted]
+        import importlib
+
+        found = importlib.import_module(dotted)
     except Broken:
         raise
     except ImportError as error:
@@ -207,14 +208,14 @@ def text_of(error):
 
 
 def frames_of(error):
-    """Of the function's own code: what led to it is the runner's, and the import system's."""
+    """What led to it without the runner's own part; of an import, the import system's are in it as AWS has them."""
     import traceback
 
     own = __file__.rpartition("/")[0]
     frames = traceback.extract_tb(error.__traceback__)
     skipped = 0
     for frame in frames:
-        if not frame.filename.startswith((own, "<frozen importlib")):
+        if not frame.filename.startswith(own):
             break
         skipped += 1
     return traceback.format_list(frames[skipped:])

@@ -72,7 +72,7 @@ def failed(kind, message, frames):
     """One line, so that a log which is cut at its newlines shows it whole."""
     if is_json():
         now = time.strftime(DATE, time.gmtime()) + "Z"
-        line = {"timestamp": now, "log_level": "ERROR", "errorMessage": message, "errorType": kind, "requestId": request}
+        line = {"timestamp": now, "level": "ERROR", "errorMessage": message, "errorType": kind, "requestId": request}
         if frames:
             line["stackTrace"] = list(frames)
         sys.stdout.write(dumps(line, ensure_ascii=False) + "\n")

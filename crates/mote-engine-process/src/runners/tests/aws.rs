@@ -177,7 +177,8 @@ fn python_modules_that_do_not_load_are_told_as_aws_does() {
             let found = failure["errorMessage"].as_str().unwrap();
             // How a syntax error is worded is the interpreter's.
             assert!(found == message || message.ends_with('…') && found.starts_with(message.trim_end_matches('…')), "{handler}: {found}");
-            assert_eq!((failure["stackTrace"].as_array().unwrap().len(), failure["requestId"].as_str()), (frames, Some("")), "{failure}");
+            let own = failure["stackTrace"].as_array().unwrap().iter().filter(|frame| frame.as_str().unwrap().contains("/code/"));
+            assert_eq!((own.count(), failure["requestId"].as_str()), (frames, Some("")), "{failure}");
         };
         check("nodot", "Runtime.MalformedHandlerName", "Bad handler 'nodot': not enough values to unpack (expected 2, got 1)", 0);
         check("sys.exit", "Runtime.BuiltInModuleConflict", "Cannot use built-in module sys as a handler module", 0);
@@ -238,4 +239,175 @@ fn python_that_exits_ends_its_process_with_that_status() {
             }
         }
     }
+}
+
+const NODE20: &[(&str, &str)] = &[("AWS_EXECUTION_ENV", "AWS_Lambda_nodejs20.x"), ("AWS_LAMBDA_FUNCTION_NAME", "my-fn")];
+const NODE24: &[(&str, &str)] = &[("AWS_EXECUTION_ENV", "AWS_Lambda_nodejs24.x")];
+
+const NODE_HANDLERS: &str = r#"
+exports.echo = async (event, context) => ({ got: event, rid: context.awsRequestId });
+exports.sync = () => 5;
+exports.nothing = async () => {};
+exports.callback = (event, context, callback) => { setTimeout(() => callback(null, { late: true }), 20); callback; };
+exports.first = (event, context, callback) => { callback(null, 1); callback(null, 2); };
+exports.atonce = (event, context, callback) => {
+  context.callbackWaitsForEmptyEventLoop = false;
+  setTimeout(() => {}, 600000);
+  callback(null, 'now');
+};
+exports.succeed = (event, context) => context.succeed({ by: 'succeed' });
+exports.fails = (event, context) => context.fail();
+exports.hangs = async () => new Promise(() => {});
+let calls = 0;
+exports.raises = async () => { calls += 1; throw new TypeError('boom ' + calls); };
+exports.plain = async () => { throw 'plain'; };
+exports.lost = async () => { Promise.reject(new Error('lost')); await new Promise((go) => setTimeout(go, 5000)); };
+exports.timer = async () => { setTimeout(() => { throw new RangeError('late'); }, 5); await new Promise((go) => setTimeout(go, 5000)); };
+exports.circular = async () => { const a = {}; a.a = a; return a; };
+exports.large = async (event) => 'x'.repeat(event);
+exports.a = { b: async () => 'deep' };
+exports.number = 7;
+exports.prints = async () => { console.log('one\ntwo %d', 3); console.error('bad'); };
+exports.told = async (event, context) => [context.functionName, context.invokedFunctionArn, context.clientContext.custom, context.getRemainingTimeInMillis() > 0,
+  process.env._X_AMZN_TRACE_ID === undefined];
+exports.leaves = async (event) => process.exit(event);
+exports.streamed = awslambda.streamifyResponse(async (event, stream) => {
+  stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
+  stream.write('hello ');
+  stream.write({ a: 1 });
+  stream.end('!');
+});
+exports.bytes = awslambda.streamifyResponse(async (event, stream) => { for (let n = 0; n < 100; n++) if (!stream.write('x'.repeat(10000))) await new Promise((go) => stream.once('drain', go)); stream.end(); });
+exports.breaks = awslambda.streamifyResponse(async (event, stream) => { stream.write('some'); throw new Error('midway'); });
+exports.open = awslambda.streamifyResponse(async (event, stream) => { stream.write('some'); });
+"#;
+
+#[test]
+fn node_results_and_errors_are_as_aws_has_them() {
+    let bench = Bench::new(&node(), &[("app.js", NODE_HANDLERS)]);
+    let result = |env, handler: &str, event: &str| started(&bench, handler, env).call(&aws_head(), event.as_bytes());
+    let check = |env, handler: &str, expect: &str| {
+        let outcome = result(env, handler, "{\"a\":1}");
+        assert_eq!(String::from_utf8_lossy(&outcome.body), expect, "{handler}: {outcome:?}");
+    };
+    for env in [NODE20, NODE24] {
+        check(env, "app.echo", "{\"got\":{\"a\":1},\"rid\":\"8b1a0dfe-0000-4000-8000-000000000001\"}");
+        check(env, "app.nothing", "null");
+        check(env, "app.a.b", "\"deep\"");
+    }
+    check(NODE20, "app.sync", "null");
+    check(NODE24, "app.sync", "5");
+    check(NODE20, "app.callback", "{\"late\":true}");
+    check(NODE20, "app.first", "1");
+    check(NODE20, "app.atonce", "\"now\"");
+    check(NODE20, "app.succeed", "{\"by\":\"succeed\"}");
+    check(NODE20, "app.hangs", "null");
+    let arn = "arn:aws:lambda:us-east-1:000000000000:function:my-fn";
+    check(NODE20, "app.told", &format!("[\"my-fn\",\"{arn}\",{{\"k\":\"v\"}},true,true]"));
+    let failed = |env, handler: &str, kind: &str, message: &str| {
+        let failure = document(&result(env, handler, "{}").failure.unwrap_or_else(|| panic!("{handler} did not fail")));
+        assert_eq!((failure["errorType"].as_str(), failure["errorMessage"].as_str()), (Some(kind), Some(message)), "{handler}");
+        failure
+    };
+    let raised = failed(NODE20, "app.raises", "TypeError", "boom 1");
+    assert_eq!(raised["trace"][0], "TypeError: boom 1");
+    assert!(raised["trace"][1].as_str().unwrap().contains("app.js:"), "{raised}");
+    assert!(raised.get("requestId").is_none() && raised.get("stackTrace").is_none());
+    assert_eq!(failed(NODE20, "app.plain", "string", "plain")["trace"], json!([]));
+    failed(NODE20, "app.fails", "string", "handled");
+    failed(NODE20, "app.lost", "Runtime.UnhandledPromiseRejection", "Error: lost");
+    failed(NODE20, "app.timer", "RangeError", "late");
+    failed(NODE20, "app.circular", "Error", "Unable to stringify response body");
+    failed(NODE24, "app.circular", "Runtime.JSONStringifyError", "Unable to stringify response body");
+    let large = result(NODE20, "app.large", "6291555").failure.unwrap();
+    assert!(large["document"].as_str().unwrap().ends_with(r#""errorType":"Function.ResponseSizeTooLarge"}"#));
+    assert_eq!(result(NODE20, "app.large", "6291554").body.len(), 6_291_556);
+    // A handled error keeps the process: it goes on counting.
+    let mut runner = started(&bench, "app.raises", NODE20);
+    runner.call(&aws_head(), b"{}");
+    assert_eq!(document(&runner.call(&aws_head(), b"{}").failure.unwrap())["errorMessage"], "boom 2");
+}
+
+#[test]
+fn node_processes_end_as_with_aws() {
+    let bench = Bench::new(&node(), &[("app.js", NODE_HANDLERS)]);
+    let status = |env, handler: &str, event: &[u8]| {
+        let mut runner = started(&bench, handler, env);
+        runner.send(2, 7, &payload(&aws_head(), event));
+        runner.child.wait().unwrap().code()
+    };
+    assert_eq!(status(NODE20, "app.lost", b"{}"), Some(128));
+    assert_eq!(status(NODE20, "app.timer", b"{}"), Some(129));
+    assert_eq!(status(NODE24, "app.lost", b"{}"), Some(1));
+    assert_eq!(status(NODE24, "app.timer", b"{}"), Some(1));
+    // Nothing is left to do, and no answer was given.
+    assert_eq!(status(NODE24, "app.hangs", b"{}"), Some(0));
+    assert_eq!(status(NODE20, "app.leaves", b"3"), Some(3));
+}
+
+#[test]
+fn node_modules_are_found_and_refused_as_aws_does() {
+    let files = [
+        ("app.js", NODE_HANDLERS),
+        ("m.mjs", "export const h = async () => 'mjs';\n"),
+        ("c.cjs", "exports.h = async () => 'cjs';\n"),
+        ("lib/x.js", "exports.h = async () => 'lib';\n"),
+        ("esm/package.json", "{\"type\":\"module\"}"),
+        ("esm/y.js", "export const h = async () => 'esm';\n"),
+        ("bad.js", "exports.h = async () => {;\n"),
+        ("gone.js", "require('nope');\n"),
+        ("throws.js", "throw new RangeError('at load');\n"),
+    ];
+    let bench = Bench::new(&node(), &files);
+    for (handler, expect) in [("m.h", "mjs"), ("c.h", "cjs"), ("lib/x.h", "lib"), ("esm/y.h", "esm")] {
+        let outcome = started(&bench, handler, NODE20).call(&aws_head(), b"{}");
+        assert_eq!(String::from_utf8_lossy(&outcome.body), format!("\"{expect}\""), "{handler}: {outcome:?}");
+    }
+    let check = |env, handler: &str, kind: &str, message: &str| {
+        let (_runner, (answer, _, payload)) = bench.open_as("aws", handler, 1, env);
+        assert_eq!(answer, 65, "{handler}");
+        let failure = document(&serde_json::from_slice(&payload).unwrap());
+        let found = failure["errorMessage"].as_str().unwrap();
+        let fits = found == message || message.ends_with('…') && found.starts_with(message.trim_end_matches('…'));
+        assert!(failure["errorType"] == kind && fits, "{handler}: {failure}");
+    };
+    let absolute = "Use absolute paths when specifying root directories in handler names.";
+    check(NODE20, "../app.echo", "Runtime.MalformedHandlerName", &format!("'../app.echo' is not a valid handler name. {absolute}"));
+    check(NODE20, "nodot", "Runtime.MalformedHandlerName", "Bad handler");
+    check(NODE20, "none.h", "Runtime.ImportModuleError", "Error: Cannot find module 'none'…");
+    check(NODE20, "gone.h", "Runtime.ImportModuleError", "Error: Cannot find module 'nope'…");
+    check(NODE20, "bad.h", "Runtime.UserCodeSyntaxError", "SyntaxError: …");
+    check(NODE20, "app.absent", "Runtime.HandlerNotFound", "app.absent is undefined or not exported");
+    check(NODE20, "app.number", "Runtime.HandlerNotFound", "app.number is not a function");
+    check(NODE20, "throws.h", "RangeError", "at load");
+    check(
+        NODE24,
+        "app.callback",
+        "Runtime.CallbackHandlerDeprecated",
+        "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. …",
+    );
+}
+
+#[test]
+fn node_streams_and_logs_as_aws_does() {
+    let bench = Bench::new(&node(), &[("app.js", NODE_HANDLERS)]);
+    let outcome = started(&bench, "app.streamed", NODE20).call(&aws_head(), b"{}");
+    assert_eq!(outcome.head, json!({"type": "application/vnd.awslambda.http-integration-response", "streams": true}));
+    assert_eq!(outcome.body, b"{\"statusCode\":201}\0\0\0\0\0\0\0\0hello {\"a\":1}!");
+    let outcome = started(&bench, "app.bytes", NODE20).call(&aws_head(), b"{}");
+    assert_eq!((outcome.body.len(), &outcome.head["type"]), (1_000_000, &json!("application/octet-stream")));
+    for (handler, message) in [("app.breaks", "midway"), ("app.open", "Response stream is not finished.")] {
+        let outcome = started(&bench, handler, NODE20).call(&aws_head(), b"{}");
+        assert_eq!(outcome.body, b"some", "{handler}");
+        assert_eq!(document(&outcome.failure.unwrap())["errorMessage"], message, "{handler}");
+    }
+    let logs = started(&bench, "app.prints", NODE20).call(&aws_head(), b"{}").logs;
+    let lines: Vec<&str> = logs[0].lines().collect();
+    let id = "8b1a0dfe-0000-4000-8000-000000000001";
+    assert!(lines[0].starts_with("20") && lines[0].ends_with(&format!("Z\t{id}\tINFO\tone\rtwo 3")), "{lines:?}");
+    assert!(lines[1].ends_with(&format!("Z\t{id}\tERROR\tbad")), "{lines:?}");
+    let env = [NODE20, &[("AWS_LAMBDA_LOG_FORMAT", "JSON"), ("AWS_LAMBDA_LOG_LEVEL", "ERROR")]].concat();
+    let logs = started(&bench, "app.prints", &env).call(&aws_head(), b"{}").logs;
+    let line: Value = serde_json::from_str(logs[0].trim_end()).unwrap();
+    assert_eq!((&line["level"], &line["message"], &line["requestId"]), (&json!("ERROR"), &json!("bad"), &json!(id)));
 }
