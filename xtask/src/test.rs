@@ -6,6 +6,7 @@
 mod budgets;
 mod escape;
 mod examples;
+mod runtimes;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,6 +45,7 @@ const STEPS: &[Step] = &[
     ("aws", "the other services of the aws door, with boto3", aws),
     ("mqtt", "the MQTT suite, with mosquitto's tools and paho", mqtt),
     ("cloudevents", "the published CloudEvents SDKs, in Python and JavaScript", cloudevents),
+    ("runtimes", "the published runtime clients of AWS Lambda, in Python, Node, Rust and Go", runtimes::run),
     ("examples", "every example, deployed and called", examples::run),
     ("budgets", "the sizes that SPEC.md promises", budgets::run),
 ];

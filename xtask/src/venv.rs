@@ -40,6 +40,13 @@ impl Venv {
         Command::new(self.bin().join("python"))
     }
 
+    /// Where its packages lie.
+    pub(crate) fn packages(&self) -> Result<PathBuf> {
+        let found =
+            std::fs::read_dir(self.dir.join("lib"))?.flatten().map(|python| python.path().join("site-packages")).find(|path| path.is_dir());
+        found.ok_or_else(|| format!("{} has no site-packages", self.dir.display()).into())
+    }
+
     pub(crate) fn bin(&self) -> PathBuf {
         self.dir.join("bin")
     }

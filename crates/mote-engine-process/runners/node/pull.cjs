@@ -93,6 +93,8 @@ function entry() {
 
 process.argv[1] = entry();
 import(pathToFileURL(process.argv[1]).href).catch((error) => {
-  console.error(error);
-  process.exit(1);
+  // Uncaught, as of a main program: the client reports a start that failed from there.
+  process.nextTick(() => {
+    throw error;
+  });
 });

@@ -12,6 +12,7 @@ mod leaks;
 mod limits;
 mod pool;
 mod pulls;
+mod runtimes;
 mod sealed;
 mod servers;
 mod spares;

@@ -23,7 +23,7 @@ async fn deploy(house: &House, change: impl FnOnce(&mut Function)) -> Result<Arc
     Ok(house.deploy(function, &[("bootstrap", BOOTSTRAP)]).await?.0)
 }
 
-async fn run(house: &House, function: &Arc<Function>, event: Value) -> Result<Output> {
+pub(crate) async fn run(house: &House, function: &Arc<Function>, event: Value) -> Result<Output> {
     let call = house.invocation(function);
     let head = PullHead {
         request_id: call.id.to_string(),
@@ -35,19 +35,19 @@ async fn run(house: &House, function: &Arc<Function>, event: Value) -> Result<Ou
     house.engine.run(&call, Payload { head: head.write()?, body: event.to_string().into() }).await
 }
 
-async fn reply(house: &House, function: &Arc<Function>, event: Value) -> Result<(PulledHead, Body)> {
+pub(crate) async fn reply(house: &House, function: &Arc<Function>, event: Value) -> Result<(PulledHead, Body)> {
     match run(house, function, event).await?.answer {
         Answer::Reply(Payload { head, body }) => Ok((PulledHead::read(&head)?, body)),
         Answer::Failed(failure) => panic!("it failed: {:?}", failure.report),
     }
 }
 
-async fn said(house: &House, function: &Arc<Function>, event: Value) -> Value {
+pub(crate) async fn said(house: &House, function: &Arc<Function>, event: Value) -> Value {
     let (_, body) = reply(house, function, event).await.unwrap();
     serde_json::from_slice(&body.collect(64 << 20).await.unwrap()).unwrap()
 }
 
-async fn failure(house: &House, function: &Arc<Function>, event: Value) -> Report {
+pub(crate) async fn failure(house: &House, function: &Arc<Function>, event: Value) -> Report {
     match run(house, function, event).await.unwrap().answer {
         Answer::Failed(failure) => failure.report,
         Answer::Reply(_) => panic!("it did not fail"),

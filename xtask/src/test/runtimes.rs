@@ -1,0 +1,54 @@
+//! The published runtime clients of AWS Lambda: installed at one version each, brought by functions
+//! as their users' bundles bring them, and called (`tests/it/runtimes.rs` of the engine).
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::Result;
+use crate::places::{own, root};
+use crate::shell::{cargo, show};
+use crate::venv::{Venv, node_modules};
+
+const LIMIT: Duration = Duration::from_secs(600);
+/// Its native addon has to be built, which needs more of a host than most have; mote stands in for it.
+const NO_ADDON: &str = "--ignore-scripts";
+
+pub(super) fn run() -> Result<()> {
+    let (suite, all) = (root().join("tests/runtimes"), own("runtimes"));
+    std::fs::create_dir_all(&all)?;
+    let python = Venv::with("runtimes", &std::fs::read_to_string(suite.join("python/requirements.txt"))?)?;
+    place(&python.packages()?, &all.join("python"))?;
+    for (version, name) in [("3.3.0", "node-3"), ("4.0.2", "node-4")] {
+        let package = format!("aws-lambda-ric@{version}");
+        place(&node_modules(&format!("runtimes-{name}"), &[NO_ADDON, &package])?, &all.join(name))?;
+    }
+    let built = own("runtimes-rust");
+    show(cargo().args(["build", "--locked", "--manifest-path"]).arg(suite.join("rust/Cargo.toml")).arg("--target-dir").arg(&built), LIMIT)?;
+    place(&built.join("debug/bootstrap"), &all.join("rust"))?;
+    let mut test = cargo();
+    test.args(["test", "--locked", "-p", "mote-engine-process", "--test", "it", "runtimes::", "--", "--ignored"]);
+    match go(&suite.join("go"), &all.join("go")) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("no Go here (`go`): the client for it is left out");
+            test.args(["--skip", "aws_lambda_go"]);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    show(test.env("MOTE_RUNTIMES", all), LIMIT)
+}
+
+/// What a test finds at a place of its own, wherever it was installed.
+fn place(what: &Path, at: &Path) -> Result<()> {
+    match std::fs::remove_file(at) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Ok(()) | Err(_) => Ok(std::os::unix::fs::symlink(what, at)?),
+    }
+}
+
+/// Without C, so that the program runs wherever a function does.
+fn go(source: &Path, program: &Path) -> std::io::Result<()> {
+    let built = Command::new("go").current_dir(source).args(["build", "-o"]).arg(program).arg(".").env("CGO_ENABLED", "0").status()?;
+    if built.success() { Ok(()) } else { Err(std::io::Error::other(format!("the function in Go was not built: {built}"))) }
+}
