@@ -84,10 +84,6 @@ impl MqttBroker {
 
     async fn take(&self, space: &Arc<Space>, from: Option<&str>, messages: &[Arc<Message>]) -> Result<()> {
         let retained: Vec<_> = messages.iter().filter(|message| message.retain).cloned().collect();
-        if retained.iter().any(|message| !message.payload.is_empty() && !space.has_room(message)) {
-            return Err(Error::new(Code::QuotaExceeded, format!("the namespace {} retains as much as it may", space.name))
-                .hint("Publish empty retained messages to the topics that nobody needs."));
-        }
         // First of all, so that who subscribes meanwhile finds it retained, or is given it, or both.
         self.keeper.keep(space, retained).await?;
         let (mut items, mut promised, mut passing) = (Vec::new(), Vec::new(), Vec::new());

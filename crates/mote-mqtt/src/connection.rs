@@ -211,9 +211,9 @@ impl Talk {
         }
         // What has been taken is carried to its end, and said if the client still listens.
         let said = self.line.finish(Some(&self.who.caller)).await;
-        match &end {
-            End::Broken(breach) => self.tell([Reply::Disconnect(breach.reason)]),
-            _ => self.tell(said),
+        self.tell(said);
+        if let End::Broken(breach) = &end {
+            self.tell([Reply::Disconnect(breach.reason)]);
         }
         let last_words = async {
             let _ = self.writer.write_all_buf(&mut self.out).await;

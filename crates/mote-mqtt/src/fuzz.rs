@@ -1,11 +1,14 @@
-//! The packets' reader alone, for the fuzz target: nothing else can call it without a connection.
+//! The packets' readers alone, for the fuzz target: nothing else can call it without a connection.
 
 use bytes::BytesMut;
 
+use crate::wire::client::ClientWire;
 use crate::wire::{PACKET_BYTES_MAX, Packet, Wire};
 
-/// Reads whatever a client may send, and says how many packets it was.
+/// Reads whatever a client, or the other broker of a bridge, may send, and says how many packets it was as a client's.
 pub fn packets(data: &[u8]) -> usize {
+    let (mut wire, mut input) = (ClientWire::new(), BytesMut::from(data));
+    while let Ok(Some(_)) = wire.hear(&mut input) {}
     let (mut wire, mut input, mut count) = (Wire::Unknown, BytesMut::from(data), 0);
     while let Ok(Some(packet)) = wire.decode(&mut input) {
         count += 1;

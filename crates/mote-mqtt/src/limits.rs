@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Connections of all namespaces together, and of those those that have not said who they are.
 pub(crate) const CONNECTIONS_MAX: usize = 10_000;
 pub(crate) const STRANGERS_MAX: usize = 1_000;
-/// Of those, from one address (one network of IPv6).
-pub(crate) const PEER_STRANGERS_MAX: usize = 100;
+/// Of those, from one address (one network of IPv6) that is not this machine's.
+pub(crate) const PEER_STRANGERS_MAX: u32 = 100;
 /// From the first byte to the end of CONNECT.
 pub(crate) const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// Of a client that asks for no keep-alive.

@@ -4,7 +4,9 @@
 //! QoS 1 and 2 are items of a queue; all else is in memory and goes with the server.
 //! Not here: who is given which message ([`crate::space`]) and the talk itself ([`crate::connection`]).
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+mod numbers;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use self::numbers::Numbers;
 use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, RETAINED_MAX};
 use crate::space::weight;
 use crate::wire::Options;
@@ -50,7 +53,7 @@ pub(crate) struct State {
     /// A will that waits: void once there is another connection.
     pub(crate) will: Option<AbortHandle>,
     /// Packets of QoS 2 that are on disk and were not released yet.
-    pub(crate) received: HashSet<u16>,
+    pub(crate) received: Numbers,
     /// Items that were on their way when a connection ended: they go on under the same numbers.
     pub(crate) flown: HashMap<Id, Flown>,
     outbox: VecDeque<Copy>,
@@ -124,6 +127,11 @@ impl Session {
     /// It outlives its connection.
     pub(crate) fn persists(&self) -> bool {
         self.state().kept.expiry_s > 0
+    }
+
+    /// Something is given to it, or waits for it.
+    pub(crate) fn listens(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0 || !self.state().kept.subscriptions.is_empty()
     }
 
     /// Gives a message that is nowhere else; where there is no room, the oldest goes.

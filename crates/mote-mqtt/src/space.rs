@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use mote_core::clock::Timestamp;
 use mote_core::function::Name;
-use mote_core::mqtt::{Filter, Message, Qos};
+use mote_core::mqtt::{Filter, Message, Qos, Topic};
 
-use crate::limits::{GROUP_BYTES_MAX, RETAINED_BYTES_MAX, RETAINED_MAX};
+use crate::limits::GROUP_BYTES_MAX;
 use crate::session::{Copy, Session, Subscribed};
 use crate::tree::Tree;
 use crate::wire::Reason;
@@ -159,25 +159,22 @@ impl Space {
         self.wanted.write().unwrap_or_else(PoisonError::into_inner).remove(filter.as_str(), &who);
     }
 
-    /// Whether it may be retained: what replaces a message must fit too.
-    pub(crate) fn has_room(&self, message: &Message) -> bool {
-        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
-        let old = retained.messages.get(message.topic.as_str()).map(|old| weight(old));
-        let bytes = retained.bytes - old.unwrap_or_default() + weight(message);
-        bytes <= RETAINED_BYTES_MAX && (old.is_some() || retained.messages.len() < RETAINED_MAX)
-    }
-
     /// What its topic retains from now on, if anything.
-    pub(crate) fn retain(&self, message: &Arc<Message>, is_removed: bool) {
+    pub(crate) fn retain(&self, topic: &Topic, message: Option<&Arc<Message>>) {
         let mut retained = self.retained.write().unwrap_or_else(PoisonError::into_inner);
-        let old = match is_removed {
-            true => retained.messages.remove(message.topic.as_str()),
-            false => {
+        let old = match message {
+            None => retained.messages.remove(topic.as_str()),
+            Some(message) => {
                 retained.bytes += weight(message);
-                retained.messages.insert(message.topic.to_string(), message.clone())
+                retained.messages.insert(topic.to_string(), message.clone())
             }
         };
         retained.bytes -= old.map_or(0, |old| weight(&old));
+    }
+
+    pub(crate) fn retained_weight(&self, topic: &Topic) -> Option<usize> {
+        let retained = self.retained.read().unwrap_or_else(PoisonError::into_inner);
+        retained.messages.get(topic.as_str()).map(|message| weight(message))
     }
 
     /// Those that nobody shall be given any more.

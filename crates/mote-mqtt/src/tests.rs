@@ -1,5 +1,7 @@
 //! The broker at its edges: what a break of the connection, a lack of room or a hostile client must not do.
 
+mod bounds;
+mod leaving;
 mod world;
 
 use std::future::poll_fn;

@@ -157,6 +157,7 @@ pub(crate) enum Reason {
     AliasInvalid,
     TooLarge,
     Quota,
+    ReceiveMax,
     Unspecified,
 }
 

@@ -155,6 +155,12 @@ impl Talk {
                 }
             }
             Heard::Publish(publish) => self.published(*publish),
+            Heard::TooLarge(id) => {
+                tracing::warn!("a message of the other broker is larger than mote takes, and is left out");
+                if let Some(id) = id {
+                    self.line.push(Wish::Say(Reply::PubAck(id, Reason::Success)));
+                }
+            }
         }
         Ok(())
     }

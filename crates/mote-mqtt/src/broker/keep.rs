@@ -1,21 +1,25 @@
-//! Retained messages on disk: one writer, which takes all that waits into one commit.
+//! Retained messages on disk: one writer, which takes all that waits into one commit, and so is the
+//! one who knows what there is room for ([`plan`]).
 
-use std::collections::HashMap;
+mod plan;
+
 use std::sync::Arc;
 
 use mote_core::clock::Timestamp;
 use mote_core::mqtt::Message;
-use mote_core::store::{Catalog, Write};
+use mote_core::store::Catalog;
 use mote_core::{Error, Result};
 use tokio::sync::{mpsc, oneshot};
 
+use self::plan::Plan;
 use super::MqttBroker;
 use crate::space::Space;
 
 const PREFIX: &str = "mqtt/retained/";
-const BATCH: usize = 256;
+/// Wishes of one commit: each is of one client, 1 MiB at most.
+const BATCH: usize = 64;
 const PAGE: usize = 1000;
-/// Commands that wait; then whoever publishes waits too.
+/// Wishes that wait; then whoever publishes waits too.
 const WAITING_MAX: usize = 1024;
 
 struct Wish {
@@ -25,7 +29,8 @@ struct Wish {
 }
 
 enum What {
-    Keep(Arc<Message>),
+    /// All of them or none.
+    Keep(Vec<Arc<Message>>),
     /// Forget those whose time was up then.
     Sweep(Timestamp),
 }
@@ -40,30 +45,21 @@ impl Keeper {
     }
 
     /// Subscribers find them once they are on disk, which they are once this returns.
+    /// [`mote_core::Code::QuotaExceeded`]: there is no room for them.
     pub(super) async fn keep(&self, space: &Arc<Space>, messages: Vec<Arc<Message>>) -> Result<()> {
-        let mut waiting = Vec::with_capacity(messages.len());
-        for message in messages {
-            waiting.push(self.ask(space, What::Keep(message)).await?);
-        }
-        for kept in waiting {
-            kept.await.map_err(|_| gone())??;
-        }
-        Ok(())
+        if messages.is_empty() { Ok(()) } else { self.ask(space, What::Keep(messages)).await }
     }
 
     pub(super) async fn sweep(&self, space: &Arc<Space>, now: Timestamp) -> Result<()> {
-        self.ask(space, What::Sweep(now)).await?.await.map_err(|_| gone())?
+        self.ask(space, What::Sweep(now)).await
     }
 
-    async fn ask(&self, space: &Arc<Space>, what: What) -> Result<oneshot::Receiver<Result<()>>> {
+    async fn ask(&self, space: &Arc<Space>, what: What) -> Result<()> {
+        let gone = || Error::internal("the writer of retained messages has ended");
         let (done, kept) = oneshot::channel();
         self.0.send(Wish { space: space.clone(), what, done }).await.map_err(|_| gone())?;
-        Ok(kept)
+        kept.await.map_err(|_| gone())?
     }
-}
-
-fn gone() -> Error {
-    Error::internal("the writer of retained messages has ended")
 }
 
 async fn write(catalog: Arc<dyn Catalog>, mut wishes: mpsc::Receiver<Wish>) {
@@ -71,65 +67,23 @@ async fn write(catalog: Arc<dyn Catalog>, mut wishes: mpsc::Receiver<Wish>) {
     while wishes.recv_many(&mut batch, BATCH).await > 0 {
         // What is kept meanwhile is newer than what they find.
         batch.sort_by_key(|wish| matches!(wish.what, What::Keep(_)));
-        let changes: Vec<Change> = batch.iter().flat_map(Wish::changes).collect();
-        let outcome = commit(&*catalog, &changes).await;
-        if outcome.is_ok() {
-            changes.iter().for_each(Change::show);
+        let (mut plan, mut taken) = (Plan::default(), Vec::new());
+        // Whoever asked may have gone, here and below.
+        for Wish { space, what, done } in batch.drain(..) {
+            match plan.take(&space, &what) {
+                Ok(()) => taken.push(done),
+                Err(error) => drop(done.send(Err(error))),
+            }
         }
-        for wish in batch.drain(..) {
+        let outcome = plan.commit(&*catalog).await;
+        for done in taken {
             let told = outcome.as_ref().copied().map_err(|error: &Error| Error::new(error.code(), error.detail().to_owned()));
-            // Whoever asked may have gone.
-            let _ = wish.done.send(told);
+            drop(done.send(told));
         }
         if let Err(error) = outcome {
             tracing::error!(?error, "retained messages can't be written");
         }
     }
-}
-
-/// What becomes of one topic.
-struct Change {
-    space: Arc<Space>,
-    message: Arc<Message>,
-    is_removed: bool,
-}
-
-impl Wish {
-    fn changes(&self) -> Vec<Change> {
-        let change = |message: &Arc<Message>, is_removed| Change { space: self.space.clone(), message: message.clone(), is_removed };
-        match &self.what {
-            What::Keep(message) => vec![change(message, message.payload.is_empty())],
-            What::Sweep(now) => self.space.expired(*now).iter().map(|message| change(message, true)).collect(),
-        }
-    }
-}
-
-impl Change {
-    fn key(&self) -> String {
-        format!("{PREFIX}{}/{}", self.space.name, self.message.topic)
-    }
-
-    fn show(&self) {
-        self.space.retain(&self.message, self.is_removed);
-    }
-}
-
-async fn commit(catalog: &dyn Catalog, changes: &[Change]) -> Result<()> {
-    // Of several for one topic, the last.
-    let last: HashMap<String, &Change> = changes.iter().map(|change| (change.key(), change)).collect();
-    let mut writes = Vec::new();
-    for (key, Change { message, is_removed, .. }) in last {
-        let expect = catalog.get(&key).await?.map_or(0, |record| record.revision);
-        match is_removed {
-            true if expect == 0 => {}
-            true => writes.push(Write::Delete { key, expect }),
-            false => {
-                let value = serde_json::to_vec(&**message).expect("a message is plain data").into();
-                writes.push(Write::Put { key, expect, value });
-            }
-        }
-    }
-    if writes.is_empty() { Ok(()) } else { catalog.commit(writes).await }
 }
 
 impl MqttBroker {
@@ -141,7 +95,7 @@ impl MqttBroker {
             for record in page {
                 let namespace = record.key.strip_prefix(PREFIX).and_then(|rest| rest.split('/').next()).unwrap_or_default().to_owned();
                 match serde_json::from_slice::<Message>(&record.value) {
-                    Ok(message) => self.space(&namespace.try_into()?).retain(&Arc::new(message), false),
+                    Ok(message) => self.space(&namespace.try_into()?).retain(&message.topic.clone(), Some(&Arc::new(message))),
                     Err(error) => tracing::error!(%error, key = record.key, "a retained message can't be read"),
                 }
                 after = Some(record.key);

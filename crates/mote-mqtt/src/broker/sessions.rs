@@ -1,27 +1,24 @@
-//! Sessions that come, stay beyond their connection, and end.
+//! Sessions that come and stay beyond their connection. Not here: how they end ([`over`]).
 
+mod over;
+
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use mote_core::Result;
 use mote_core::store::Write;
-use mote_core::trigger::Stop;
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::AbortHandle;
 
 use super::MqttBroker;
-use crate::limits::{LEASE, RETAINED_MAX, SESSIONS_MAX, SUBSCRIPTIONS_MAX};
-use crate::session::{Copy, Kept, Session, Subscribed};
+use crate::limits::{RETAINED_MAX, SESSIONS_MAX, SUBSCRIPTIONS_MAX};
+use crate::session::{Kept, Session, Subscribed};
 use crate::space::{Space, parted};
 use crate::wire::{Breach, Options, Reason};
 
 const PREFIX: &str = "mqtt/sessions/";
 const PAGE: usize = 1000;
-const PURGE: usize = 1000;
-/// At once, of a session that is over: all of them are in memory.
-const HANDED_OVER: usize = 64;
-const SWEEP: Duration = Duration::from_secs(60);
 /// For whoever had the session before to give back what it held.
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
 
@@ -69,7 +66,8 @@ impl MqttBroker {
             }
             let gone = session.has_gone(self.seams.clock.now());
             let present = !clean && !gone && session.persists();
-            if !present && session.persists() {
+            // Not of one that was never left: nothing of it is anywhere.
+            if !present && session.state().kept.left.is_some() {
                 self.clear(space, &session).await.map_err(|error| busy(error.detail()))?;
             }
             {
@@ -136,6 +134,8 @@ impl MqttBroker {
                 subscriptions.insert(text.clone(), subscribed);
             }
             let is_new = space.subscribe(session, &text, &filter, subscribed);
+            // Each filter is held against everything that is retained: others have their turn between.
+            tokio::task::yield_now().await;
             let replay = !is_shared && (options.retained == 0 || options.retained == 1 && is_new);
             if replay {
                 let room = RETAINED_MAX.saturating_sub(replays.len());
@@ -160,85 +160,6 @@ impl MqttBroker {
             self.write(space, session).await?;
         }
         Ok(found)
-    }
-
-    /// Ends what has had its time, until told to stop.
-    pub(crate) async fn sweep(&self, mut stop: Stop) {
-        loop {
-            tokio::select! { () = self.seams.clock.sleep(SWEEP) => {}, () = stop.wait() => return }
-            self.tidy().await;
-        }
-    }
-
-    /// Sessions that nobody came back to, and retained messages that have expired.
-    pub(crate) async fn tidy(&self) {
-        let spaces: Vec<Arc<Space>> = self.spaces.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let now = self.seams.clock.now();
-        for space in spaces {
-            if let Err(error) = self.keeper.sweep(&space, now).await {
-                tracing::error!(?error, namespace = %space.name, "retained messages that are over could not be removed");
-            }
-            let gone: Vec<Arc<Session>> = space.sessions().values().filter(|session| session.has_gone(now)).cloned().collect();
-            for session in gone {
-                let Ok(_seat) = session.seat.clone().try_lock_owned() else { continue };
-                if session.has_gone(now)
-                    && let Err(error) = self.forget(&space, &session).await
-                {
-                    tracing::error!(?error, client = %session.client, "a session that is over could not be removed");
-                }
-            }
-        }
-    }
-
-    async fn forget(&self, space: &Arc<Space>, session: &Session) -> Result<()> {
-        self.clear(space, session).await?;
-        space.dropped.fetch_add(session.state().dropped, Ordering::SeqCst);
-        space.sessions().remove(&*session.client);
-        Ok(())
-    }
-
-    /// As if it had never been; what it shared with others is theirs.
-    async fn clear(&self, space: &Arc<Space>, session: &Session) -> Result<()> {
-        let (subscriptions, orphans) = {
-            let mut state = session.state();
-            state.received.clear();
-            state.flown.clear();
-            (std::mem::take(&mut state.kept.subscriptions), state.clear_memory())
-        };
-        subscriptions.keys().for_each(|text| space.unsubscribe(&session.client, text));
-        self.hand_over(space, orphans).await?;
-        let key = key(space, session);
-        if let Some(record) = self.seams.catalog.get(&key).await? {
-            self.seams.catalog.commit(vec![Write::Delete { key, expect: record.revision }]).await?;
-            if subscriptions.keys().any(|text| parted(text).is_ok_and(|(group, _)| group.is_some())) {
-                self.hand_over_kept(space, session).await?;
-            }
-            // Some at a time, so that a full session does not hold up the store.
-            while self.seams.queue.purge(&session.queue, true, PURGE).await? >= PURGE as u64 {}
-        }
-        session.waiting.store(0, Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// The leases are not settled: the queue ends.
-    async fn hand_over_kept(&self, space: &Space, session: &Session) -> Result<()> {
-        loop {
-            let leases = self.seams.queue.lease(&session.queue, HANDED_OVER, LEASE).await?;
-            if leases.is_empty() {
-                return Ok(());
-            }
-            let copies = leases.iter().filter_map(|lease| serde_json::from_slice(&lease.item.payload).ok()).collect();
-            self.hand_over(space, copies).await?;
-        }
-    }
-
-    /// Gives other members of shared subscriptions what one left behind.
-    async fn hand_over(&self, space: &Space, copies: Vec<Copy>) -> Result<()> {
-        let heirs = copies.iter().filter_map(|copy| space.another(copy));
-        let (promised, passing): (Vec<_>, Vec<_>) = heirs.partition(|(heir, copy)| copy.is_promised() && heir.persists());
-        self.promise(space, Vec::new(), promised).await?;
-        passing.into_iter().for_each(|(heir, copy)| heir.pass(copy));
-        Ok(())
     }
 
     async fn write(&self, space: &Arc<Space>, session: &Session) -> Result<()> {

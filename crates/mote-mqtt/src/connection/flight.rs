@@ -75,9 +75,10 @@ impl Flights {
         Some(flown)
     }
 
-    /// Whether there was such a message.
-    pub(super) fn received(&mut self, id: u16) -> bool {
-        self.flying.get_mut(&id).map(|flight| flight.is_received = true).is_some()
+    pub(super) fn received(&mut self, id: u16) {
+        if let Some(flight) = self.flying.get_mut(&id) {
+            flight.is_received = true;
+        }
     }
 
     pub(super) fn leases(&self) -> Vec<LeaseToken> {

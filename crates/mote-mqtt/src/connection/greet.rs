@@ -17,8 +17,9 @@ use super::flight::Flights;
 use super::line::{Beyond, Line};
 use super::{Guests, LAST_WORDS, READ_BYTES, Talk, Who};
 use crate::broker::MqttBroker;
+use crate::broker::sessions::Seat;
 use crate::limits::{ALIASES_MAX, CLIENT_BYTES_MAX, CONNECT_WAIT, EXPIRY_MAX_S, IN_FLIGHT_MAX, SILENCE_MAX};
-use crate::space::Place;
+use crate::space::{Place, Space};
 use crate::wire::{Breach, ConnAck, Connect, Packet, Reason, Reply, Wire};
 
 struct Admitted {
@@ -51,12 +52,13 @@ pub(super) async fn greet(
         }
         let expiry_s = connect.expiry_s.min(EXPIRY_MAX_S);
         let seat = broker.sit(&space, &client, connect.clean, expiry_s).await?;
-        let connections_max = broker.seams.access.limits.quota(&namespace).connections;
-        let Some(place) = Place::take(&space, connections_max) else {
-            broker.rise(&space, seat).await;
-            return Err(Breach::new(Reason::Quota, "the namespace has as many connections as it may"));
-        };
-        Ok::<_, Breach>((connect, who, space, seat, place, assigned, expiry_s))
+        match settle_in(broker, &who, &space, &seat) {
+            Ok(place) => Ok((connect, who, space, seat, place, assigned, expiry_s)),
+            Err(breach) => {
+                broker.rise(&space, seat).await;
+                Err(breach)
+            }
+        }
     };
     let (connect, who, space, seat, place, assigned, expiry_s) = match outcome.await {
         Ok(greeted) => greeted,
@@ -108,6 +110,16 @@ pub(super) async fn greet(
         took: now,
         looked: now,
     })
+}
+
+/// Whether whoever sits there may stay.
+fn settle_in(broker: &MqttBroker, who: &Who, space: &Arc<Space>, seat: &Seat) -> Result<Place, Breach> {
+    // Somebody else may have subscribed, with another token.
+    if seat.present && seat.session.listens() && !who.may(broker, space, Device::Subscribe) {
+        return Err(Breach::new(Reason::NotAuthorized, "the session has subscriptions, and the token does not allow to read"));
+    }
+    let connections_max = broker.seams.access.limits.quota(&space.name).connections;
+    Place::take(space, connections_max).ok_or_else(|| Breach::new(Reason::Quota, "the namespace has as many connections as it may"))
 }
 
 async fn first(wire: &mut Wire, reader: &mut ReadHalf<Box<dyn Connection>>, input: &mut BytesMut) -> Result<Connect, Breach> {

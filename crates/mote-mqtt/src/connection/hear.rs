@@ -1,10 +1,11 @@
 //! What each packet of a client brings about.
 
 use mote_core::access::rights::Device;
+use mote_core::mqtt::Qos;
 
 use super::line::{Published, Wish, acknowledged};
 use super::{End, Talk};
-use crate::limits::{ALIASES_MAX, EXPIRY_MAX_S};
+use crate::limits::{ALIASES_MAX, EXPIRY_MAX_S, RECEIVE_MAX};
 use crate::wire::{Breach, Packet, Publish, Reason, Reply};
 
 impl Talk {
@@ -24,14 +25,14 @@ impl Talk {
             Packet::Connect(_) => return Err(Breach::new(Reason::Protocol, "a second CONNECT")),
             Packet::Publish(publish) => self.published(*publish)?,
             Packet::PubAck(id) => self.delivered(id),
+            // Also of a message that is not known any more: the client would keep the number for ever.
             Packet::PubRec(id, true) => {
-                if self.flights.received(id) {
-                    self.tell([Reply::PubRel(id)]);
-                }
+                self.flights.received(id);
+                self.tell([Reply::PubRel(id)]);
             }
             Packet::PubRec(id, false) | Packet::PubComp(id) => self.delivered(id),
             Packet::PubRel(id) => {
-                self.session().state().received.remove(&id);
+                self.session().state().received.remove(id);
                 self.tell([Reply::PubComp(id)]);
             }
             Packet::Subscribe { id, number, filters } => self.line.push(match self.who.may(&self.broker, &self.space, Device::Subscribe) {
@@ -60,6 +61,13 @@ impl Talk {
     fn published(&mut self, publish: Publish) -> Result<(), Breach> {
         let topic = self.named(publish.topic, publish.alias)?;
         let (qos, id) = (publish.draft.qos, publish.id.unwrap_or_default());
+        if qos == Qos::Exactly && self.wire.is_v5() {
+            // It was told how many may be open.
+            let received = &self.session().state().received;
+            if received.len() >= usize::from(RECEIVE_MAX) && !received.contains(id) {
+                return Err(Breach::new(Reason::ReceiveMax, format!("more than {RECEIVE_MAX} messages of QoS 2 that are not released")));
+            }
+        }
         let mut message = publish.draft.into_message(&topic, Some(self.broker.seams.clock.now()))?;
         message.lineage.caller = Some(self.who.caller.label());
         if self.who.may(&self.broker, &self.space, Device::Publish) {

@@ -239,7 +239,7 @@ impl Batch {
 async fn carry((broker, space, session): (Arc<MqttBroker>, Arc<Space>, Arc<Session>), beyond: Beyond, messages: Vec<Published>) -> Batch {
     let mut batch = Batch::default();
     // Those that were taken before, though the client has not heard of it, are only said again.
-    let is_new = |one: &Published| !one.is_once() || !session.state().received.contains(&one.id);
+    let is_new = |one: &Published| !one.is_once() || !session.state().received.contains(one.id);
     let new: Vec<_> = messages.iter().filter(|one| is_new(one)).map(|one| one.message.clone()).collect();
     if broker.accept(&space, Some(&session.client), new).await.is_ok() {
         messages.iter().for_each(|one| batch.taken(&session, one));

@@ -37,7 +37,7 @@ pub(super) struct World {
     pub(super) store: Arc<MemoryStore>,
     pub(super) access: Arc<Access>,
     pub(super) broker: Arc<MqttBroker>,
-    _stopper: Stopper,
+    pub(super) stopper: Stopper,
     stop: Stop,
 }
 
@@ -82,7 +82,7 @@ impl World {
         let seams = Seams { queue: store.clone(), catalog: store.clone(), clock: clock.clone(), directory, access: access.clone(), invoke };
         let broker = MqttBroker::open(seams).await.unwrap();
         let (stopper, stop) = Stopper::new();
-        World { clock, store, access, broker, _stopper: stopper, stop }
+        World { clock, store, access, broker, stopper, stop }
     }
 
     pub(super) async fn token(&self, name: &str, rights: Rights) -> String {
@@ -137,20 +137,37 @@ impl Device {
     }
 
     pub(super) async fn say(&mut self, head: u8, body: &[u8]) {
-        let mut packet = vec![head];
-        let mut length = body.len();
-        while length > 127 {
-            packet.push(length as u8 | 128);
-            length >>= 7;
+        self.say_all(&[(head, body.to_vec())]).await;
+    }
+
+    /// In one write.
+    pub(super) async fn say_all(&mut self, packets: &[Packet]) {
+        let mut all = Vec::new();
+        for (head, body) in packets {
+            all.push(*head);
+            let mut length = body.len();
+            while length > 127 {
+                all.push(length as u8 | 128);
+                length >>= 7;
+            }
+            all.push(length as u8);
+            all.extend_from_slice(body);
         }
-        packet.push(length as u8);
-        packet.extend_from_slice(body);
-        self.0.write_all(&packet).await.unwrap();
+        self.0.write_all(&all).await.unwrap();
     }
 
     /// The next packet; `None`: it is over.
     pub(super) async fn hear(&mut self) -> Option<Packet> {
         tokio::time::timeout(PATIENCE, self.packet()).await.expect("a packet, or the end")
+    }
+
+    /// Of version 5, with a session that lasts: CONNACK's reason.
+    pub(super) async fn connect_v5(&mut self, client: &str, token: &str) -> u8 {
+        let lasts = [vec![5, 0x11], 3600_u32.to_be_bytes().to_vec()].concat();
+        let body = [text("MQTT"), vec![5, 0xc0, 0, 0], lasts, text(client), text("default"), text(token)].concat();
+        self.say(0x10, &body).await;
+        let Some((0x20, answer)) = self.hear().await else { panic!("no CONNACK") };
+        answer[1]
     }
 
     async fn packet(&mut self) -> Option<Packet> {

@@ -2,15 +2,23 @@
 
 use std::num::NonZeroU16;
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use mote_core::mqtt::{Message, Qos};
+use rmqtt_codec::error::DecodeError;
 use rmqtt_codec::types::{Protocol, Publish, QoS};
 use rmqtt_codec::v3::{self as three, Packet as P};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::{Breach, PACKET_BYTES_MAX, Reason, breach, from};
 
-pub(crate) struct ClientWire(three::Codec);
+/// The packet's number in its first byte.
+const PUBLISH: u8 = 3;
+
+pub(crate) struct ClientWire {
+    codec: three::Codec,
+    /// Bytes still to come of a message that is too large to be taken.
+    skipped: usize,
+}
 
 pub(crate) enum Say<'m> {
     Connect { client: &'m str, keep_alive_s: u16, username: Option<&'m str>, password: Option<&'m str> },
@@ -28,13 +36,15 @@ pub(crate) enum Heard {
     SubAck(usize),
     UnsubAck,
     Publish(Box<super::Publish>),
+    /// One that is too large: only its number was read, if it has one.
+    TooLarge(Option<u16>),
     PubAck(u16),
     Pong,
 }
 
 impl ClientWire {
     pub(crate) fn new() -> ClientWire {
-        ClientWire(three::Codec::new(PACKET_BYTES_MAX))
+        ClientWire { codec: three::Codec::new(PACKET_BYTES_MAX), skipped: 0 }
     }
 
     pub(crate) fn say(&mut self, what: Say<'_>, out: &mut BytesMut) {
@@ -69,13 +79,21 @@ impl ClientWire {
             Say::Ping => P::PingRequest,
         };
         // All of it is bounded far below what a packet may hold.
-        if let Err(error) = self.0.encode(packet, out) {
+        if let Err(error) = self.codec.encode(packet, out) {
             tracing::error!(?error, "a packet for the other broker could not be written");
         }
     }
 
     pub(crate) fn hear(&mut self, input: &mut BytesMut) -> Result<Option<Heard>, Breach> {
-        let Some((packet, _)) = self.0.decode(input).map_err(breach)? else { return Ok(None) };
+        let skipped = self.skipped.min(input.len());
+        input.advance(skipped);
+        self.skipped -= skipped;
+        let packet = match self.codec.decode(input) {
+            Ok(Some((packet, _))) => packet,
+            Ok(None) => return Ok(None),
+            Err(DecodeError::MaxSizeExceeded { size, .. }) => return self.skip(input, size as usize),
+            Err(error) => return Err(breach(error)),
+        };
         Ok(Some(match packet {
             P::ConnectAck(ack) => match ack.return_code {
                 three::ConnectAckReason::ConnectionAccepted => Heard::ConnAck(Ok(())),
@@ -93,6 +111,21 @@ impl ClientWire {
             },
             _ => return Err(Breach::new(Reason::Protocol, "a packet that a broker does not send here")),
         }))
+    }
+
+    /// 3.1.1 can't say how much is taken, and what is not acknowledged comes again for ever. The codec has
+    /// consumed nothing of the packet yet.
+    fn skip(&mut self, input: &mut BytesMut, size: usize) -> Result<Option<Heard>, Breach> {
+        // Its first byte, and its length in three or four.
+        let head = if size < 1 << 21 { 4 } else { 5 };
+        let first = input.first().copied().unwrap_or_default();
+        if first >> 4 != PUBLISH || first & 0b110 > 0b010 {
+            return Err(Breach::new(Reason::TooLarge, format!("a packet of {size} bytes that is no message")));
+        }
+        let number = |at: usize| Some(u16::from_be_bytes([*input.get(at)?, *input.get(at + 1)?]));
+        let Some(id) = number(head).and_then(|topic| number(head + 2 + usize::from(topic))) else { return Ok(None) };
+        self.skipped = head + size;
+        Ok(Some(Heard::TooLarge((first & 0b110 > 0).then_some(id))))
     }
 }
 

@@ -125,7 +125,9 @@ fn connected(ack: ConnAck) -> five::ConnectAck {
         Reason::TopicInvalid => C::TopicNameInvalid,
         Reason::TooLarge => C::PacketTooLarge,
         Reason::Quota => C::QuotaExceeded,
-        Reason::KeepAlive | Reason::TakenOver | Reason::FilterInvalid | Reason::AliasInvalid | Reason::Unspecified => C::UnspecifiedError,
+        Reason::KeepAlive | Reason::TakenOver | Reason::FilterInvalid | Reason::AliasInvalid | Reason::ReceiveMax | Reason::Unspecified => {
+            C::UnspecifiedError
+        }
     };
     five::ConnectAck {
         session_present: ack.present,
@@ -184,6 +186,7 @@ fn ending(reason: Reason) -> five::DisconnectReasonCode {
         Reason::AliasInvalid => D::TopicAliasInvalid,
         Reason::TooLarge => D::PacketTooLarge,
         Reason::Quota => D::QuotaExceeded,
+        Reason::ReceiveMax => D::ReceiveMaximumExceeded,
         Reason::Unspecified => D::UnspecifiedError,
     }
 }
