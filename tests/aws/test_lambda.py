@@ -76,6 +76,27 @@ def test_code_comes_from_a_bucket_and_changes(world):
     assert functions.get_function(FunctionName=name)["Configuration"]["RevisionId"] == after["RevisionId"]
 
 
+def test_a_configuration_changes_what_is_said_and_leaves_the_rest(world):
+    functions, name = create(world, Environment={"Variables": {"MODE": "x"}})
+    before = functions.get_function(FunctionName=name)["Configuration"]
+    changed = functions.update_function_configuration(FunctionName=name, Timeout=9, Environment={"Variables": {"MODE": "y"}})
+    assert (changed["Timeout"], changed["LastUpdateStatus"]) == (9, "InProgress"), changed
+    functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+    after = functions.get_function(FunctionName=name)["Configuration"]
+    assert (after["CodeSha256"], after["MemorySize"]) == (before["CodeSha256"], before["MemorySize"]), after
+    assert call(functions, name, {"env": ["MODE"]})[1]["env"] == {"MODE": "y"}
+    functions.update_function_configuration(FunctionName=name, Handler="app.nowhere")
+    told = call(functions, name, {})[1]
+    assert (told["errorType"], told["errorMessage"]) == ("Runtime.HandlerNotFound", "Handler 'nowhere' missing on module 'app'"), told
+
+
+def test_a_node_handler_runs(world):
+    code = "exports.handler = async (event, context) => ({ got: event, rid: context.awsRequestId })"
+    functions, name = create(world, Runtime="nodejs22.x", Code={"ZipFile": archive({"app.js": code})})
+    answer, told = call(functions, name, {"a": 1})
+    assert told == {"got": {"a": 1}, "rid": answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]}, told
+
+
 def test_what_is_not_there_is_refused_by_name(world):
     functions, name = create(world)
     with refused("NotImplementedException", 501):

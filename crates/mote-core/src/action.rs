@@ -37,7 +37,7 @@ use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, Object
 use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 
 pub use self::calls::{DeadCall, Fate, Letters, Qualifier, Recipients, ReplayOn, Target, Trace, TracedCall};
-pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Step, Steps};
+pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Files, Step, Steps};
 pub use self::queues::{Outgoing, SettleMessages};
 pub use self::server::{CallerInfo, NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};
 
@@ -170,7 +170,7 @@ pub enum Action {
         to: Option<Name>,
         per_second: Option<u32>,
     },
-    /// Build and warm a version from an archive, then make it live.
+    /// Build and warm a version from an archive, or take the files of the live one, then make it live.
     Deploy(Box<Deploy>),
     /// Take a function away: its versions, bindings and artifact.
     Remove {

@@ -13,10 +13,18 @@ use crate::function::{Function, Name};
 #[derive(Debug)]
 pub struct Deploy {
     pub wish: DeployWish,
-    /// Read as `tar.gz`, `zip` or `tar` by its first bytes.
-    pub archive: Body,
+    pub files: Files,
     /// What the caller's API says in place of a manifest in the archive.
     pub declared: Option<Box<Deployment>>,
+}
+
+/// The files of a deploy.
+#[derive(Debug)]
+pub enum Files {
+    /// Read as `tar.gz`, `zip` or `tar` by its first bytes.
+    Archive(Body),
+    /// Those of the live version, as they were built: what is declared changes the rest alone.
+    AsTheyAre,
 }
 
 /// What the person who deploys says beside the manifest.

@@ -15,7 +15,7 @@ use super::{House, flows};
 use crate::access::Patch;
 use crate::access::audit::Note;
 use crate::access::limits::exceeded;
-use crate::action::{Deploy, DeployWish, Deployed, Step, Steps};
+use crate::action::{Deploy, DeployWish, Deployed, Files, Step, Steps};
 use crate::body::Body;
 use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
 use crate::clock::Timestamp;
@@ -131,31 +131,41 @@ async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Functi
     }
 }
 
-async fn run(house: &House, Deploy { wish, archive, declared }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
+async fn run(house: &House, Deploy { wish, files, declared }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
     let (invoker, turns) = (&*house.invoker, &house.turns);
     let begun = invoker.clock.monotonic();
     let _place = turns.deploy().await;
-    let bundle = unpack(archive).await?;
+    let bundle = match files {
+        Files::Archive(archive) => Some(unpack(archive).await?),
+        Files::AsTheyAre => None,
+    };
     let (mut drafts, mut held) = (Vec::new(), Vec::new());
-    let deployments = match declared {
-        Some(declared) => vec![*declared],
-        None => manifest(invoker, &bundle)?,
+    let deployments = match (declared, &bundle) {
+        (Some(declared), _) => vec![*declared],
+        (None, Some(bundle)) => manifest(invoker, bundle)?,
+        (None, None) => return Err(Error::internal("a deploy without files says nothing")),
     };
     for (name, deployment) in named(&wish, deployments)? {
         held.push(turns.function(&FunctionRef { namespace: wish.namespace.clone(), name: name.clone() }).await);
-        drafts.push(draft(invoker, &wish, deployment, name, &bundle).await?);
+        drafts.push(draft(invoker, &wish, deployment, name, bundle.as_ref()).await?);
     }
     // Judged once more at the flip; here it spares a build that would be for nothing.
     check_routes(invoker, &drafts)?;
     let given = house.given(&functions(&drafts)).await?;
     check_number(invoker, &wish.namespace, &drafts)?;
 
-    let _builder = turns.bundle(bundle.digest()).await;
+    let _builder = match &bundle {
+        Some(bundle) => Some(turns.bundle(bundle.digest()).await),
+        None => None,
+    };
     let artifacts = turns.artifacts().await;
     let mut prepared: Vec<Prepared> = Vec::new();
     let made = async {
         for Draft { function, how, .. } in &mut drafts {
-            let done = invoker.engines.get(function.runtime.family)?.prepare(function, &bundle, *how, progress.clone()).await?;
+            let done = match &bundle {
+                Some(bundle) => invoker.engines.get(function.runtime.family)?.prepare(function, bundle, *how, progress.clone()).await?,
+                None => as_they_are(function),
+            };
             function.artifact = done.artifact;
             function.signature = done.signature.clone();
             prepared.push(done);
@@ -176,6 +186,11 @@ async fn run(house: &House, Deploy { wish, archive, declared }: Deploy, progress
     turns.forget_unused(invoker, drafts.iter().flat_map(|draft| draft.dropped.iter().copied())).await;
     let total_ms = (invoker.clock.monotonic() - begun).as_millis() as u64;
     Ok(drafts.iter().zip(prepared).map(|(draft, prepared)| deployed(&draft.function, prepared, total_ms)).collect())
+}
+
+/// Built before; what its engine keeps for it, the first call makes.
+fn as_they_are(function: &Function) -> Prepared {
+    Prepared { artifact: function.artifact, signature: function.signature.clone(), isolation: Vec::new(), dependencies: Duration::ZERO }
 }
 
 async fn unpack(archive: Body) -> Result<Bundle> {
@@ -277,11 +292,24 @@ struct Draft {
     dropped: Vec<(Digest, Family)>,
 }
 
-async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, name: Name, bundle: &Bundle) -> Result<Draft> {
+async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, name: Name, bundle: Option<&Bundle>) -> Result<Draft> {
     let reference = FunctionRef { namespace: wish.namespace.clone(), name: name.clone() };
     let head = match invoker.catalog.get(&Head::key(&reference)).await? {
         Some(record) => Some((record.revision, Head::read(&record)?)),
         None => None,
+    };
+    let (artifact, signature) = match (bundle, &head) {
+        (Some(bundle), _) => (bundle.digest(), Default::default()),
+        (None, Some((_, head))) if head.live.runtime == deployment.runtime => (head.live.artifact, head.live.signature.clone()),
+        (None, Some((_, head))) => {
+            let detail = format!("{reference} was built for {}, and {} is wanted", head.live.runtime, deployment.runtime);
+            return Err(Error::new(Code::Unsupported, detail).hint("Deploy its files anew."));
+        }
+        // The directory's error names what to do.
+        (None, None) => {
+            let missing = invoker.directory.entry(&reference).err();
+            return Err(missing.unwrap_or_else(|| Error::internal("the catalog and the directory differ")));
+        }
     };
     let mut function = Function {
         id: invoker.clock.id(),
@@ -291,7 +319,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         runtime: deployment.runtime,
         dialect: deployment.dialect.to_owned(),
         entry: deployment.entry,
-        artifact: bundle.digest(),
+        artifact,
         limits: deployment.limits,
         env: deployment.env,
         secrets: deployment.secrets,
@@ -306,7 +334,7 @@ async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, nam
         dev: wish.dev,
         http: deployment.http,
         bindings: deployment.bindings,
-        signature: Default::default(),
+        signature,
         flow: deployment.flow,
         created: invoker.clock.now(),
         live_since: Timestamp::default(),

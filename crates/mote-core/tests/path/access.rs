@@ -7,7 +7,7 @@ use mote_core::Code;
 use mote_core::access::Credential;
 use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::{NewToken, TokenWish};
-use mote_core::action::{Action, Deploy, DeployWish, Done, Fate, Letters, Outgoing, Platform, SettleMessages, SignWish, Target};
+use mote_core::action::{Action, Deploy, DeployWish, Done, Fate, Files, Letters, Outgoing, Platform, SettleMessages, SignWish, Target};
 use mote_core::body::Body;
 use mote_core::clock::{Clock, Timestamp};
 use mote_core::engine::{Answer, Payload};
@@ -71,7 +71,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::SettleMessages { namespace: ns(), name: name("q"), what: SettleMessages::Delete { receipts: Vec::new() } },
         Action::PurgeQueue { namespace: ns(), name: name("q") },
         Action::RedriveQueue { namespace: ns(), name: name("q"), to: None, per_second: None },
-        Action::Deploy(Box::new(Deploy { wish, archive: Body::empty(), declared: None })),
+        Action::Deploy(Box::new(Deploy { wish, files: Files::AsTheyAre, declared: None })),
         Action::Remove { function: function() },
         Action::Describe { function: function() },
         Action::List { namespace: ns(), after: None, limit: 1 },

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use mote_core::action::{Action, Done};
+use mote_core::action::{Action, Deploy, DeployWish, Done, Files};
+use mote_core::bundle::Bundle;
+use mote_core::dialect::{Deployment, Dialect as _};
 use mote_core::directory::{Directory, Head};
 use mote_core::error::Code;
+use mote_core::function::{Family, Name};
 use mote_core::invoke::Invoke;
 use mote_core::store::{Catalog, Write};
-use mote_testkit::ScriptedEngine;
+use mote_testkit::{EchoDialect, ScriptedEngine};
 
 use crate::house::{Scene, live, reference};
 
@@ -29,6 +32,35 @@ async fn a_deploy_warms_flips_and_drains() {
     scene.deploy(&[("f.py", "2")]).await.unwrap();
     assert_eq!(live_version(&scene).await, 2);
     assert_eq!(scene.engine.diary(), ["prepare f v1", "run f v1", "prepare f v2", "retire f v1"]);
+}
+
+#[tokio::test]
+async fn a_configuration_goes_live_over_the_files_that_are_there() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    let mut bundle = Bundle::default();
+    bundle.insert("f.py", "1", false).unwrap();
+    let mut declared = EchoDialect.manifest(&bundle).unwrap().unwrap().remove(0);
+    declared.limits.timeout_ms = 7;
+    let change = async |declared: &Deployment| {
+        let wish = DeployWish { namespace: Name::default_namespace(), name: None, default_name: None, dev: false };
+        let deploy = Deploy { wish, files: Files::AsTheyAre, declared: Some(declared.clone().into()) };
+        scene.admin(Action::Deploy(Box::new(deploy))).await?.whole().await
+    };
+    assert_eq!(change(&declared).await.err().unwrap().code(), Code::FunctionNotFound);
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    let first = scene.invoker.live(&reference("f")).unwrap();
+    change(&declared).await.unwrap();
+    let second = scene.invoker.live(&reference("f")).unwrap();
+    assert_eq!((second.version, second.limits.timeout_ms, second.artifact), (2, 7, first.artifact));
+    assert_eq!(scene.engine.diary(), ["prepare f v1", "retire f v1"]);
+    // Files of another runtime's are other files; and nothing is forgotten that is still in use.
+    declared.runtime = Family::Node.into();
+    assert_eq!(change(&declared).await.err().unwrap().code(), Code::Unsupported);
+    declared.runtime = Family::Python.into();
+    scene.store.faults.fail_writes(1);
+    assert_eq!(change(&declared).await.err().unwrap().code(), Code::StorageFull);
+    assert!(!scene.engine.diary().contains(&"forget".to_owned()), "{:?}", scene.engine.diary());
+    scene.invoker.call(live("f"), scene.event("")).await.unwrap();
 }
 
 #[tokio::test]

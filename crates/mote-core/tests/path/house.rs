@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use mote_core::access::{Access, Credential, Root};
-use mote_core::action::{Action, Deploy, DeployWish, Deployed, Done, Platform, Step, Target};
+use mote_core::action::{Action, Deploy, DeployWish, Deployed, Done, Files, Platform, Step, Target};
 use mote_core::bundle::Bundle;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
@@ -94,7 +94,7 @@ impl Scene {
         }
         let name = name.map(|name| name.parse().unwrap());
         let wish = DeployWish { namespace: Name::default_namespace(), name, default_name: None, dev: false };
-        let deploy = Deploy { wish, archive: tar.into_inner().unwrap().into(), declared: None };
+        let deploy = Deploy { wish, files: Files::Archive(tar.into_inner().unwrap().into()), declared: None };
         let Done::Deploying(mut steps) = self.admin(Action::Deploy(Box::new(deploy))).await? else { panic!("not a deploy") };
         while let Some(step) = steps.next().await {
             match step {

@@ -61,6 +61,7 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
         (["2015-03-31", "functions", name, "configuration"], "GET") => {
             functions::get(named(&ask, name)?, ask, functions::Told::Configuration)
         }
+        (["2015-03-31", "functions", name, "configuration"], "PUT") => code::configure(named(&ask, name)?, ask),
         (["2015-03-31", "functions", name, "code"], "PUT") => code::update(named(&ask, name)?, ask),
         (["2015-03-31", "functions", name, "invocations"], "POST") => invoke::invoke(named(&ask, name)?, ask),
         (["2014-11-13", "functions", name, "invoke-async"], "POST") => invoke::later(named(&ask, name)?, ask),
@@ -88,7 +89,6 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
 /// What a path is for, in the words of whoever wants it.
 fn missing(path: &[&str]) -> String {
     let what = match path {
-        [_, "functions", _, "configuration"] => "change of a configuration alone (UpdateFunctionConfiguration)",
         [_, "functions", _, "versions"] => "versions (PublishVersion)",
         [_, "functions", _, "aliases", ..] => "aliases",
         [_, "functions", _, "policy", ..] => "resource policies",

@@ -13,7 +13,7 @@ use std::time::Duration;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, request};
 use mote_core::access::Credential;
-use mote_core::action::{Action, Deploy, DeployWish, Qualifier, Target};
+use mote_core::action::{Action, Deploy, DeployWish, Files, Qualifier, Target};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::dialect::{Parsed, Request, Stamp};
 use mote_core::function::{FunctionRef, Name};
@@ -124,7 +124,7 @@ fn deploy(query: &Query, archive: Body) -> Result<Action> {
         default_name: query.name("default_name")?,
         dev: query.flag("dev")?,
     };
-    Ok(Action::Deploy(Box::new(Deploy { wish, archive, declared: None })))
+    Ok(Action::Deploy(Box::new(Deploy { wish, files: Files::Archive(archive), declared: None })))
 }
 
 fn logs(query: &Query, now: Timestamp) -> Result<Action> {

@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::StatusCode;
-use mote_core::action::{Action, Deploy, DeployWish, Description, Done};
+use mote_core::action::{Action, Deploy, DeployWish, Description, Done, Files};
 use mote_core::dialect::{Deployment, Turn};
-use mote_core::function::Name;
+use mote_core::function::{Function, Name};
 use mote_core::{Code as ErrorCode, Error};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,7 +15,8 @@ use sha2::{Digest as _, Sha256};
 use super::configuration::{self, Moment};
 use super::fault::Fault;
 use super::names::Address;
-use super::{describe, read, refuse, runtime, tell, unexpected, wish};
+use super::wish::{self, Wish};
+use super::{describe, read, refuse, runtime, tell, unexpected};
 use crate::aws::api::Ask;
 use crate::aws::arn::ABOUT_REGION;
 
@@ -107,11 +108,8 @@ pub(super) fn update(address: Address, ask: Ask) -> Result<Turn, Fault> {
     }
     Ok(describe(address, ask, move |_, ask, Description { function, .. }| {
         let id = ask.stamp.id;
-        if update.revision_id.is_some_and(|revision| revision != function.id.to_string()) {
-            return refuse(&outdated(), id);
-        }
-        if function.dialect != crate::aws::NAME {
-            return refuse(&Fault::invalid(format!("{} was not made by this API; deploy it the way it was made", function.name)), id);
+        if let Err(fault) = changeable(&function, update.revision_id) {
+            return refuse(&fault, id);
         }
         let fetched = update.place.fetch(ask, move |ask, zip| {
             let mut about = function.about.clone();
@@ -124,16 +122,53 @@ pub(super) fn update(address: Address, ask: Ask) -> Result<Turn, Fault> {
             if update.dry_run {
                 return tell(StatusCode::OK, &configuration::of(&function, &ask.account, Moment::At).into(), id);
             }
-            let deployment = wish::again(&function, way, about);
-            deploy(ask, function.name.clone(), zip, deployment, (StatusCode::OK, Moment::Updated))
+            let mut deployment = wish::again(&function);
+            (deployment.runtime, deployment.entry, deployment.pulls, deployment.about) = (way.runtime, way.entry, way.pulls, about);
+            deploy(ask, function.name.clone(), Files::Archive(zip.into()), deployment, (StatusCode::OK, Moment::Updated))
         });
         fetched.unwrap_or_else(|fault| refuse(&fault, id))
     }))
 }
 
-pub(super) fn outdated() -> Fault {
+fn outdated() -> Fault {
     let message = "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id";
     Fault::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct Change {
+    revision_id: Option<String>,
+    #[serde(flatten)]
+    wish: Wish,
+}
+
+/// The same code under another configuration.
+pub(super) fn configure(address: Address, ask: Ask) -> Result<Turn, Fault> {
+    let Change { revision_id, wish } = read(&ask.body)?;
+    wish.check()?;
+    Ok(describe(address, ask, move |_, ask, Description { function, .. }| {
+        let id = ask.stamp.id;
+        if let Err(fault) = changeable(&function, revision_id) {
+            return refuse(&fault, id);
+        }
+        let mut deployment = wish::again(&function);
+        if let Err(fault) = wish.change(&mut deployment) {
+            return refuse(&fault, id);
+        }
+        deploy(ask, function.name.clone(), Files::AsTheyAre, deployment, (StatusCode::OK, Moment::Updated))
+    }))
+}
+
+/// An error if it is not as its client knows it, or has a manifest of its own.
+fn changeable(function: &Function, revision: Option<String>) -> Result<(), Fault> {
+    if revision.is_some_and(|revision| revision != function.id.to_string()) {
+        return Err(outdated());
+    }
+    if function.dialect != crate::aws::NAME {
+        return Err(Fault::invalid(format!("{} was not made by this API; deploy it the way it was made", function.name)));
+    }
+    Ok(())
 }
 
 fn handler(about: &Map<String, Value>) -> &str {
@@ -150,10 +185,10 @@ pub(super) fn facts(zip: &[u8]) -> [(String, Value); 2] {
 }
 
 /// Makes it live, and tells of it.
-pub(super) fn deploy(ask: Ask, name: Name, zip: Bytes, mut deployment: Deployment, (status, moment): (StatusCode, Moment)) -> Turn {
+pub(super) fn deploy(ask: Ask, name: Name, files: Files, mut deployment: Deployment, (status, moment): (StatusCode, Moment)) -> Turn {
     deployment.about.entry(ABOUT_REGION).or_insert_with(|| ask.region.as_str().into());
     let wish = DeployWish { namespace: ask.namespace.clone(), name: Some(name.clone()), default_name: None, dev: false };
-    let what = Action::Deploy(Box::new(Deploy { wish, archive: zip.into(), declared: Some(deployment.into()) }));
+    let what = Action::Deploy(Box::new(Deploy { wish, files, declared: Some(deployment.into()) }));
     Turn::act(ask.who.clone(), what, move |deployed| match deployed {
         Ok(Done::Deployed(_)) => {
             let function = mote_core::function::FunctionRef { namespace: ask.namespace.clone(), name };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use mote_core::Code;
-use mote_core::action::{Action, Done};
+use mote_core::action::{Action, Done, Files};
 use mote_core::dialect::Turn;
 use serde::Deserialize;
 use serde_json::Map;
@@ -68,7 +68,7 @@ pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
             Ok(way) => {
                 let about = Map::from_iter(code::facts(&zip).into_iter().chain(tags));
                 let deployment = create.wish.deployment(way, about);
-                code::deploy(ask, name, zip, deployment, (StatusCode::CREATED, Moment::Created))
+                code::deploy(ask, name, Files::Archive(zip.into()), deployment, (StatusCode::CREATED, Moment::Created))
             }
             Err(fault) => refuse(&fault, id),
         });

@@ -35,11 +35,7 @@ pub(super) fn way(runtime: &str, handler: &str, has: impl Fn(&str) -> bool) -> R
         return way(Family::Python, handler, has("awslambdaric/__main__.py"));
     }
     if runtime.strip_prefix("nodejs").and_then(|rest| rest.strip_suffix(".x")).is_some_and(version) {
-        // A call that could only fail is refused before there is a function.
-        if !has("node_modules/aws-lambda-ric/package.json") {
-            return Err(Fault::invalid("mote runs Node.js by AWS's own client for it: put the npm package aws-lambda-ric into the zip"));
-        }
-        return way(Family::Node, handler, true);
+        return way(Family::Node, handler, has("node_modules/aws-lambda-ric/package.json"));
     }
     if ["ruby", "dotnet", "java", "go1."].iter().any(|family| runtime.starts_with(family)) {
         let why = "mote has no managed runtime of that family; a zip with an executable `bootstrap` runs as provided.al2023";
@@ -100,6 +96,7 @@ mod tests {
         };
         check("python3.8", &["app.py"], Family::Python, "app.handler", false);
         check("python3.14", &["awslambdaric/__main__.py"], Family::Python, "app.handler", true);
+        check("nodejs22.x", &["app.mjs"], Family::Node, "app.handler", false);
         check("nodejs20.x", &["node_modules/aws-lambda-ric/package.json"], Family::Node, "app.handler", true);
         check("provided.al2023", &["bootstrap"], Family::Executable, "bootstrap", true);
         check("python3.12", &["bootstrap"], Family::Executable, "bootstrap", true);
@@ -107,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_runtime_that_mote_has_not_is_refused_with_the_reason() {
-        for runtime in ["ruby3.3", "dotnet8", "java21", "nodejs22.x", "python", "pythonx", "nodejs20", "provided.al2023", "cobol", ""] {
+        for runtime in ["ruby3.3", "dotnet8", "java21", "python", "pythonx", "nodejs20", "provided.al2023", "cobol", ""] {
             assert_eq!(way(runtime, "h", |_| false).unwrap_err().kind, "InvalidParameterValueException", "{runtime}");
         }
     }

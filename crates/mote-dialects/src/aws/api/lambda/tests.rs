@@ -340,6 +340,31 @@ fn new_code_keeps_the_rest() {
 }
 
 #[test]
+fn a_configuration_changes_what_is_said_and_leaves_the_rest() {
+    let mut scene = Scene::with(|function| {
+        function.limits.timeout_ms = 9000;
+        function.env.insert("MODE".into(), "x".into());
+    });
+    let path = format!("{FUNCTIONS}/f/configuration");
+    let told = scene.ask("PUT", &path, json!({ "MemorySize": 256, "Handler": "app.other", "Runtime": "python3.13" }));
+    assert_eq!(told.status, 200, "{}", told.text);
+    let told = told.json();
+    assert_eq!((&told["LastUpdateStatus"], &told["Timeout"], &told["MemorySize"]), (&json!("InProgress"), &json!(9), &json!(256)));
+    assert_eq!((&told["Handler"], &told["Runtime"]), (&json!("app.other"), &json!("python3.13")));
+    let deployed = scene.deployed.take().unwrap();
+    assert_eq!((deployed.entry.as_str(), deployed.env["MODE"].as_str()), ("app.other", "x"));
+    for (wish, status) in [
+        (json!({ "Timeout": 901 }), 400),
+        (json!({ "Runtime": "nodejs22.x" }), 400),
+        (json!({ "Layers": ["arn"] }), 501),
+        (json!({ "RevisionId": "other" }), 412),
+    ] {
+        assert_eq!(scene.ask("PUT", &path, &wish).status, status, "{wish}");
+        assert!(scene.deployed.is_none(), "{wish}");
+    }
+}
+
+#[test]
 fn a_function_goes_away_once() {
     let mut scene = Scene::there();
     assert_eq!(scene.ask("DELETE", &format!("{FUNCTIONS}/f?Qualifier=$LATEST"), "").status, 400);
@@ -466,7 +491,6 @@ fn what_was_never_set_is_told_so_and_what_cannot_be_set_is_refused() {
     check("POST", of("2015-03-31", "versions"), 501, "NotImplementedException");
     check("POST", of("2015-03-31", "aliases"), 501, "NotImplementedException");
     check("POST", of("2015-03-31", "policy"), 501, "NotImplementedException");
-    check("PUT", of("2015-03-31", "configuration"), 501, "NotImplementedException");
     check("POST", "/2015-03-31/event-source-mappings/".into(), 501, "NotImplementedException");
     check("PATCH", "/nowhere".into(), 501, "NotImplementedException");
 }

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use mote_core::dialect::Deployment;
 use mote_core::engine::Preparing;
 use mote_core::function::delivery::{Delivery, Retry};
-use mote_core::function::{Function, HttpAccess, Limits, UrlAccess};
+use mote_core::function::{Family, Function, HttpAccess, Limits, UrlAccess};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::configuration::TAGS;
 use super::fault::Fault;
-use super::runtime::Way;
+use super::runtime::{self, Way};
 use crate::aws::envelope::PAYLOAD_BYTES_MAX;
 
 const ENV_BYTES_MAX: usize = 4096;
@@ -143,12 +143,28 @@ impl Wish {
             bindings: Vec::new(),
             flow: None,
         };
-        self.change(&mut deployment);
+        self.say(&mut deployment);
         deployment
     }
 
-    /// Changes what was said, and leaves the rest.
-    fn change(self, deployment: &mut Deployment) {
+    /// Changes what was said, and leaves the rest. Another handler is another entry, and another
+    /// runtime of the same family another name; a family that other code is for takes other code.
+    pub(super) fn change(self, deployment: &mut Deployment) -> Result<(), Fault> {
+        if let Some(runtime) = &self.runtime {
+            let brings = |file: &str| deployment.pulls && file != "bootstrap" || deployment.entry == file;
+            let way = runtime::way(runtime, &deployment.entry, brings)?;
+            if way.runtime != deployment.runtime {
+                return Err(Fault::invalid(format!("{runtime} is of another family than the function's code; create it anew")));
+            }
+        }
+        if let Some(handler) = self.handler.as_ref().filter(|_| deployment.runtime.family != Family::Executable) {
+            deployment.entry.clone_from(handler);
+        }
+        self.say(deployment);
+        Ok(())
+    }
+
+    fn say(self, deployment: &mut Deployment) {
         let limits = &mut deployment.limits;
         limits.timeout_ms = self.timeout.map_or(limits.timeout_ms, |seconds| seconds * 1000);
         limits.memory_bytes = self.memory_size.map_or(limits.memory_bytes, |mb| mb << 20);
@@ -173,13 +189,13 @@ impl Wish {
     }
 }
 
-/// The same function, for a version of it with other code.
-pub(super) fn again(function: &Function, way: Way, about: Map<String, Value>) -> Deployment {
+/// A function as it is, for a version of it that differs in something.
+pub(super) fn again(function: &Function) -> Deployment {
     Deployment {
         name: Some(function.name.clone()),
-        runtime: way.runtime,
+        runtime: function.runtime.clone(),
         dialect: crate::aws::NAME,
-        entry: way.entry,
+        entry: function.entry.clone(),
         limits: function.limits,
         env: function.env.clone(),
         secrets: function.secrets.clone(),
@@ -189,8 +205,8 @@ pub(super) fn again(function: &Function, way: Way, about: Map<String, Value>) ->
         records: function.records,
         preparing: PREPARING,
         port: function.port,
-        pulls: way.pulls,
-        about,
+        pulls: function.pulls,
+        about: function.about.clone(),
         http: function.http.clone(),
         bindings: function.bindings.clone(),
         flow: None,
