@@ -71,15 +71,20 @@ impl Outside {
             return Err(refused(name, "it is no name of a host"));
         }
         may_look_up(egress, name).map_err(|why| refused(name, &why))?;
-        let (places, asked) = (self.lookups.clone(), name.to_owned());
-        // A task of its own: it holds its place until the host's resolver has answered.
-        let looking = tokio::spawn(async move {
-            let _place = places.acquire_owned().await;
-            let found = tokio::net::lookup_host((asked.as_str(), 0)).await;
-            found.map(|addresses| addresses.map(|address| address.ip()).collect::<Vec<_>>())
-        });
+        let asked = name.to_owned();
+        let looking = async {
+            // Before there is a task: who gives up while it waits for a place leaves none behind.
+            let place = self.lookups.clone().acquire_owned().await.ok()?;
+            // A task of its own: it holds its place until the host's resolver has answered.
+            let looking = tokio::spawn(async move {
+                let _place = place;
+                let found = tokio::net::lookup_host((asked.as_str(), 0)).await;
+                found.map(|addresses| addresses.map(|address| address.ip()).collect::<Vec<_>>())
+            });
+            looking.await.ok()?.ok()
+        };
         let found = tokio::select! {
-            found = looking => found.ok().and_then(std::result::Result::ok),
+            found = looking => found,
             () = self.clock.sleep(TIME_MAX) => None,
         };
         // A name that is not found may be tomorrow.
@@ -95,8 +100,26 @@ fn refused(host: &str, why: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use mote_core::clock::SystemClock;
+    use mote_testkit::FakeClock;
 
     use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_a_place_in_vain_leaves_nothing_behind() {
+        let clock = Arc::new(FakeClock::default());
+        let outside = Arc::new(Outside::new(clock.clone()));
+        let places = outside.lookups.clone().acquire_many_owned(LOOKUPS_MAX as u32).await.unwrap();
+        let waiting = {
+            let outside = outside.clone();
+            tokio::spawn(async move { outside.connect("example.com", 443, &Egress::Public).await.map(drop) })
+        };
+        clock.sleepers(1).await;
+        clock.advance(TIME_MAX);
+        assert_eq!(waiting.await.unwrap().unwrap_err().code(), Code::WebhookFailed);
+        drop(places);
+        // No task holds on to it.
+        assert_eq!(Arc::strong_count(&outside.lookups), 1);
+    }
 
     #[tokio::test]
     async fn only_what_the_rules_name_is_connected_to() {
