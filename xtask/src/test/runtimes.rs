@@ -42,7 +42,7 @@ pub(super) fn run() -> Result<()> {
 /// What a test finds at a place of its own, wherever it was installed.
 fn place(what: &Path, at: &Path) -> Result<()> {
     match std::fs::remove_file(at) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         Ok(()) | Err(_) => Ok(std::os::unix::fs::symlink(what, at)?),
     }
 }

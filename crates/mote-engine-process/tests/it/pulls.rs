@@ -86,6 +86,7 @@ async fn what_a_runtime_may_not_say_is_refused_with_the_word_for_it() {
     let f = deploy(&house, |_| {}).await.unwrap();
     let heard = said(&house, &f, json!({"what": "refusals"})).await;
     assert_eq!(heard["early"], json!([403, "InvalidStateTransition"]));
+    assert_eq!(heard["flood"], json!([413, "RequestEntityTooLarge"]));
     assert_eq!(heard["next"], json!([403, "InvalidStateTransition"]));
     assert_eq!(heard["init"], json!([403, "InvalidStateTransition"]));
     assert_eq!(heard["unknown"], json!([400, "InvalidRequestID"]));

@@ -20,6 +20,8 @@ use crate::runtime_api::{self, RESPONSE_BYTES_MAX, Refusal, broken_off, report, 
 
 /// Of what is refused this much is read and thrown away: who sends more hears no answer.
 const REST_BYTES_MAX: u64 = 64 << 20;
+/// Unlike answers, these may be sent on every connection at once.
+const START_FAILURE_BYTES_MAX: u64 = 1 << 20;
 
 /// A call whose answer is being read; open again when dropped, unless it was settled.
 struct Answering<'a> {
@@ -113,14 +115,17 @@ pub(super) async fn failure(
 }
 
 pub(super) async fn start_failure(instance: &Instance, api: &Api, headers: &HeaderMap, body: &mut Incoming) -> Result<(), Refusal> {
-    match read(body, RESPONSE_BYTES_MAX).await {
+    if api.outcome().is_some() {
+        return Err(Refusal::NotNow);
+    }
+    match read(body, START_FAILURE_BYTES_MAX).await {
         Read::Whole(body, _) => {
             let mut report = report(headers, &body);
             instance.mask.report(&mut report);
             api.start_failed(report)
         }
         Read::Cut => Err(Refusal::Truncated),
-        Read::More => Err(Refusal::TooLarge(RESPONSE_BYTES_MAX)),
+        Read::More => Err(Refusal::TooLarge(START_FAILURE_BYTES_MAX)),
     }
 }
 

@@ -54,6 +54,7 @@ def stream(id, head, *parts):
 
 
 early = brief(ask("POST", "/invocation/x/response", b"1"))
+flood = brief(ask("POST", "/init/error", b"x" * (2 << 20)))
 if "INIT" in os.environ:
     print("about to fail", flush=True)
     document = b'{"errorMessage": "not today", "errorType": "Init.Broken", "requestId": "", "stackTrace": ["a", "b"]}'
@@ -73,6 +74,7 @@ while True:
         other = http.client.HTTPConnection(API)
         heard = {
             "early": early,
+            "flood": flood,
             "next": brief(ask("GET", "/invocation/next", on=other)),
             "unknown": brief(ask("POST", "/invocation/nobody/response", b"1")),
             "mode": brief(ask("POST", answer, b"1", {"Lambda-Runtime-Function-Response-Mode": "quick"})),
