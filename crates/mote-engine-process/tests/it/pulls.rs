@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mote_core::egress::Egress;
 use mote_core::engine::pull::{PullHead, PulledHead};
 use mote_core::engine::{Answer, Engine, Output, Payload};
 use mote_core::error::Report;
@@ -64,6 +65,13 @@ async fn a_runtime_is_given_its_calls_one_after_the_other() {
     counts.sort_unstable();
     assert_eq!(counts, (2..10).collect::<Vec<_>>());
     assert_eq!(house.engine.instances(), 1);
+}
+
+#[tokio::test]
+async fn a_runtime_without_any_way_out_finds_it_too() {
+    let house = House::without_filter();
+    let f = deploy(&house, |f| f.egress = Egress::None).await.unwrap();
+    assert_eq!(said(&house, &f, json!({})).await["count"], 1);
 }
 
 #[tokio::test]
