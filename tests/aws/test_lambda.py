@@ -15,10 +15,13 @@ APP = (pathlib.Path(__file__).parent / "lambda/app.py").read_text()
 
 
 def archive(files):
+    """A zip whose files are executable."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
         for name, content in files.items():
-            file.writestr(name, content)
+            info = zipfile.ZipInfo(name)
+            info.external_attr = 0o755 << 16
+            file.writestr(info, content)
     return packed.getvalue()
 
 
@@ -95,6 +98,22 @@ def test_a_node_handler_runs(world):
     functions, name = create(world, Runtime="nodejs22.x", Code={"ZipFile": archive({"app.js": code})})
     answer, told = call(functions, name, {"a": 1})
     assert told == {"got": {"a": 1}, "rid": answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]}, told
+
+
+def test_a_zip_brings_a_runtime_of_its_own(world):
+    bootstrap = (pathlib.Path(__file__).parent / "lambda/bootstrap").read_text()
+    code = {"ZipFile": archive({"bootstrap": bootstrap})}
+    functions, name = create(world, Runtime="provided.al2023", Handler="any", Code=code)
+    context = base64.b64encode(b'{"custom":{"a":"b"}}').decode()
+    answer, told = call(functions, f"{name}:$LATEST", {"a": 1}, ClientContext=context)
+    rid = answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+    arn = f"arn:aws:lambda:{REGION}:000000000000:function:{name}:$LATEST"
+    assert told == {"got": {"a": 1}, "rid": rid, "arn": arn, "context": '{"custom":{"a":"b"}}'}, told
+    answer, told = call(functions, name, {"fail": "boom!"})
+    assert answer["FunctionError"] == "Unhandled", answer
+    assert told == {"errorMessage": "boom!", "errorType": "Mine", "where": "here"}, told
+    answer, told = call(functions, name, {"exit": 3})
+    assert told["errorType"] == "Runtime.ExitError" and told["errorMessage"].endswith("exit status 3"), told
 
 
 def test_what_is_not_there_is_refused_by_name(world):
