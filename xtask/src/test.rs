@@ -43,6 +43,7 @@ const STEPS: &[Step] = &[
     ("escape", "hostile functions, as root and as an ordinary user", escape::run),
     ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),
     ("aws", "the other services of the aws door, with boto3", aws),
+    ("contract", "AWS's published runtime clients beside the runners, on the same handlers", contract),
     ("mqtt", "the MQTT suite, with mosquitto's tools and paho", mqtt),
     ("cloudevents", "the published CloudEvents SDKs, in Python and JavaScript", cloudevents),
     ("runtimes", "the published runtime clients of AWS Lambda, in Python, Node, Rust and Go", runtimes::run),
@@ -115,6 +116,18 @@ fn aws() -> Result<()> {
     run.arg(suite.join("run.py")).args(["--endpoint", &server.doors.aws]);
     show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
+}
+
+/// Needs no server: it runs the runners as an engine does.
+fn contract() -> Result<()> {
+    let suite = root().join("tests/aws-contract");
+    let venv = Venv::with("aws-contract", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
+    let mut run = venv.python();
+    run.arg(suite.join("run.py")).arg("--runners").arg(root().join("crates/mote-engine-process/runners"));
+    for (option, version, name) in [("--node3", "3.3.0", "node-3"), ("--node4", "4.0.2", "node-4")] {
+        run.arg(option).arg(runtimes::node_client(version, name)?);
+    }
+    show(&mut run, LIMIT)
 }
 
 /// As the one of S3; the tools and the other broker are the host's, or come from its packages.

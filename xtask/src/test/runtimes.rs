@@ -1,7 +1,7 @@
 //! The published runtime clients of AWS Lambda: installed at one version each, brought by functions
 //! as their users' bundles bring them, and called (`tests/it/runtimes.rs` of the engine).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,8 +20,7 @@ pub(super) fn run() -> Result<()> {
     let python = Venv::with("runtimes", &std::fs::read_to_string(suite.join("python/requirements.txt"))?)?;
     place(&python.packages()?, &all.join("python"))?;
     for (version, name) in [("3.3.0", "node-3"), ("4.0.2", "node-4")] {
-        let package = format!("aws-lambda-ric@{version}");
-        place(&node_modules(&format!("runtimes-{name}"), &[NO_ADDON, &package])?, &all.join(name))?;
+        place(&node_client(version, name)?, &all.join(name))?;
     }
     let built = own("runtimes-rust");
     show(cargo().args(["build", "--locked", "--manifest-path"]).arg(suite.join("rust/Cargo.toml")).arg("--target-dir").arg(&built), LIMIT)?;
@@ -37,6 +36,10 @@ pub(super) fn run() -> Result<()> {
         Err(error) => return Err(error.into()),
     }
     show(test.env("MOTE_RUNTIMES", all), LIMIT)
+}
+
+pub(super) fn node_client(version: &str, name: &str) -> Result<PathBuf> {
+    node_modules(&format!("runtimes-{name}"), &[NO_ADDON, &format!("aws-lambda-ric@{version}")])
 }
 
 /// What a test finds at a place of its own, wherever it was installed.

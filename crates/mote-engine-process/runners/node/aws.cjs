@@ -7,7 +7,7 @@
 // aws_logs.cjs.
 
 const { Failure } = require('./wire.cjs');
-const { Load, fault, worded } = require('./aws_load.cjs');
+const { Load, fault, isModern, worded } = require('./aws_load.cjs');
 
 const RESULT_BYTES_MAX = 6291556;
 const JSON_HEAD = Buffer.from('{"type":"application/json"}');
@@ -39,15 +39,11 @@ async function load(start, io) {
 
 const DEPRECATED =
   'ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. ' +
-  'You need to modify this function to use a supported handler signature to use Node.js 24 or later.';
+  'You need to modify this function to use a supported handler signature to use Node.js 24 or later. ' +
+  'For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.';
 const WARNING =
   'AWS Lambda plans to remove support for callback-based function handlers starting with Node.js 24. ' +
   'You will need to update this function to use an async handler to use Node.js 24 or later.';
-
-function isModern() {
-  const version = /^AWS_Lambda_nodejs(\d+)\.x$/.exec(process.env.AWS_EXECUTION_ENV || '');
-  return version !== null && Number(version[1]) >= 24;
-}
 
 function takesCallback(fn) {
   return fn.length >= 3 && !require('./aws_stream.cjs').Stream.is(fn);
@@ -88,7 +84,6 @@ class Handler {
 
   /** What no code caught, of the clients up to nodejs22.x: told, and the end of the process. */
   lost(error, cause, status) {
-    if (cause instanceof Error) error.stack = `${error.name}: ${cause.stack}`;
     error.reason = cause;
     if (current) current.fail(error);
     else require('./aws_logs.cjs').error('Unhandled Promise Rejection', error);
@@ -124,11 +119,10 @@ class Call {
     this.resolve = resolve;
     this.reject = reject;
     this.waiting = undefined;
-    this.context = contextOf(head);
-    this.context.callbackWaitsForEmptyEventLoop = true;
+    this.context = isModern() ? contextOf(head) : { callbackWaitsForEmptyEventLoop: true, ...contextOf(head) };
     if (!isModern()) {
       this.context.succeed = (result) => this.succeed(result);
-      this.context.fail = (error) => this.fail(error === undefined || error === null ? 'handled' : error);
+      this.context.fail = (error) => this.fail(error);
       this.context.done = (error, result) => (error === undefined || error === null ? this.succeed(result) : this.fail(error));
     }
   }
@@ -137,7 +131,9 @@ class Call {
     let result;
     try {
       const callback = (error, value) => this.called(error, value);
-      result = isModern() ? fn(event(body), this.context) : fn(event(body), this.context, callback);
+      // As a method, which is how a stack names it.
+      const called = { handler: fn };
+      result = isModern() ? called.handler(event(body), this.context) : called.handler(event(body), this.context, callback);
     } catch (error) {
       return this.fail(error);
     }
@@ -182,6 +178,7 @@ class Call {
   fail(error) {
     if (this.over) return;
     this.end();
+    if (!isModern() && (error === undefined || error === null)) error = 'handled';
     require('./aws_logs.cjs').error('Invoke Error', error);
     this.reject(failure(error));
   }
@@ -207,19 +204,24 @@ function event(body) {
 function contextOf(head) {
   const { env } = process;
   const json = (text) => (text ? JSON.parse(text) : undefined);
-  return {
+  const place = {
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
     functionName: env.AWS_LAMBDA_FUNCTION_NAME,
     memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
     logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
     logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+  };
+  const call = {
     clientContext: json(head.client_context),
     identity: json(head.identity),
     invokedFunctionArn: head.arn,
     awsRequestId: head.request_id,
     tenantId: head.tenant,
+    ...(isModern() ? { xRayTraceId: head.trace || undefined } : {}),
     getRemainingTimeInMillis: () => head.deadline_ms - Date.now(),
   };
+  // In the order of each.
+  return isModern() ? { ...call, functionName: '', ...place } : { ...place, ...call };
 }
 
 module.exports = { load };

@@ -6,12 +6,17 @@ const path = require('path');
 const { pathToFileURL } = require('url');
 const { createRequire } = require('module');
 
+/** Which of AWS's two runtime clients is the model. */
+function isModern() {
+  const version = /^AWS_Lambda_nodejs(\d+)\.x$/.exec(process.env.AWS_EXECUTION_ENV || '');
+  return version !== null && Number(version[1]) >= 24;
+}
+
 /** An error with AWS's name for it. */
-function fault(name, message, cause) {
+function fault(name, message) {
   const error = new Error(message);
   error.name = name;
-  const frames = cause instanceof Error ? String(cause.stack) : error.stack.split('\n').slice(1).join('\n');
-  error.stack = cause instanceof Error ? `${name}: ${frames}` : `${name}: ${message}\n${frames}`;
+  error.stack = [`${name}: ${message}`, ...error.stack.split('\n').filter((line) => line.startsWith('    at '))].join('\n');
   return error;
 }
 
@@ -49,7 +54,7 @@ const Load = {
 
 async function found(root, name) {
   const place = path.resolve(root, name);
-  const require = createRequire(path.join(root, 'index.js'));
+  const require = createRequire(__filename);
   const isFile = (file) => fs.existsSync(file) && fs.statSync(file).isFile();
   try {
     if (isFile(place)) return require(place);
@@ -58,8 +63,13 @@ async function found(root, name) {
     if (isFile(`${place}.cjs`)) return require(`${place}.cjs`);
     return require(require.resolve(name, { paths: [root, path.dirname(place)] }));
   } catch (error) {
-    if (error instanceof SyntaxError) throw fault('Runtime.UserCodeSyntaxError', String(error), error);
-    if (error && error.code === 'MODULE_NOT_FOUND') throw fault('Runtime.ImportModuleError', String(error), error);
+    if (error instanceof SyntaxError) {
+      const told = fault('Runtime.UserCodeSyntaxError', String(error));
+      // Which shows the line.
+      if (isModern()) told.stack = error.stack;
+      throw told;
+    }
+    if (error && error.code === 'MODULE_NOT_FOUND') throw fault('Runtime.ImportModuleError', String(error));
     throw error;
   }
 }
@@ -77,4 +87,4 @@ function isModule(file) {
   }
 }
 
-module.exports = { Load, fault, worded };
+module.exports = { Load, fault, isModern, worded };

@@ -110,8 +110,10 @@ const Stream = {
         return end(chunk, ...rest);
       };
       const fail = (error) => {
-        if (ended || broken) return;
+        if (broken) return;
         const failed = told(error);
+        // The answer is whole: it has no place for an error any more.
+        if (stream.writableEnded) return;
         if (!begun) return reject(failed);
         broken = failed;
         changed();

@@ -62,17 +62,25 @@ class Broken(Failure):
     def __init__(self, kind, message, frames=(), request=""):
         from . import aws_logs
 
+        dumps = aws_logs.encoder(writes_ascii())
+
         document = {"errorMessage": message, "errorType": kind, "requestId": request, "stackTrace": list(frames)}
-        text = aws_logs.dumps(document)
+        text = dumps(document)
         while len(text) > DOCUMENT_BYTES_MAX and document["stackTrace"]:
             document["stackTrace"] = document["stackTrace"][: len(document["stackTrace"]) // 2]
-            text = aws_logs.dumps(document)
+            text = dumps(document)
         if len(text) > DOCUMENT_BYTES_MAX:
             document["errorMessage"] = message[: DOCUMENT_BYTES_MAX // 12]
-            text = aws_logs.dumps(document)
+            text = dumps(document)
         super().__init__("", message, kind, "".join(frames))
         self.document = text
         aws_logs.failed(kind, message, frames)
+
+
+def writes_ascii():
+    """From python3.12 on text goes out as it is; before, as ASCII."""
+    family, _, minor = os.environ.get("AWS_EXECUTION_ENV", "").rpartition(".")
+    return not (family == "AWS_Lambda_python3" and minor.isdigit() and int(minor) >= 12)
 
 
 class Handler:
@@ -83,9 +91,7 @@ class Handler:
 
     def __init__(self, function):
         self.function = function
-        # From python3.12 on text goes out as it is; before, as ASCII.
-        family, _, minor = os.environ.get("AWS_EXECUTION_ENV", "").rpartition(".")
-        self.ascii = not (family == "AWS_Lambda_python3" and minor.isdigit() and int(minor) >= 12)
+        self.ascii = writes_ascii()
 
     def start(self, head, body):
         from . import aws_json, aws_logs
@@ -218,7 +224,8 @@ def frames_of(error):
         if not frame.filename.startswith(own):
             break
         skipped += 1
-    return traceback.format_list(frames[skipped:])
+    # By these four alone: no marks below the line, as in AWS's.
+    return traceback.format_list([(frame.filename, frame.lineno, frame.name, frame.line) for frame in frames[skipped:]])
 
 
 def leave(error):

@@ -57,7 +57,7 @@ def pieces(value, encode, above):
                 yield from pieces(inner, encode, above)
                 between = ", "
             yield "]"
-    elif isinstance(value, (bytes, bytearray)):
+    elif isinstance(value, bytes):
         yield encode(value.decode("utf-8"))
     elif type(value).__name__ == "Decimal" and type(value).__module__ in ("decimal", "_decimal", "_pydecimal"):
         yield str(value)

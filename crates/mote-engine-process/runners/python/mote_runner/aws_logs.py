@@ -17,6 +17,10 @@ OWN = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"aws_req
 dumps = json.dumps
 
 
+def encoder(ascii):
+    return json.JSONEncoder(ensure_ascii=ascii).encode
+
+
 def is_json():
     return os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
