@@ -285,6 +285,9 @@ async fn another_broker_is_told_what_a_bridge_wants_no_more() {
         // Behind the acknowledgement in its order; what nobody asked for is taken back too, and goes nowhere.
         other.publish("elsewhere", 1, 9, "x").await;
         assert_eq!(other.hear().await, Some((0x40, vec![0, 9])));
+        // Left out: it would come again for ever.
+        other.publish("a/large", 1, 11, &"x".repeat(300 << 10)).await;
+        assert_eq!(other.hear().await, Some((0x40, vec![0, 11])));
         stopper.stop();
         running.await.unwrap().unwrap();
     }

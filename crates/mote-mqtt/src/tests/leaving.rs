@@ -154,3 +154,11 @@ async fn what_was_taken_is_said_before_the_server_ends() {
     drop(held);
     assert_eq!(said.await, Some((0x40, vec![0, 7])));
 }
+
+#[tokio::test]
+async fn a_number_that_nobody_knows_any_more_is_released() {
+    let world = World::new().await;
+    let mut device = world.fresh("d").await;
+    device.say(0x50, &[0, 9]).await;
+    assert_eq!(device.hear().await, Some((0x62, vec![0, 9])));
+}
