@@ -126,7 +126,8 @@ fn a_failure_is_told_to_the_owner_and_not_to_the_caller() {
     server.deploy("broken.py", "def broken():\n    raise ValueError('the secret is 42')\n");
     let reply = server.get("/broken").is(500);
     assert_eq!(reply.code(), "function-failed");
-    assert!(!reply.text().contains("42"), "{}", reply.text());
+    // Not the number alone: an id may have it.
+    assert!(!reply.text().contains("secret is"), "{}", reply.text());
     let failed = server.mote(&["invoke", "broken"]).exits(1);
     assert!(failed.stderr.contains("error[function-failed]"), "{failed:#?}");
     until("the trace is in the log", || {
