@@ -22,6 +22,9 @@ pub fn filters(data: &[u8]) {
     let event = StoredEvent { body, ..StoredEvent::new(Id(1), "/s", "t", Timestamp(0)) };
     let again: Filter = serde_json::from_value(filter.clone().into()).expect("a filter survives its record");
     assert_eq!(filter.takes(&Content::of(&event)), again.takes(&Content::of(&event)));
+    if let Ok(json) = serde_json::from_slice(&event.body) {
+        assert_eq!(filter.takes_json(&json), again.takes_json(&json));
+    }
 }
 
 /// An event or a batch, as its first byte says. What is taken is written, and reads as the same again.

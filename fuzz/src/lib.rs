@@ -5,6 +5,7 @@
 
 mod access;
 mod aws;
+mod aws_http;
 mod events;
 mod messages;
 mod pulls;
@@ -13,7 +14,8 @@ mod schedules;
 pub mod seeds;
 
 pub use access::credentials;
-pub use aws::aws_api;
+pub use aws::{aws_api, queue_batches};
+pub use aws_http::{aws_results, aws_urls};
 pub use events::{cloud_events, filters, signatures};
 pub use messages::{messages, receipts};
 pub use pulls::runtime_api;
@@ -28,12 +30,13 @@ use mote_core::Body;
 use mote_core::action::Done;
 use mote_core::bundle::{Bundle, FILES_MAX};
 use mote_core::clock::{Id, Timestamp};
-use mote_core::dialect::{Dialect, Encoded, Parsed, Request, Stamp};
+use mote_core::dialect::{Dialect, Encoded, Parameters, Parsed, Request, Stamp};
 use mote_core::engine::exchange::{RequestHead, ResponseHead};
 use mote_core::engine::{Answer, Failure, Invocation, Output, Payload};
 use mote_core::error::Report;
 use mote_core::event::Event;
 use mote_core::function::{Digest, Family, Function, Name, Parameter, Runtime};
+use mote_dialects::aws::{Account, Aws, Keys};
 use mote_dialects::plain::Plain;
 use mote_engine_process::egress::dns;
 use mote_engine_process::wire::FromRunner;
@@ -50,6 +53,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "bundle", run: bundle, seeds: seeds::archives, cost: 1 },
     Target { name: "manifest", run: manifest, seeds: seeds::manifests, cost: 1 },
+    Target { name: "templates", run: templates, seeds: seeds::templates, cost: 3 },
     Target { name: "names", run: names, seeds: seeds::names, cost: 1 },
     Target { name: "schedules", run: schedules, seeds: seeds::schedules, cost: 1 },
     Target { name: "filters", run: filters, seeds: seeds::filters, cost: 1 },
@@ -64,9 +68,12 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dns", run: dns, seeds: seeds::questions, cost: 1 },
     Target { name: "mqtt_packets", run: mqtt_packets, seeds: seeds::mqtt_packets, cost: 1 },
     Target { name: "messages", run: messages, seeds: seeds::messages, cost: 1 },
+    Target { name: "queue_batches", run: queue_batches, seeds: seeds::queue_batches, cost: 1 },
     Target { name: "receipts", run: receipts, seeds: seeds::receipts, cost: 1 },
     Target { name: "credentials", run: credentials, seeds: seeds::credentials, cost: 1 },
     Target { name: "aws_api", run: aws_api, seeds: seeds::aws_requests, cost: 5 },
+    Target { name: "aws_urls", run: aws_urls, seeds: seeds::aws_urls, cost: 1 },
+    Target { name: "aws_results", run: aws_results, seeds: seeds::aws_results, cost: 1 },
     Target { name: "s3_request", run: s3_request, seeds: seeds::s3_requests, cost: 20 },
 ];
 
@@ -91,11 +98,31 @@ pub fn manifest(data: &[u8]) {
     for (path, content) in [("mote.toml", Bytes::copy_from_slice(data)), ("a.py", Bytes::new()), ("b.js", Bytes::new())] {
         bundle.insert(path, content, false).expect("the paths are good");
     }
-    let Ok(Some(deployments)) = Plain::public().manifest(&bundle) else { return };
+    let Ok(Some(manifest)) = Plain::public().manifest(&bundle, &Default::default()) else { return };
+    let deployments = manifest.functions;
     assert!(!deployments.is_empty());
     for one in deployments {
         let file = one.entry.split(':').next().unwrap_or_default();
         assert!(bundle.file(file).is_some(), "the entry {:?} is no file", one.entry);
+        assert!(one.limits.instances_min <= one.limits.instances_max && one.limits.timeout_ms > 0);
+    }
+}
+
+/// A SAM template or a serverless.yml beside the code that it names: whatever is taken can be run.
+pub fn templates(data: &[u8]) {
+    template("template.yaml", data);
+    template("serverless.yml", data);
+}
+
+fn template(file: &str, data: &[u8]) {
+    let mut bundle = Bundle::default();
+    for (path, content) in [(file, Bytes::copy_from_slice(data)), ("src/app.py", Bytes::new()), ("bootstrap", Bytes::new())] {
+        bundle.insert(path, content, false).expect("the paths are good");
+    }
+    let aws = Aws::new(Account::default(), Keys::default());
+    let Ok(Some(manifest)) = aws.manifest(&bundle, &Parameters::default()) else { return };
+    for one in manifest.functions {
+        assert!(one.name.is_some() && one.files.is_some_and(|files| files.files().len() > 0), "a function without a name or files");
         assert!(one.limits.instances_min <= one.limits.instances_max && one.limits.timeout_ms > 0);
     }
 }
@@ -182,7 +209,8 @@ pub fn reply_head(data: &[u8]) {
         }
     }
     let text = String::from_utf8_lossy(data).into_owned();
-    let failure = Failure { code: text.clone(), report: Report { kind: text.clone(), message: text.clone(), trace: text.clone(), document: text } };
+    let failure =
+        Failure { code: text.clone(), report: Report { kind: text.clone(), message: text.clone(), trace: text.clone(), document: text } };
     assert!(Plain::public().decode(&call, Output { answer: Answer::Failed(failure), timing: Default::default() }).is_err());
 }
 
@@ -232,5 +260,13 @@ fn invocation(family: Family, event: Event) -> Invocation {
         ..Default::default()
     };
     let function = Function { runtime: family.into(), signature, ..mote_testkit::function("fuzz") };
-    Invocation { id: Id(3), function: Arc::new(function), event, deadline: Timestamp(0), attempt: 1 }
+    Invocation {
+        id: Id(3),
+        function: Arc::new(function),
+        event,
+        deadline: Timestamp(0),
+        attempt: 1,
+        called: Default::default(),
+        opening: Default::default(),
+    }
 }

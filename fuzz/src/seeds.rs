@@ -41,6 +41,17 @@ pub fn manifests() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn templates() -> Vec<Vec<u8>> {
+    texts(&[
+        include_str!("../../fixtures/aws/manifests/sam-shop/template.yaml"),
+        include_str!("../../fixtures/aws/manifests/sam-refused/template.yaml"),
+        include_str!("../../fixtures/aws/manifests/cloudformation/template.json"),
+        include_str!("../../fixtures/aws/manifests/serverless-shop/serverless.yml"),
+        include_str!("../../fixtures/aws/manifests/serverless-refused/serverless.yml"),
+        "a: &a [x, *b]\nResources: {<<: *a, F: {Type: AWS::Serverless::Function, Properties: !If [c, !Ref AWS::NoValue, {}]}}\n",
+    ])
+}
+
 pub fn server_heads() -> Vec<Vec<u8>> {
     texts(&[
         r#"{"method":"PATCH","target":"//a%20b?c=d&e","headers":[["host","h"],["x-a","1, \"2\"\t"],["x-a","caf\u00c3\u00a9 \u00ff"]]}"#,
@@ -64,6 +75,8 @@ pub fn filters() -> Vec<Vec<u8>> {
     texts(&[
         "{\"type\":[\"t\",{\"prefix\":\"a\"}],\"data\":{\"n\":[{\"numeric\":[\">\",1,\"<=\",5]}]}}\n{\"n\":[1,2,{\"n\":3}]}",
         "{\"source\":[{\"anything-but\":[\"/x\",{\"suffix\":\"y\"}]}],\"zone\":[{\"exists\":false}]}\n",
+        "{\"$or\":[{\"type\":[{\"wildcard\":\"o*r.\\\\*\"}]},{\"data\":{\"ip\":[{\"cidr\":\"10.0.0.0/8\"}]}}]}\n{\"ip\":\"10.1.2.3\"}",
+        "{\"type\":[{\"prefix\":{\"equals-ignore-case\":\"A\"}},{\"anything-but\":{\"wildcard\":[\"*\",\"a*\"]}}]}\n{}",
         "{\"data\":{\"a\":{\"b\":[null,true,{\"equals-ignore-case\":\"Ä\"}]}}}\n{\"a\":[{\"b\":\"ä\"}]}",
     ])
 }
@@ -75,6 +88,15 @@ pub fn messages() -> Vec<Vec<u8>> {
     ])
 }
 
+pub fn queue_batches() -> Vec<Vec<u8>> {
+    texts(&[
+        r#"{"queue":"q","messages":[{"id":"00000000-0000-0000-0000-000000000007","receives":1,"receipt":"r","sent":5,"type":"t","source":"s","body":"b","attributes":{"n":"7","aws.sqs":"{\"attributes\":{\"n\":{\"DataType\":\"Number\",\"StringValue\":\"7\"}},\"dedup\":\"k\"}"},"extensions":{"awssubscription":"arn:a:b"}}]}"#,
+        r#"{"queue":"q","messages":[{"id":"00000000-0000-0000-0000-000000000007","receives":2,"sent":5,"type":"t","source":"s","body_base64":"AP8=","group":"g"}]}"#,
+        r#"{"batchItemFailures":[{"itemIdentifier":"00000000-0000-0000-0000-000000000007"},{"itemIdentifier":null}]}"#,
+        "null",
+    ])
+}
+
 pub fn receipts() -> Vec<Vec<u8>> {
     vec![crate::messages::receipt().into_bytes(), b"A".repeat(54)]
 }
@@ -82,6 +104,7 @@ pub fn receipts() -> Vec<Vec<u8>> {
 pub fn aws_requests() -> Vec<Vec<u8>> {
     texts(&[
         "sts - /\nAction=GetCallerIdentity&Version=2011-06-15",
+        "s3 - /photos?notification\n<NotificationConfiguration><CloudFunctionConfiguration><Id>a</Id><CloudFunction>arn:aws:lambda:r:000000000000:function:f:live</CloudFunction><Event>s3:ObjectCreated:*</Event><Filter><S3Key><FilterRule><Name>prefix</Name><Value>a&amp;b/</Value></FilterRule></S3Key></Filter></CloudFunctionConfiguration></NotificationConfiguration>",
         "iam - /\nAction=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%7D",
         "sqs AmazonSQS.CreateQueue /\n{\"QueueName\":\"q.fifo\",\"Attributes\":{\"FifoQueue\":\"true\",\"RedrivePolicy\":\"{\\\"deadLetterTargetArn\\\":\\\"a:b\\\",\\\"maxReceiveCount\\\":3}\"}}",
         "sqs AmazonSQS.SendMessage /\n{\"QueueUrl\":\"http://localhost/0/q\",\"MessageBody\":\"b\",\"MessageAttributes\":{\"n\":{\"DataType\":\"Binary\",\"BinaryValue\":\"AAE=\"}}}",
@@ -89,6 +112,37 @@ pub fn aws_requests() -> Vec<Vec<u8>> {
         "sqs - /0/q\nAction=SendMessageBatch&SendMessageBatchRequestEntry.1.Id=a&SendMessageBatchRequestEntry.1.MessageBody=x",
         "sqs - /0/q\nAction=SetQueueAttributes&Attribute.1.Name=Policy&Attribute.1.Value=x&Tag.1.Key=a",
         "lambda - /2015-03-31/functions/\n",
+        "lambda - /2021-11-15/functions/f/response-streaming-invocations\n{}",
+        "lambda - /2021-10-31/functions/f/url?Qualifier=live\n{\"AuthType\":\"NONE\",\"Cors\":{\"AllowOrigins\":[\"*\"],\"MaxAge\":5}}",
+        "events AWSEvents.PutEvents /\n{\"Entries\":[{\"Source\":\"s\",\"DetailType\":\"d\",\"Detail\":\"{}\",\"Time\":1.5,\"EventBusName\":\"arn:aws:events:r:0:event-bus/b\"}]}",
+        "sns - /\nAction=Subscribe&TopicArn=arn:aws:sns:r:000000000000:t&Protocol=sqs&Endpoint=arn:aws:sqs:r:000000000000:q&Attributes.entry.1.key=FilterPolicy&Attributes.entry.1.value=%7B%22a%22%3A%5B1%5D%7D",
+        "sns - /\nAction=PublishBatch&TopicArn=arn:aws:sns:r:000000000000:t&PublishBatchRequestEntries.member.1.Id=a&PublishBatchRequestEntries.member.1.Message=m&PublishBatchRequestEntries.member.1.MessageAttributes.entry.1.Name=n&PublishBatchRequestEntries.member.1.MessageAttributes.entry.1.Value.DataType=String.Array&PublishBatchRequestEntries.member.1.MessageAttributes.entry.1.Value.StringValue=%5B1%5D",
+        "events AWSEvents.PutRule /\n{\"Name\":\"r\",\"ScheduleExpression\":\"rate(5 minutes)\",\"EventPattern\":\"{\\\"source\\\":[{\\\"prefix\\\":\\\"s\\\"}]}\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}",
+        "events AWSEvents.PutTargets /\n{\"Rule\":\"r\",\"Targets\":[{\"Id\":\"1\",\"Arn\":\"arn:aws:sqs:r:000000000000:q\",\"InputTransformer\":{\"InputPathsMap\":{\"a\":\"$.detail.a[0]\"},\"InputTemplate\":\"{\\\"a\\\": <a>}\"}}]}",
+        "events AWSEvents.TestEventPattern /\n{\"EventPattern\":\"{\\\"$or\\\":[{\\\"source\\\":[\\\"s\\\"]},{\\\"id\\\":[1]}]}\",\"Event\":\"{\\\"id\\\":1,\\\"account\\\":1,\\\"source\\\":\\\"s\\\",\\\"time\\\":1,\\\"region\\\":1,\\\"resources\\\":[],\\\"detail-type\\\":1}\"}",
+        "events AWSEvents.TagResource /\n{\"ResourceARN\":\"arn:aws:events:r:0:rule/b/r\",\"Tags\":[{\"Key\":\"a\",\"Value\":\"b\"}]}",
+        "scheduler - /schedules/s\n{\"ScheduleExpression\":\"at(2026-12-01T10:00:00)\",\"ScheduleExpressionTimezone\":\"Europe/Berlin\",\"StartDate\":1.5,\"FlexibleTimeWindow\":{\"Mode\":\"FLEXIBLE\",\"MaximumWindowInMinutes\":5},\"Target\":{\"Arn\":\"arn:aws:lambda:r:000000000000:function:f:live\",\"Input\":\"<aws.scheduler.execution-id>\"}}",
+        "scheduler - /tags/arn:aws:scheduler:r:0:schedule-group%2Fg\n{\"Tags\":[]}",
+        "logs Logs_20140328.FilterLogEvents /\n{\"logGroupName\":\"/aws/lambda/f\",\"filterPattern\":\"disk -\\\"a b\\\" ?c\",\"limit\":1,\"nextToken\":\"5-1\"}",
+        "logs Logs_20140328.GetLogEvents /\n{\"logGroupName\":\"/aws/lambda/f\",\"logStreamName\":\"gone/f/[1]\",\"nextToken\":\"b/5-1\",\"limit\":1}",
+        "logs Logs_20140328.DescribeLogStreams /\n{\"logGroupName\":\"/aws/lambda/f\",\"orderBy\":\"LastEventTime\"}",
+    ])
+}
+
+pub fn aws_urls() -> Vec<Vec<u8>> {
+    texts(&[
+        "POST\n/lambda-url/abc234/a%20b?c=%C3%A4&c=d\nhost:localhost\ncookie:a=b; c=d\ncontent-type:text/plain\n\nhello",
+        "GET\n/a/b\nhost:abc234-team.lambda-url.eu-west-1.localhost:8080\norigin:https://example.org",
+        "GET\n/@team/lambda-url/abc234\nx-amz-date:20260101T000000Z\nauthorization:AWS4-HMAC-SHA256 Credential=k/20260101/eu-west-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature=00",
+    ])
+}
+
+pub fn aws_results() -> Vec<Vec<u8>> {
+    texts(&[
+        "application/json\n{\"statusCode\":201,\"headers\":{\"x-a\":7},\"multiValueHeaders\":{\"x-a\":[true,\"b\"]},\"body\":\"aGk=\",\"isBase64Encoded\":true}",
+        "application/json\n{\"statusCode\":\"200\",\"cookies\":[\"a=b\"],\"headers\":{\"content-length\":\"9\"}}",
+        "application/json\n[\"hello\",3,true]",
+        "application/vnd.awslambda.http-integration-response\n{\"statusCode\":201,\"cookies\":[\"a=b\"]}\0\0\0\0\0\0\0\0hello",
     ])
 }
 
@@ -186,6 +240,9 @@ pub fn public_requests() -> Vec<Vec<u8>> {
 pub fn runtime_requests() -> Vec<Vec<u8>> {
     texts(&[
         "POST\n/2018-06-01/runtime/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/response\nlambda-runtime-function-response-mode:streaming",
+        "POST\n/2020-01-01/extension/register\nlambda-extension-name:e\n\n{\"events\":[\"INVOKE\"]}",
+        "GET\n/2020-01-01/extension/event/next\nlambda-extension-identifier:8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+        "PUT\n/2022-07-01/telemetry",
         "POST\n/2018-06-01/runtime/init/error\ncontent-type:application/json\n\n{}",
         r#"{"errorMessage":"m","errorType":"T","requestId":"","stackTrace":["a\n",{"path":"p","line":7,"label":"l"}],"errorCause":{}}"#,
         r#"{"errorType":"Error","errorMessage":"m","trace":["Error: m","    at f"]}"#,

@@ -21,7 +21,8 @@ fn every_parser_takes_anything() {
         let seeds = (target.seeds)();
         seeds.iter().for_each(|input| run(target, input, seed));
         // Each target has its own stream, so that adding one changes no other.
-        let mut random = Random(seed ^ target.name.bytes().fold(0, |sum, byte| sum * 31 + u64::from(byte)) | 1);
+        let mut random =
+            Random(seed ^ target.name.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte))) | 1);
         for _ in 0..iterations / target.cost {
             let input = mutate(&seeds, &mut random);
             run(target, &input, seed);

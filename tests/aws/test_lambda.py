@@ -119,9 +119,7 @@ def test_a_zip_brings_a_runtime_of_its_own(world):
 def test_what_is_not_there_is_refused_by_name(world):
     functions, name = create(world)
     with refused("NotImplementedException", 501):
-        functions.publish_version(FunctionName=name)
-    with refused("NotImplementedException", 501):
-        functions.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+        functions.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
     with refused("ResourceNotFoundException", 404):
         functions.get_function_url_config(FunctionName=name)
     with refused("ResourceNotFoundException", 404):

@@ -4,8 +4,10 @@
 //! nothing is skipped in silence: what `--only` leaves out is not in the table.
 
 mod budgets;
+mod clients;
 mod escape;
 mod examples;
+mod native;
 mod runtimes;
 
 use std::path::PathBuf;
@@ -43,10 +45,13 @@ const STEPS: &[Step] = &[
     ("escape", "hostile functions, as root and as an ordinary user", escape::run),
     ("s3", "the S3 suite, with boto3 and the AWS CLI", s3),
     ("aws", "the other services of the aws door, with boto3", aws),
+    ("load", "Lambda functions under load, with boto3: 200 calls at once, the largest payloads, memory", load),
+    ("clients", "the AWS CLI, the SDK for JavaScript, chalice, cargo lambda, sam and osls", clients::run),
+    ("moto", "moto's own suite for Lambda, beside what is known to fail of it", moto),
     ("contract", "AWS's published runtime clients beside the runners, on the same handlers", contract),
     ("mqtt", "the MQTT suite, with mosquitto's tools and paho", mqtt),
     ("cloudevents", "the published CloudEvents SDKs, in Python and JavaScript", cloudevents),
-    ("runtimes", "the published runtime clients of AWS Lambda, in Python, Node, Rust and Go", runtimes::run),
+    ("runtimes", "the published runtime clients of AWS Lambda, in Python, Node, Rust, Go and Java", runtimes::run),
     ("examples", "every example, deployed and called", examples::run),
     ("budgets", "the sizes that SPEC.md promises", budgets::run),
 ];
@@ -111,9 +116,32 @@ fn s3() -> Result<()> {
 fn aws() -> Result<()> {
     let suite = root().join("tests/aws");
     let venv = Venv::with("aws", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
-    let server = Server::start(&binary()?, &fresh("aws")?.join("data"))?;
+    // Its tries are minutes apart.
+    let server = Server::start_with(&binary()?, &fresh("aws")?.join("data"), &["--retry-scale", "0.005"])?;
     let mut run = venv.python();
     run.arg(suite.join("run.py")).args(["--endpoint", &server.doors.aws]);
+    show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
+    server.stop()
+}
+
+/// It looks at the memory of the server's process, which therefore is one that has done nothing else.
+fn load() -> Result<()> {
+    let suite = root().join("tests/aws-load");
+    let venv = Venv::with("aws", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
+    let server = Server::start(&binary()?, &fresh("aws-load")?.join("data"))?;
+    let mut run = venv.python();
+    run.arg(suite.join("run.py")).args(["--endpoint", &server.doors.aws, "--pid", &server.pid.to_string()]);
+    show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
+    server.stop()
+}
+
+/// The suite expects an account of its own.
+fn moto() -> Result<()> {
+    let suite = root().join("tests/aws-moto");
+    let venv = Venv::with("moto", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
+    let server = Server::start_with(&binary()?, &fresh("moto")?.join("data"), &["--aws-account", "123456789012"])?;
+    let mut run = venv.python();
+    run.arg(suite.join("run.py")).args(["--endpoint", &server.doors.aws]).arg("--work").arg(fresh("moto-suite")?);
     show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
 }

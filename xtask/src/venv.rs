@@ -18,6 +18,15 @@ pub(crate) struct Venv {
 
 impl Venv {
     pub(crate) fn with(name: &str, requirements: &str) -> Result<Venv> {
+        Venv::made(name, requirements, &[])
+    }
+
+    /// Without what these depend on.
+    pub(crate) fn alone(name: &str, requirements: &str) -> Result<Venv> {
+        Venv::made(name, requirements, &["--no-deps"])
+    }
+
+    fn made(name: &str, requirements: &str, options: &[&str]) -> Result<Venv> {
         let place = format!("venv-{name}");
         let (venv, stamp) = (Venv { dir: own(&place) }, own(&place).join("requirements.txt"));
         if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == requirements) {
@@ -30,7 +39,10 @@ impl Venv {
         let wanted = venv.dir.join("wanted.txt");
         std::fs::write(&wanted, requirements)?;
         let mut pip = venv.python();
-        capture(pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&wanted), INSTALL)?;
+        capture(
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(options).arg("--requirement").arg(&wanted),
+            INSTALL,
+        )?;
         // Last, so that an install that was cut short is made anew.
         std::fs::rename(wanted, stamp)?;
         Ok(venv)

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::{StreamExt, TryStreamExt};
+use serde_json::{Map, Value};
 
 use crate::BoxFuture;
 use crate::access::audit::AuditLine;
@@ -25,21 +26,23 @@ use crate::body::Body;
 use crate::clock::Id;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::function::{Function, FunctionRef, Name};
+use crate::function::{Bound, Function, FunctionRef, Name};
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::invoke::deliver::parcel::Wish;
 use crate::mqtt::{BrokerStatus, Message};
 use crate::queues::QueueInfo;
 use crate::queues::message::Received;
 use crate::reply::Reply;
+use crate::rule::Rule;
 use crate::secret::SecretInfo;
 use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, RecordPage, RecordQuery};
 use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 
-pub use self::calls::{DeadCall, Fate, Letters, Qualifier, Recipients, ReplayOn, Target, Trace, TracedCall};
-pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Files, Step, Steps};
+pub use self::calls::{DeadCall, Fate, Letters, Recipients, ReplayOn, Target, Trace, TracedCall};
+pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Expect, Files, LAYERS, Number, SettingsPatch, Step, Steps, files_of};
 pub use self::queues::{Outgoing, SettleMessages};
 pub use self::server::{CallerInfo, NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};
+pub use crate::function::Qualifier;
 
 /// One thing that the platform can do.
 #[derive(Debug)]
@@ -176,9 +179,70 @@ pub enum Action {
     Remove {
         function: FunctionRef,
     },
-    /// One function with its versions.
+    /// One version of a function, with what stands beside its versions.
     Describe {
         function: FunctionRef,
+        version: Qualifier,
+    },
+    /// Versions that are stored, oldest first, after a number.
+    ListVersions {
+        function: FunctionRef,
+        after: Option<u64>,
+        limit: usize,
+    },
+    /// Make a version of the draft as it is, which says this beside what the draft says; one that was
+    /// made of the same draft is given back in place of a new one.
+    Freeze {
+        function: FunctionRef,
+        about: Map<String, Value>,
+        expect: Option<Id>,
+    },
+    /// Drop a version that nothing leads to.
+    RemoveVersion {
+        function: FunctionRef,
+        version: u64,
+    },
+    /// Change what stands beside a function's versions; refused if that has changed since the revision.
+    Configure {
+        function: FunctionRef,
+        patch: Box<SettingsPatch>,
+        expect: Option<u64>,
+    },
+    /// Add a binding beside those of a function's versions, or change the one of its id.
+    Bind {
+        bound: Box<Bound>,
+    },
+    Unbind {
+        namespace: Name,
+        id: Name,
+    },
+    /// Those of a namespace, or of one function in it: by id, after one.
+    ListBound {
+        namespace: Name,
+        function: Option<Name>,
+        after: Option<String>,
+        limit: usize,
+    },
+    /// Add a rule, or change the one of its name; refused if that has changed since the revision, which
+    /// is 0 for none.
+    SetRule {
+        rule: Box<Rule>,
+        expect: Option<u64>,
+    },
+    ShowRule {
+        namespace: Name,
+        group: Name,
+        name: Name,
+    },
+    RemoveRule {
+        namespace: Name,
+        group: Name,
+        name: Name,
+    },
+    /// Those of a namespace, or of one group in it.
+    ListRules {
+        namespace: Name,
+        group: Option<Name>,
     },
     /// Functions in name order, after a name.
     List {
@@ -243,6 +307,27 @@ pub enum Action {
         namespace: Name,
         bucket: String,
         query: ObjectListQuery,
+    },
+    /// Keep a file that functions are made of, where nobody but the APIs that make them reaches it: an
+    /// archive, a layer. `only_new`: refused if one of that key is there.
+    KeepFile {
+        namespace: Name,
+        key: String,
+        body: Body,
+        only_new: bool,
+    },
+    ReadFile {
+        namespace: Name,
+        key: String,
+    },
+    ListFiles {
+        namespace: Name,
+        query: ObjectListQuery,
+    },
+    /// Of one that is not there, too.
+    DropFile {
+        namespace: Name,
+        key: String,
     },
     /// Give a secret a value. Nothing reads it back: a function is given it.
     SetSecret {
@@ -321,6 +406,11 @@ pub enum Done {
     Deployed(Vec<Deployed>),
     Function(Box<Description>),
     Functions(Vec<Arc<Function>>),
+    Version(Arc<Function>),
+    Bound(Vec<Arc<Bound>>),
+    /// With its revision.
+    Rule(Box<Rule>, u64),
+    Rules(Vec<Arc<Rule>>),
     Logs(LogStream),
     /// What was said: see [`Done::whole`].
     Lines(Vec<LogLine>),

@@ -29,6 +29,8 @@ enum Inner {
     Empty,
     Full(Bytes),
     Stream {
+        /// What has been read already, and goes out first.
+        begun: Bytes,
         chunks: Chunks,
         /// Bytes still to come, where that is known beforehand.
         left: Option<u64>,
@@ -41,7 +43,7 @@ impl Body {
     }
 
     pub fn stream(chunks: impl Stream<Item = Result<Bytes>> + Send + 'static, length: Option<u64>) -> Self {
-        Body { inner: Inner::Stream { chunks: Box::pin(chunks), left: length }, guard: None }
+        Body { inner: Inner::Stream { begun: Bytes::new(), chunks: Box::pin(chunks), left: length }, guard: None }
     }
 
     /// Keeps `guard` until the body has ended: an admission permit, a lease on an instance.
@@ -97,6 +99,51 @@ impl Body {
         Ok(all.freeze())
     }
 
+    /// The same body, begun up to a mark, or to its end, or to where nobody looks for the mark any more.
+    pub async fn begin_up_to(mut self, mark: &[u8], bytes_max: u64) -> Result<Self> {
+        let mut seen = BytesMut::new();
+        while let Some(piece) = self.chunk().await {
+            // It may lie across two pieces.
+            let from = seen.len().saturating_sub(mark.len());
+            seen.extend_from_slice(&piece?);
+            if seen.len() as u64 > bytes_max || seen[from..].windows(mark.len().max(1)).any(|window| window == mark) {
+                break;
+            }
+        }
+        self.put_back(seen.freeze());
+        Ok(self)
+    }
+
+    /// What has been read of it, or is here anyway.
+    pub fn take_begun(&mut self) -> Bytes {
+        match &mut self.inner {
+            Inner::Empty => Bytes::new(),
+            Inner::Full(bytes) => std::mem::take(bytes),
+            Inner::Stream { begun, left, .. } => {
+                let taken = std::mem::take(begun);
+                if let Some(left) = left {
+                    *left = left.saturating_sub(taken.len() as u64);
+                }
+                taken
+            }
+        }
+    }
+
+    /// Lets these bytes go before all others.
+    pub fn put_back(&mut self, bytes: Bytes) {
+        match &mut self.inner {
+            Inner::Empty => self.inner = Inner::Full(bytes),
+            Inner::Full(rest) if rest.is_empty() => *rest = bytes,
+            Inner::Full(rest) => *rest = [bytes, std::mem::take(rest)].concat().into(),
+            Inner::Stream { begun, left, .. } => {
+                if let Some(left) = left {
+                    *left = left.saturating_add(bytes.len() as u64);
+                }
+                *begun = if begun.is_empty() { bytes } else { [bytes, std::mem::take(begun)].concat().into() };
+            }
+        }
+    }
+
     /// The same body, which fails with [`Code::BodyTooLarge`] past `limit_bytes`.
     pub fn limited(self, limit_bytes: u64) -> Result<Body> {
         match self.length() {
@@ -124,8 +171,11 @@ impl Body {
                 self.inner = Inner::Empty;
                 Some(Ok(bytes)).filter(|piece: &Result<Bytes>| !matches!(piece, Ok(b) if b.is_empty()))
             }
-            Inner::Stream { chunks, left } => {
-                let next = ready!(chunks.as_mut().poll_next(cx));
+            Inner::Stream { begun, chunks, left } => {
+                let next = match begun.is_empty() {
+                    true => ready!(chunks.as_mut().poll_next(cx)),
+                    false => Some(Ok(std::mem::take(begun))),
+                };
                 if let (Some(left), Some(Ok(piece))) = (left.as_mut(), next.as_ref()) {
                     *left = left.saturating_sub(piece.len() as u64);
                 }
@@ -210,6 +260,26 @@ mod tests {
         assert_eq!(pieces(&["ab", "cd"]).collect(4).await.unwrap(), "abcd");
         assert_eq!(pieces(&["ab", "cd"]).collect(3).await.unwrap_err().code(), Code::BodyTooLarge);
         assert_eq!(Body::from("abcd").collect(3).await.unwrap_err().code(), Code::BodyTooLarge);
+    }
+
+    #[tokio::test]
+    async fn a_body_is_begun_up_to_its_mark() {
+        for parts in [&["head\0\0bo", "dy"][..], &["he", "ad\0", "\0body"], &["head\0\0body"]] {
+            let mut body = pieces(parts).begin_up_to(b"\0\0", 100).await.unwrap();
+            let begun = body.take_begun();
+            assert!(begun.starts_with(b"head\0\0"), "{begun:?}");
+            body.put_back(begun.slice(6..));
+            assert_eq!(body.collect(100).await.unwrap(), "body", "{parts:?}");
+        }
+        // Without the mark: to its end, or as far as one looks.
+        let mut body = pieces(&["ab", "cd"]).begin_up_to(b"\0", 100).await.unwrap();
+        assert_eq!((body.take_begun(), body.chunk().await.is_none()), ("abcd".into(), true));
+        let mut body = pieces(&["ab", "cd", "ef"]).begin_up_to(b"\0", 3).await.unwrap();
+        assert_eq!((body.take_begun(), body.collect(100).await.unwrap()), ("abcd".into(), "ef".into()));
+        let mut body = Body::from("a\0b").begin_up_to(b"\0", 3).await.unwrap();
+        assert_eq!(body.take_begun(), "a\0b");
+        body.put_back("b".into());
+        assert_eq!(body.collect(1).await.unwrap(), "b");
     }
 
     #[tokio::test]

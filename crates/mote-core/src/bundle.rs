@@ -76,6 +76,35 @@ impl Bundle {
         Ok(())
     }
 
+    /// Adds the files of another one below a folder, over those that are there; together they are
+    /// bounded as one is alone.
+    pub fn overlay(&mut self, folder: &str, other: Bundle) -> Result<()> {
+        for (path, file) in other.files {
+            self.files.insert(clean(&format!("{folder}/{path}"))?, file);
+        }
+        let bytes: u64 = self.files.values().map(|file| file.content.len() as u64).sum();
+        if self.files.len() > FILES_MAX || bytes > UNPACKED_BYTES_MAX {
+            let found = format!("{} files and {bytes} bytes", self.files.len());
+            return Err(invalid(format!("with its layers it has {found}, and may have {FILES_MAX} and {UNPACKED_BYTES_MAX}")));
+        }
+        self.check_folders()
+    }
+
+    /// Takes a file out.
+    pub fn take(&mut self, path: &str) -> Option<File> {
+        self.files.remove(path)
+    }
+
+    /// The files below a folder, by their paths there; of the root (empty, or `.`) all of them.
+    pub fn below(&self, folder: &str) -> Result<Bundle> {
+        if folder.split('/').all(|part| matches!(part, "" | ".")) && !folder.starts_with('/') {
+            return Ok(self.clone());
+        }
+        let within = format!("{}/", clean(folder)?);
+        let inside = self.files.range(within.clone()..).map_while(|(path, file)| Some((path.strip_prefix(&within)?, file)));
+        Ok(Bundle { files: inside.map(|(path, file)| (path.to_owned(), file.clone())).collect() })
+    }
+
     pub fn file(&self, path: &str) -> Option<&File> {
         self.files.get(path)
     }
@@ -253,6 +282,40 @@ mod tests {
         let file = |path| (path, tar::EntryType::Regular, &b"x"[..]);
         let error = Bundle::unpack(&tar_of(&[file("a"), file("a-b"), file("a/b")])).unwrap_err();
         assert_eq!((error.code(), error.detail()), (Code::BundleInvalid, r#""a" is a file, and also the folder of "a/b""#));
+    }
+
+    #[test]
+    fn a_layer_lies_over_those_before() {
+        let bundle = |files: &[(&str, &'static str)]| {
+            let mut bundle = Bundle::default();
+            files.iter().for_each(|(path, content)| bundle.insert(path, *content, false).unwrap());
+            bundle
+        };
+        let mut all = bundle(&[("f.py", "f")]);
+        all.overlay("opt", bundle(&[("a", "1"), ("b", "1")])).unwrap();
+        all.overlay("opt", bundle(&[("b", "2")])).unwrap();
+        assert_eq!(all, bundle(&[("f.py", "f"), ("opt/a", "1"), ("opt/b", "2")]));
+        assert_eq!(all.overlay("opt", bundle(&[("a/b", "")])).unwrap_err().code(), Code::BundleInvalid);
+        assert_eq!(all.overlay("../x", bundle(&[("a", "")])).unwrap_err().code(), Code::BundleInvalid);
+    }
+
+    #[test]
+    fn a_folder_is_a_bundle_of_its_own() {
+        let mut bundle = Bundle::default();
+        ["a/x.py", "a/b/y.py", "a-b.py", "c.py"].iter().for_each(|path| bundle.insert(path, "", false).unwrap());
+        let check = |folder: &str, expect: &[&str]| {
+            let below = bundle.below(folder).unwrap();
+            assert_eq!(below.files().map(|(path, _)| path.to_owned()).collect::<Vec<_>>(), expect, "{folder}");
+        };
+        check("a", &["b/y.py", "x.py"]);
+        check("./a/", &["b/y.py", "x.py"]);
+        check("a/b", &["y.py"]);
+        check("c.py", &[]);
+        check("nothing", &[]);
+        check("./", &["a-b.py", "a/b/y.py", "a/x.py", "c.py"]);
+        for outside in ["../a", "/", "/a"] {
+            assert_eq!(bundle.below(outside).unwrap_err().code(), Code::BundleInvalid, "{outside}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! opaque but for their bodies. Engines: `mote-engine-process`.
 
 pub mod exchange;
+pub mod in_time;
+pub mod opening;
 pub mod pull;
 
 use std::collections::HashSet;
@@ -17,9 +19,10 @@ use crate::BoxFuture;
 use crate::body::Body;
 use crate::bundle::Bundle;
 use crate::clock::{Id, Timestamp};
+use crate::engine::opening::Opening;
 use crate::error::{Report, Result};
 use crate::event::Event;
-use crate::function::{Digest, Family, Function, Name, Signature};
+use crate::function::{Digest, Family, Function, Name, Qualifier, Signature};
 use crate::reply::Timing;
 
 /// See the module's text.
@@ -67,10 +70,14 @@ pub trait Engine: Send + Sync {
 pub struct Invocation {
     pub id: Id,
     pub function: Arc<Function>,
+    /// Which version was asked for, where the function was called by its name.
+    pub called: Qualifier,
     pub event: Event,
     pub deadline: Timestamp,
     /// From 1.
     pub attempt: u32,
+    /// To be said when an instance takes the call.
+    pub opening: Opening,
 }
 
 /// A call as the function's runtime reads it: a head in the dialect's own form, and the body.

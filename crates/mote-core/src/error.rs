@@ -127,6 +127,10 @@ codes! {
     WebhookRefused = "webhook-refused", Function, Never;
     /// No such queue.
     QueueNotFound = "queue-not-found", Caller, Never;
+    /// No such binding beside those of versions.
+    BindingNotFound = "binding-not-found", Caller, Never;
+    /// No such rule.
+    RuleNotFound = "rule-not-found", Caller, Never;
     /// No such token.
     TokenNotFound = "token-not-found", Caller, Never;
     /// No such secret.
@@ -193,6 +197,7 @@ struct Inner {
     retry_after: Option<Duration>,
     timing: Option<Timing>,
     invocation: Option<Id>,
+    version: Option<u64>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -207,6 +212,7 @@ impl Error {
             headers: http::HeaderMap::new(),
             retry_after: None,
             timing: None,
+            version: None,
             invocation: None,
             source: None,
         }))
@@ -247,6 +253,11 @@ impl Error {
         self.0.invocation = id;
     }
 
+    /// The version that was called.
+    pub fn set_version(&mut self, version: u64) {
+        self.0.version = Some(version);
+    }
+
     /// Takes the function's own words off, so that no remote caller sees them.
     pub fn redact(&mut self) {
         self.0.report = None;
@@ -278,6 +289,10 @@ impl Error {
 
     pub fn invocation(&self) -> Option<Id> {
         self.0.invocation
+    }
+
+    pub fn version(&self) -> Option<u64> {
+        self.0.version
     }
 
     /// Headers that the reply must carry beside the error (`Allow`, CORS).

@@ -4,13 +4,16 @@
 //! ([`crate::directory`]) and how a manifest is written (each dialect's `manifest.rs`).
 
 mod binding;
+mod bound;
 pub mod delivery;
 mod digest;
 mod http;
 mod limits;
 pub mod mqtt;
 mod name;
+mod qualifier;
 mod runtime;
+mod settings;
 mod signature;
 pub mod timer;
 
@@ -24,12 +27,15 @@ use crate::egress::Egress;
 use crate::flow::Flow;
 use crate::secret::SecretUse;
 
-pub use self::binding::{Binding, ObjectChange, QueueBinding};
+pub use self::binding::{Binding, ObjectChange, QueueBinding, Receiver};
+pub use self::bound::{BOUND_MAX, Bound};
 pub use self::digest::Digest;
-pub use self::http::{Cors, HttpAccess, UrlAccess};
+pub use self::http::{Cors, HttpAccess, HttpRoute, UrlAccess};
 pub use self::limits::Limits;
 pub use self::name::{FunctionRef, Name};
+pub use self::qualifier::Qualifier;
 pub use self::runtime::{Family, Runtime};
+pub use self::settings::{Alias, Settings};
 pub use self::signature::{Parameter, Signature};
 
 /// One immutable version of a function.
@@ -39,6 +45,7 @@ pub struct Function {
     pub id: Id,
     pub namespace: Name,
     pub name: Name,
+    /// 0 is the draft, which the next one replaces.
     pub version: u64,
     pub runtime: Runtime,
     /// [`crate::dialect::Dialect::name`] of the contract that the code was written for.
@@ -69,6 +76,9 @@ pub struct Function {
     /// What its dialect promises to its code beside its own variables, which win.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub contract_env: BTreeMap<String, String>,
+    /// What its dialect has in its log when an instance of it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract_start: Option<String>,
     /// What its dialect remembers of it, and nobody else reads.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub about: serde_json::Map<String, serde_json::Value>,
@@ -91,6 +101,9 @@ pub struct Function {
 }
 
 impl Function {
+    /// The number of what is not a version yet.
+    pub const DRAFT: u64 = 0;
+
     pub fn reference(&self) -> FunctionRef {
         FunctionRef { namespace: self.namespace.clone(), name: self.name.clone() }
     }

@@ -5,8 +5,10 @@
 
 pub mod address;
 pub mod admit;
+mod asked;
 pub mod deliver;
 pub mod flow;
+mod log;
 mod publish;
 pub mod record;
 pub mod retry;
@@ -16,28 +18,32 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::BoxFuture;
 use crate::access::{self, Access, Caller};
 use crate::action::{Qualifier, Target};
 use crate::body::Body;
 use crate::clock::{Clock, Id};
-use crate::dialect::{Dialect, Encoded};
-use crate::directory::{Directory, Entry, Head};
-use crate::engine::{Answer, Engine, Invocation, Output};
-use crate::error::{Code, Error, Fault, Result};
+use crate::dialect::{Dialect, Encoded, Ended, Followed};
+use crate::directory::{Directory, Entry};
+use crate::engine::{Answer, Engine, Invocation, in_time};
+use crate::error::{Code, Error, Result};
 use crate::event::lineage::How;
 use crate::event::{Event, StoredEvent, cloudevents};
-use crate::function::delivery::Destination;
-use crate::function::{Family, Function, FunctionRef, Name};
+use crate::function::delivery::{Delivery, Destination};
+use crate::function::{Bound, Family, Function, FunctionRef, Name};
 use crate::invoke::address::Addresses;
+use crate::invoke::asked::Asked;
 use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::parcel::{Parcel, Wish, in_burst};
 use crate::invoke::record::Recording;
 use crate::invoke::spill::Spill;
 use crate::queues::Queues;
 use crate::reply::{Reply, Timing};
+use crate::rule::Rule;
 use crate::secret::Secrets;
-use crate::store::{CallRecord, Catalog, Item, LogLine, LogSource, Logs, Queue, Records, Room};
+use crate::store::{CallRecord, Catalog, Item, Logs, Queue, Records, Room};
 use crate::topic::{Subscribed, Topics};
 use crate::webhook::HookUrl;
 
@@ -52,6 +58,11 @@ pub trait Invoke: Send + Sync {
     /// The items that carry an event from a namespace to a destination, for whoever commits them
     /// with something else. `hops`: calls that led here, each the destination of the one before.
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>>;
+
+    /// The items that tell all targets of a rule of an event that its timer made.
+    fn of_rule(&self, _: &Rule, _: &StoredEvent, _: &Wish) -> Vec<Item> {
+        Vec::new()
+    }
 
     /// What must have room for the items of a namespace, for whoever commits them.
     fn rooms(&self, _: &Name) -> Vec<Room> {
@@ -68,6 +79,22 @@ pub trait Invoke: Send + Sync {
 
     /// The version that is live now.
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>>;
+
+    /// How it gets the events that nobody waits for, as it is declared now for that name of it.
+    fn rule(&self, function: &FunctionRef, version: &Qualifier) -> Option<Delivery> {
+        let _ = version;
+        self.live(function).map(|function| function.delivery.clone())
+    }
+
+    /// What is sent on of a call that has ended, if its function's contract words that itself.
+    fn follow(&self, _: &FunctionRef, _: &Ended<'_>) -> Option<Followed> {
+        None
+    }
+
+    /// What an event that was given up says of that, where it is sent as it came.
+    fn bury(&self, _: &FunctionRef, _: &Ended<'_>) -> Map<String, Value> {
+        Map::new()
+    }
 
     /// Where large events lie, if anywhere.
     fn spill(&self) -> Option<&Spill> {
@@ -108,12 +135,12 @@ pub struct Invoker {
 impl Invoker {
     /// `caller` is asked for where a route decides who may; all else was judged before.
     async fn run(&self, caller: &Caller, to: Target, mut event: Event, attempt: u32) -> Result<Reply> {
-        let Entry { function, gate, inlet } = self.resolve(&to, &mut event).await?;
+        let Entry { function, gate, inlet, .. } = self.resolve(&to, &mut event).await?;
         if let Some(inlet) = inlet {
             return self.receive(caller, &inlet, &function, event).await;
         }
         let dialect = self.dialects.get(&function.dialect)?;
-        let request = event.request.as_ref().filter(|_| function.http.cors.is_some()).map(|request| request.headers.clone());
+        let asked = Asked::of(&event, &function);
         let id = event.id;
         let arrived = self.clock.monotonic();
         let admitted = self.admit(caller, &to, &function, &mut event);
@@ -132,9 +159,12 @@ impl Invoker {
             let queued = self.clock.monotonic() - arrived;
             timing.queue = queued;
             let deadline = self.clock.now().plus(timeout.saturating_sub(queued));
-            let mut call = Invocation { id, function: function.clone(), event, deadline, attempt };
+            let opening = self.opening(&**dialect, &function, id);
+            let called = to.version();
+            let mut call = Invocation { id, function: function.clone(), called, event, deadline, attempt, opening: opening.clone() };
             if let Some(bytes_max) = dialect.reads_event(&call) {
-                call.event.body = std::mem::take(&mut call.event.body).collect(bytes_max).await?.into();
+                let body = std::mem::take(&mut call.event.body);
+                call.event.body = in_time::collect(body, bytes_max, &function, deadline, &*self.clock).await?.into();
             }
             let input = match dialect.encode(&mut call)? {
                 Encoded::Run(input) if entry == access::Entry::Function => input,
@@ -149,11 +179,12 @@ impl Invoker {
                 }
             };
             let output = self.engines.get(function.runtime.family)?.run(&call, input);
-            let mut output = self.logged(&**dialect, &function, id, output).await?;
+            let mut output = self.logged(&**dialect, &function, id, opening, output).await?;
             if let Answer::Reply(payload) = &mut output.answer
-                && let Some(bytes_max) = dialect.reads_reply(&call, &payload.head)
+                && let Some(reads) = dialect.reads_reply(&call, &payload.head)
             {
-                payload.body = std::mem::take(&mut payload.body).collect(bytes_max).await?.into();
+                let body = std::mem::take(&mut payload.body);
+                payload.body = in_time::read(body, reads, &function, deadline, &*self.clock).await?;
             }
             timing = Timing { queue: queued + output.timing.queue, ..output.timing };
             let mut reply = dialect.decode(&call, output)?;
@@ -162,8 +193,8 @@ impl Invoker {
         };
         match outcome.await {
             Ok(mut reply) => {
-                reply.timing = timing;
-                dialect.dress(&function, request.as_ref(), &mut reply.headers);
+                (reply.timing, reply.version) = (timing, function.version);
+                asked.dress(&**dialect, &function, &mut reply.headers);
                 Ok(match record {
                     Some(record) => record.replied(reply),
                     None => reply,
@@ -171,14 +202,18 @@ impl Invoker {
             }
             Err(mut error) => {
                 self.note(&function, id, &error);
+                error.set_version(function.version);
                 error.set_timing(error.timing().copied().unwrap_or(timing));
                 if let Some(record) = record {
                     record.failed(&mut error);
                 }
+                if let Some(reply) = asked.told(&**dialect, &function, id, &error) {
+                    return Ok(reply);
+                }
                 if !function.dev && !dialect.shows_failures() {
                     error.redact();
                 }
-                dialect.dress(&function, request.as_ref(), error.headers_mut());
+                asked.dress(&**dialect, &function, error.headers_mut());
                 Err(error)
             }
         }
@@ -209,14 +244,18 @@ impl Invoker {
             Error::new(Code::EventInvalid, format!("a batch of {} events came for one call", events.len()))
                 .hint("Publish a batch to a topic that the function is subscribed to.")
         })?;
-        self.accept(&entry.function, to, event, large, hops, wish).await
+        let version = match to {
+            Target::Function { version, .. } => version,
+            Target::Route { .. } => Bound::called(entry.bound.as_deref()),
+        };
+        self.accept(&entry.function, version, event, large, hops, wish).await
     }
 
     /// Onto the durable path, for a caller who was let in. `large`: the event's body, if it is not in it.
     pub(crate) async fn accept(
         &self,
         function: &Function,
-        to: Target,
+        version: Qualifier,
         mut event: StoredEvent,
         mut large: Option<Body>,
         hops: u32,
@@ -226,10 +265,6 @@ impl Invoker {
         if let Some(body) = large.take_if(|_| function.delivery.reads_data()) {
             event.body = body.collect(spill::body_bytes_max(function)).await?;
         }
-        let version = match to {
-            Target::Function { version: Qualifier::Version(version), .. } => Some(version),
-            Target::Function { version: Qualifier::Live, .. } | Target::Route { .. } => None,
-        };
         let parcel =
             Parcel { to: function.reference(), version, accepted: self.clock.now(), hops, retry: None, event, run: None, awaited: false };
         if large.is_some() || parcel.event.body.len() as u64 > EVENT_BYTES_MAX {
@@ -266,65 +301,40 @@ impl Invoker {
 
     pub(crate) async fn resolve(&self, to: &Target, event: &mut Event) -> Result<Entry> {
         match to {
-            Target::Function { function, version: Qualifier::Version(version) } => self.pinned(function, *version).await,
-            _ => self.directory.resolve(to, event),
+            Target::Function { version: Qualifier::Live, .. } => self.directory.resolve(to, event),
+            Target::Route { .. } => {
+                let found = self.directory.resolve(to, event)?;
+                let Some(bound) = found.bound.as_ref().filter(|bound| !bound.qualifier.is_live()) else { return Ok(found) };
+                let Entry { function, .. } = self.qualified(&found.function.reference(), &bound.qualifier, event.id).await?;
+                Ok(Entry { function, ..found })
+            }
+            Target::Function { function, version } => self.qualified(function, version, event.id).await,
         }
     }
 
-    async fn pinned(&self, function: &FunctionRef, version: u64) -> Result<Entry> {
+    fn addresses(&self) -> Addresses<'_> {
+        Addresses { directory: &self.directory, topics: &self.topics, queues: &self.queues, dialects: &self.dialects, clock: &*self.clock }
+    }
+
+    /// The version that a name other than the function's own means for this call.
+    async fn qualified(&self, function: &FunctionRef, called: &Qualifier, call: Id) -> Result<Entry> {
         let live = self.directory.entry(function)?;
-        if live.function.version == version {
-            return Ok(live);
-        }
-        let record = self.catalog.get(&Head::version_key(function, version)).await?;
-        let record = record.ok_or_else(|| {
-            Error::new(Code::VersionNotFound, format!("{function} has no version {version}"))
-                .hint(format!("`mote show {function}` lists its versions."))
-        })?;
-        let pinned: Function = serde_json::from_slice(&record.value)
-            .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
-        Ok(Entry { function: Arc::new(pinned), gate: live.gate, inlet: None })
-    }
-
-    /// What runs, between the lines that its code's contract has in the log around it.
-    async fn logged(&self, dialect: &dyn Dialect, function: &Function, id: Id, running: BoxFuture<'_, Result<Output>>) -> Result<Output> {
-        let Some(opening) = dialect.log_opening(function, id) else { return running.await };
-        self.say(function, id, opening);
-        let began = self.clock.monotonic();
-        let output = running.await;
-        let timing = match &output {
-            Ok(output) => output.timing,
-            Err(error) => error.timing().copied().unwrap_or_default(),
+        let version = match called {
+            Qualifier::Live => return Ok(live),
+            Qualifier::Version(version) => *version,
+            Qualifier::Alias(name) => match live.beside.settings.aliases.get(name) {
+                Some(alias) => alias.draw(call),
+                None => {
+                    return Err(Error::new(Code::VersionNotFound, format!("{function} has no alias {name}"))
+                        .hint(format!("`mote show {function}` lists its versions and aliases.")));
+                }
+            },
         };
-        for line in dialect.log_closing(function, id, &timing, self.clock.monotonic() - began) {
-            self.say(function, id, line);
-        }
-        output
-    }
-
-    /// Writes a failure, with the function's own trace, where its owner reads it.
-    fn note(&self, function: &Function, id: Id, error: &Error) {
-        // Who is sent away is told so; a line for each would push the function's own out of the log.
-        if error.code().fault() == Fault::Caller || error.code() == Code::Throttled {
-            return;
-        }
-        let mut text = format!("{error:?}");
-        if let Some(trace) = error.report().map(|report| &report.trace).filter(|trace| !trace.is_empty()) {
-            text = format!("{text}\n{}", trace.trim_end());
-        }
-        self.say(function, id, text);
-    }
-
-    fn say(&self, function: &Function, id: Id, text: String) {
-        self.logs.append(LogLine {
-            time: self.clock.now(),
-            namespace: function.namespace.to_string(),
-            function: function.name.to_string(),
-            version: function.version,
-            invocation: Some(id),
-            stream: LogSource::Platform,
-            text,
-        });
+        let found = match live.function.version == version && !live.beside.settings.deliveries.contains_key(called) {
+            true => live.function.clone(),
+            false => live.beside.version(&*self.catalog, function, called, version).await?,
+        };
+        Ok(Entry { function: found, ..live })
     }
 }
 
@@ -338,8 +348,11 @@ impl Invoke for Invoker {
     }
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
-        let known = Addresses { directory: &self.directory, topics: &self.topics, queues: &self.queues, clock: &*self.clock };
-        address::items(&known, namespace, to, event, hops, wish)
+        address::items(&self.addresses(), namespace, to, event, hops, wish)
+    }
+
+    fn of_rule(&self, rule: &Rule, event: &StoredEvent, wish: &Wish) -> Vec<Item> {
+        address::of_rule(&self.addresses(), rule, event, 0, wish)
     }
 
     fn rooms(&self, namespace: &Name) -> Vec<Room> {
@@ -352,16 +365,27 @@ impl Invoke for Invoker {
 
     fn version(&self, function: FunctionRef, version: Qualifier) -> BoxFuture<'_, Result<Arc<Function>>> {
         Box::pin(async move {
-            let entry = match version {
-                Qualifier::Live => self.directory.entry(&function)?,
-                Qualifier::Version(version) => self.pinned(&function, version).await?,
-            };
-            Ok(entry.function)
+            // No call's: an alias that has shares leads to its own version.
+            Ok(self.qualified(&function, &version, Id(u128::MAX)).await?.function)
         })
     }
 
     fn live(&self, function: &FunctionRef) -> Option<Arc<Function>> {
         self.directory.entry(function).ok().map(|entry| entry.function)
+    }
+
+    fn rule(&self, function: &FunctionRef, version: &Qualifier) -> Option<Delivery> {
+        self.directory.delivery(function, version)
+    }
+
+    fn follow(&self, function: &FunctionRef, ended: &Ended<'_>) -> Option<Followed> {
+        let live = self.live(function)?;
+        self.dialects.get(&live.dialect).ok()?.follow(&live, ended)
+    }
+
+    fn bury(&self, function: &FunctionRef, ended: &Ended<'_>) -> Map<String, Value> {
+        let told = self.live(function).and_then(|live| Some(self.dialects.get(&live.dialect).ok()?.bury(&live, ended)));
+        told.unwrap_or_default()
     }
 
     fn spill(&self) -> Option<&Spill> {

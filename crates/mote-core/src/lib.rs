@@ -22,6 +22,7 @@ pub mod mqtt;
 pub mod platform;
 pub mod queues;
 pub mod reply;
+pub mod rule;
 pub mod schedule;
 pub mod secret;
 pub mod store;

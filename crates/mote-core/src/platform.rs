@@ -1,32 +1,36 @@
 //! Carries out the verbs that are not a call: deploy, remove, point, list, objects, logs, access.
 
+mod bindings;
 mod calls;
 mod deploy;
+mod files;
 mod flows;
 mod mqtt;
 mod queues;
 mod records;
+mod rules;
 mod secrets;
 mod spaces;
 mod timers;
 mod topics;
 mod turns;
+mod versions;
 
 use std::sync::Arc;
 
 use crate::BoxFuture;
 use crate::access::rights::Scope;
 use crate::access::{Access, Caller, Credential};
-use crate::action::{Action, CallerInfo, Description, Done, Platform, Status};
-use crate::directory::{Directory, Head};
+use crate::action::{Action, CallerInfo, Done, Platform, Status};
+use crate::directory::Directory;
 use crate::error::{Code, Error, Result};
-use crate::function::{Function, FunctionRef, Name};
+use crate::function::Name;
 use crate::invoke::Invoker;
 use crate::invoke::deliver::QUEUES;
 use crate::mqtt::Broker;
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
-use crate::store::{Catalog, LogQuery, Objects, Precondition, Record, RecordQuery, Write};
+use crate::store::{Catalog, LogQuery, Objects, Precondition, RecordQuery};
 
 /// The platform that the doors hold; cheap to clone.
 #[derive(Clone)]
@@ -107,7 +111,36 @@ impl House {
                 let house = self.clone();
                 to_the_end(async move { house.remove(&function).await }).await?
             }
-            Action::Describe { function } => Done::Function(Box::new(self.describe(&function).await?)),
+            Action::Describe { function, version } => Done::Function(Box::new(self.describe(&function, &version).await?)),
+            Action::ListVersions { function, after, limit } => Done::Functions(self.list_versions(&function, after, limit).await?),
+            Action::Freeze { function, about, expect } => {
+                let house = self.clone();
+                Done::Version(to_the_end(async move { house.freeze(&function, about, expect).await }).await?)
+            }
+            Action::RemoveVersion { function, version } => {
+                let house = self.clone();
+                to_the_end(async move { house.remove_version(&function, version).await }).await?
+            }
+            Action::Configure { function, patch, expect } => {
+                let house = self.clone();
+                to_the_end(async move { house.configure(&function, *patch, expect).await }).await?
+            }
+            Action::Bind { bound } => {
+                let house = self.clone();
+                Done::Bound(vec![to_the_end(async move { house.bind(*bound).await }).await?])
+            }
+            Action::Unbind { namespace, id } => {
+                let house = self.clone();
+                to_the_end(async move { house.unbind(&namespace, &id).await }).await?;
+                Done::Nothing
+            }
+            Action::ListBound { namespace, function, after, limit } => {
+                Done::Bound(self.directory().bound(&namespace, function.as_ref(), after.as_deref(), limit))
+            }
+            Action::SetRule { rule, expect } => self.set_rule(*rule, expect).await?,
+            Action::ShowRule { namespace, group, name } => self.show_rule(&namespace, &group, &name).await?,
+            Action::RemoveRule { namespace, group, name } => self.remove_rule(namespace, group, name).await?,
+            Action::ListRules { namespace, group } => Done::Rules(self.invoker.topics.rules.list(&namespace, group.as_ref())),
             Action::List { namespace, after, limit } => Done::Functions(self.directory().list(&namespace, after.as_deref(), limit)),
             Action::Point { function, version } => {
                 let house = self.clone();
@@ -148,6 +181,16 @@ impl House {
                 Done::Nothing
             }
             Action::ListObjects { namespace, bucket, query } => Done::Objects(self.within(&namespace).list(&bucket, query).await?),
+            Action::KeepFile { namespace, key, body, only_new } => Done::Stored(self.keep_file(&namespace, &key, body, only_new).await?),
+            Action::ReadFile { namespace, key } => {
+                let (info, body) = self.read_file(&namespace, &key).await?;
+                Done::Object(info, body)
+            }
+            Action::ListFiles { namespace, query } => Done::Objects(self.list_files(&namespace, query).await?),
+            Action::DropFile { namespace, key } => {
+                self.drop_file(&namespace, &key).await?;
+                Done::Nothing
+            }
             Action::SetSecret { namespace, name, value } => {
                 let house = self.clone();
                 to_the_end(async move { house.set_secret(&namespace, &name, value).await }).await?
@@ -221,85 +264,6 @@ impl House {
 
     fn catalog(&self) -> &dyn Catalog {
         &*self.invoker.catalog
-    }
-
-    async fn describe(&self, function: &FunctionRef) -> Result<Description> {
-        let (_, head) = self.head(function).await?;
-        let url_path = deploy::url_path(&head.live);
-        Ok(Description { function: Arc::new(head.live), versions: head.versions, url_path })
-    }
-
-    async fn head(&self, function: &FunctionRef) -> Result<(u64, Head)> {
-        let record = self.record(function).await?;
-        Ok((record.revision, Head::read(&record)?))
-    }
-
-    async fn record(&self, function: &FunctionRef) -> Result<Record> {
-        match self.catalog().get(&Head::key(function)).await? {
-            Some(record) => Ok(record),
-            // The directory's error names what to do.
-            None => Err(self.directory().entry(function).err().unwrap_or_else(|| Error::internal("the catalog and the directory differ"))),
-        }
-    }
-
-    async fn remove(&self, function: &FunctionRef) -> Result<Done> {
-        let _turn = self.turns.function(function).await;
-        let record = self.record(function).await?;
-        let mut batch = vec![Write::Delete { key: Head::key(function), expect: record.revision }];
-        let mut artifacts = Vec::new();
-        for version in Head::versions(&record)? {
-            let (dropped, writes) = deploy::drop_version(self.catalog(), function, version).await?;
-            artifacts.extend(dropped);
-            batch.extend(writes);
-        }
-        self.catalog().commit(batch).await?;
-        if let Some(old) = self.directory().remove(function) {
-            deploy::retire(&self.invoker, &old);
-        }
-        self.turns.forget_unused(&self.invoker, artifacts).await;
-        Ok(Done::Nothing)
-    }
-
-    async fn point(&self, function: &FunctionRef, version: Option<u64>) -> Result<Done> {
-        let _turn = self.turns.function(function).await;
-        let (revision, mut head) = self.head(function).await?;
-        let version = version
-            .or(head.previous)
-            .ok_or_else(|| Error::new(Code::VersionNotFound, format!("{function} has no earlier version to go back to")))?;
-        let record = self.catalog().get(&Head::version_key(function, version)).await?.ok_or_else(|| {
-            Error::new(Code::VersionNotFound, format!("{function} has no version {version}")).hint(format!(
-                "Versions that can be made live: {}.",
-                head.versions.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
-            ))
-        })?;
-        let mut live: Function = serde_json::from_slice(&record.value)
-            .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
-        // A new one, or it would go on in the pool that was retired with it, and keep nothing warm.
-        let (id, since) = if version == head.live.version {
-            (head.live.id, head.live.live_since)
-        } else {
-            (self.invoker.clock.id(), self.invoker.clock.now())
-        };
-        (live.id, live.live_since) = (id, since);
-        let flip = self.turns.flip().await;
-        let given = self.given(&[&live]).await?;
-        self.directory().check_routes(&[&live])?;
-        if live.version != head.live.version {
-            head.previous = Some(head.live.version);
-        }
-        head.live = live.clone();
-        let value = serde_json::to_vec(&head).map_err(|e| Error::internal("a head can't be written").caused_by(e))?;
-        self.catalog().commit(vec![Write::Put { key: Head::key(function), expect: revision, value: value.into() }]).await?;
-        let live = Arc::new(live);
-        self.invoker.engines.keep_warm(&live);
-        for old in self.directory().replace(vec![live]) {
-            if old.version != head.live.version {
-                deploy::retire(&self.invoker, &old);
-            }
-        }
-        self.renew_if_changed(&given).await;
-        drop(flip);
-        Ok(Done::Function(Box::new(self.describe(function).await?)))
     }
 }
 

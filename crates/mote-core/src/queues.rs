@@ -5,6 +5,7 @@
 //! [`take`](Queues::take), the one way to messages for receivers and for functions alike. Not here: who
 //! may ([`crate::access`]), calling functions (a trigger), and the queues of calls ([`crate::invoke`]).
 
+pub mod batch;
 pub mod message;
 mod receipt;
 mod records;
@@ -18,7 +19,7 @@ use serde::Serialize;
 use self::message::Message;
 use self::receipt::Receipts;
 use self::records::Records;
-pub use self::records::{QUEUES_MAX, Record};
+pub use self::records::{Planned, QUEUES_MAX, Record};
 use self::settings::{DeadLetters, Settings};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Code, Error, Result};

@@ -14,6 +14,8 @@ pub struct Reply {
     /// The admission permit is released when this ends.
     pub body: Body,
     pub timing: Timing,
+    /// That ran.
+    pub version: u64,
 }
 
 /// Where a call's time went, for `Server-Timing` and the log.
@@ -30,6 +32,6 @@ pub struct Timing {
 
 impl Reply {
     pub fn new(status: StatusCode, body: impl Into<Body>) -> Self {
-        Reply { status, headers: HeaderMap::new(), body: body.into(), timing: Timing::default() }
+        Reply { status, headers: HeaderMap::new(), body: body.into(), timing: Timing::default(), version: 0 }
     }
 }

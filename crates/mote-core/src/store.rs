@@ -40,8 +40,19 @@ pub struct Record {
 /// One change of a batch; `expect` is the revision that must stand there (0: none).
 #[derive(Clone, Debug)]
 pub enum Write {
-    Put { key: String, expect: Revision, value: Bytes },
-    Delete { key: String, expect: Revision },
+    Put {
+        key: String,
+        expect: Revision,
+        value: Bytes,
+    },
+    Delete {
+        key: String,
+        expect: Revision,
+    },
+    /// Makes a bucket, by its name in the store, if it is not there: nothing is expected.
+    Bucket {
+        name: String,
+    },
 }
 
 /// Versioned records by key, compared by bytes.
@@ -107,6 +118,8 @@ pub struct Precondition {
     pub room: Option<ByteRoom>,
     /// What may wait once the effects are queued; judged if there are any.
     pub queued: Option<Room>,
+    /// Judged by nobody: the bytes are another object's, and that is how the change is told.
+    pub is_copy: bool,
 }
 
 /// How much may lie in the buckets whose names begin with `prefix` (empty: in those without a `/`),
@@ -255,6 +268,11 @@ pub struct LogQuery {
     pub tail: usize,
     /// Go on with what comes.
     pub follow: bool,
+    pub version: Option<u64>,
+    /// The last moment that counts.
+    pub until: Option<Timestamp>,
+    /// The oldest so many, in the order of their times: for whoever reads on from there.
+    pub from_oldest: bool,
 }
 
 /// A bounded log. Appending never waits and never fails: under pressure lines are dropped and counted.

@@ -12,13 +12,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use self::filter::Filter;
 use crate::clock::{Id, Timestamp};
 use crate::directory::Directory;
 use crate::function::delivery::{Destination, Retry};
-use crate::function::{Binding, Name};
+use crate::function::{self, Binding, Name, Qualifier};
+use crate::rule::Rules;
 
 pub use records::{SUBSCRIBERS_MAX, Subscriber};
 
@@ -38,6 +40,9 @@ pub struct Subscription {
     /// In place of the function's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// See [`Subscriber::adds`].
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub adds: Map<String, Value>,
 }
 
 /// Which record brought a delivery about.
@@ -75,6 +80,9 @@ pub struct SubscriberInfo {
     pub to: Destination,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<Filter>,
+    /// See [`Subscriber::adds`].
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub adds: Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
     /// Since then its receiver wants no more.
@@ -88,8 +96,12 @@ pub struct Recipient {
     /// `None`: by the function's manifest.
     pub by: Option<Subscribed>,
     pub to: Destination,
+    /// Of a function.
+    pub version: Qualifier,
     pub filter: Option<Filter>,
     pub retry: Option<Retry>,
+    /// See [`Subscriber::adds`].
+    pub adds: Map<String, Value>,
 }
 
 type ByTopic<T> = HashMap<Name, HashMap<Name, Vec<T>>>;
@@ -100,6 +112,8 @@ pub struct Topics {
     /// Built anew when a binding has come or gone.
     bound: Mutex<Bound>,
     records: records::Records,
+    /// They listen too, but what their targets get is not the event as it is.
+    pub rules: Arc<Rules>,
 }
 
 struct Bound {
@@ -111,7 +125,12 @@ impl Topics {
     pub fn new(directory: Arc<Directory>) -> Topics {
         let mut changes = directory.changes();
         changes.mark_changed();
-        Topics { bound: Mutex::new(Bound { changes, by_topic: Arc::default() }), directory, records: Default::default() }
+        Topics {
+            bound: Mutex::new(Bound { changes, by_topic: Arc::default() }),
+            directory,
+            records: Default::default(),
+            rules: Default::default(),
+        }
     }
 
     /// Everybody who is subscribed, before any filter.
@@ -143,6 +162,7 @@ impl Topics {
             name: None,
             to: recipient.to.clone(),
             filter: recipient.filter.clone(),
+            adds: recipient.adds.clone(),
             created: None,
             ended: None,
         });
@@ -162,18 +182,15 @@ impl Topics {
 
     fn read(&self) -> ByTopic<Arc<Recipient>> {
         let mut by_topic: ByTopic<Arc<Recipient>> = HashMap::new();
-        let subscriptions = self.directory.bindings(|function, binding| match binding {
-            Binding::Topic(subscription) => Some((function.reference(), subscription.clone())),
-            Binding::Http { .. }
-            | Binding::Bucket { .. }
-            | Binding::Timer(_)
-            | Binding::Webhook(_)
-            | Binding::Queue(_)
-            | Binding::Mqtt(_) => None,
+        let subscriptions = self.directory.bindings(|function, by, binding| match binding {
+            Binding::Topic(subscription) => Some((function.reference(), function::Bound::called(by), subscription.clone())),
+            Binding::Http(_) | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Webhook(_) | Binding::Queue(_) | Binding::Mqtt(_) => {
+                None
+            }
         });
-        for (function, subscription) in subscriptions {
-            let Subscription { topic, filter, retry } = (*subscription).clone();
-            let recipient = Recipient { by: None, to: Destination::Function(function.name), filter, retry };
+        for (function, version, subscription) in subscriptions {
+            let Subscription { topic, filter, retry, adds } = (*subscription).clone();
+            let recipient = Recipient { by: None, to: Destination::Function(function.name), version, filter, retry, adds };
             by_topic.entry(function.namespace).or_default().entry(topic).or_default().push(Arc::new(recipient));
         }
         by_topic

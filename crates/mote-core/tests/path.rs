@@ -4,6 +4,8 @@
 mod access;
 #[path = "path/admission.rs"]
 mod admission;
+#[path = "path/bindings.rs"]
+mod bindings;
 #[path = "path/calls.rs"]
 mod calls;
 #[path = "path/controls.rs"]
@@ -20,13 +22,19 @@ mod flow_faults;
 mod flows;
 #[path = "path/house.rs"]
 mod house;
+#[path = "path/http.rs"]
+mod http;
 #[path = "path/queues.rs"]
 mod queues;
 #[path = "path/records.rs"]
 mod records;
+#[path = "path/rules.rs"]
+mod rules;
 #[path = "path/secrets.rs"]
 mod secrets;
 #[path = "path/topics.rs"]
 mod topics;
 #[path = "path/vault.rs"]
 mod vault;
+#[path = "path/versions.rs"]
+mod versions;

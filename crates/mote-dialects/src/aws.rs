@@ -1,7 +1,7 @@
 //! The aws dialect: functions, clients and manifests written for AWS Lambda and the services around it.
 //!
 //! Three parts, independent of each other: [`envelope`] (the event as AWS words it, and the reply),
-//! the wire of the aws door, and the manifests. Names of things are in [`arn`]. What a handler is
+//! the wire of the aws door, and the [`manifest`]s. Names of things are in [`arn`]. What a handler is
 //! called with, and how its errors look, is the runners' work or the code's own runtime's.
 //!
 //! | AWS | mote |
@@ -12,7 +12,8 @@
 //! | init phase | cold start |
 //! | request id | the invocation's id |
 //! | `RequestResponse`; `Event` | `Call`; `Send` |
-//! | event source mapping, event notification, rule target | binding |
+//! | event source mapping, event notification | binding |
+//! | rule, schedule | rule |
 //! | reserved; provisioned concurrency | most; fewest instances |
 //! | layer | part of the artifact, at `/opt` |
 //! | function URL, API Gateway route | route on the public door |
@@ -23,21 +24,43 @@
 mod api;
 mod arn;
 mod envelope;
+mod eventstream;
+mod manifest;
+mod rule;
+mod urls;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mote_core::Result;
 use mote_core::access::Credential;
 use mote_core::action::Done;
 use mote_core::bundle::Bundle;
 use mote_core::clock::Id;
-use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
+use mote_core::dialect::{Dialect, Encoded, Ended, Followed, Manifest, Parameters, Parsed, Reads, Request, Response, Stamp};
 use mote_core::engine::{Invocation, Output};
-use mote_core::function::Function;
+use mote_core::event::StoredEvent;
+use mote_core::function::{Cors, Function, HttpRoute, Runtime};
 use mote_core::reply::{Reply, Timing};
+use mote_core::rule::{Rule, Target};
+use mote_core::{Error, Result};
+use serde_json::{Map, Value};
 
 pub use self::arn::Account;
+pub(crate) use self::envelope::over_http::{Form, about};
+pub(crate) use self::manifest::path_of;
+
+/// A function as a manifest says it, in AWS's names for its runtime and its handler.
+pub(crate) struct Declared {
+    pub(crate) runtime: Runtime,
+    pub(crate) entry: String,
+    pub(crate) pulls: bool,
+    pub(crate) about: Map<String, Value>,
+}
+
+/// The error says why not. `has`: whether the code brings a file.
+pub(crate) fn declared(runtime: &str, handler: &str, has: impl Fn(&str) -> bool) -> Result<Declared, String> {
+    api::lambda::declared(runtime, handler, has)
+}
 
 /// The name that is stored with functions of this dialect.
 pub const NAME: &str = "aws";
@@ -46,6 +69,16 @@ pub const NAME: &str = "aws";
 pub struct Aws {
     account: Account,
     keys: Keys,
+    door: Door,
+}
+
+/// The doors differ in what they read and in how they answer, and in nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// The services' APIs.
+    Api,
+    /// Function URLs.
+    Public,
 }
 
 /// Whose requests are believed at the aws door.
@@ -61,7 +94,12 @@ pub enum Keys {
 
 impl Aws {
     pub fn new(account: Account, keys: Keys) -> Aws {
-        Aws { account, keys }
+        Aws { account, keys, door: Door::Api }
+    }
+
+    /// The same for function URLs, of which the public door's other requests are none.
+    pub fn public(&self) -> Aws {
+        Aws { account: self.account.clone(), keys: self.keys, door: Door::Public }
     }
 
     /// Who sends a request that S3 is to answer, if that needs no proof.
@@ -76,13 +114,16 @@ impl Dialect for Aws {
         NAME
     }
 
-    /// Templates are not read yet: a function comes by the API, which says what it is.
-    fn manifest(&self, _: &Bundle) -> Result<Option<Vec<Deployment>>> {
-        Ok(None)
+    fn manifest(&self, bundle: &Bundle, said: &Parameters) -> Result<Option<Manifest>> {
+        manifest::read(bundle, said, &self.account)
     }
 
     fn environment(&self, function: &Function) -> BTreeMap<String, String> {
         api::lambda::environment(function)
+    }
+
+    fn log_starting(&self, function: &Function) -> Option<String> {
+        Some(api::lambda::log_starting(function))
     }
 
     fn reads_event(&self, call: &Invocation) -> Option<u64> {
@@ -93,7 +134,7 @@ impl Dialect for Aws {
         envelope::encode(call, &self.account)
     }
 
-    fn reads_reply(&self, call: &Invocation, head: &[u8]) -> Option<u64> {
+    fn reads_reply(&self, call: &Invocation, head: &[u8]) -> Option<Reads> {
         envelope::reads_reply(call, head)
     }
 
@@ -101,12 +142,32 @@ impl Dialect for Aws {
         envelope::decode(call, output)
     }
 
-    fn log_opening(&self, _: &Function, call: Id) -> Option<String> {
-        Some(envelope::log::opening(call))
+    fn log_opening(&self, function: &Function, call: Id) -> Option<String> {
+        Some(envelope::log::opening(function, call))
     }
 
     fn log_closing(&self, function: &Function, call: Id, timing: &Timing, took: Duration) -> Vec<String> {
         envelope::log::closing(function, call, timing, took)
+    }
+
+    fn follow(&self, function: &Function, ended: &Ended<'_>) -> Option<Followed> {
+        Some(envelope::destination::record(function, &self.account, ended))
+    }
+
+    fn bury(&self, function: &Function, ended: &Ended<'_>) -> Map<String, Value> {
+        envelope::destination::attributes(function, ended)
+    }
+
+    fn tell(&self, rule: &Rule, target: &Target, event: &StoredEvent) -> Result<Followed> {
+        envelope::rule::tell(rule, target, event)
+    }
+
+    fn tells_failure(&self, _: &Function, route: Option<&HttpRoute>, id: Id, error: &Error) -> Option<Reply> {
+        envelope::over_http::tell(route, id, error)
+    }
+
+    fn dress(&self, cors: &Cors, request: &http::HeaderMap, headers: &mut http::HeaderMap) {
+        crate::cors::dress(cors, request, headers);
     }
 
     fn shows_failures(&self) -> bool {
@@ -114,10 +175,16 @@ impl Dialect for Aws {
     }
 
     fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
-        Ok(api::parse(request, stamp, &self.account, self.keys))
+        match self.door {
+            Door::Api => Ok(api::parse(request, stamp, &self.account, self.keys)),
+            Door::Public => urls::parse(request, stamp, self.keys),
+        }
     }
 
     fn render(&self, result: Result<Done>) -> Response {
-        api::render(result)
+        match self.door {
+            Door::Api => api::render(result),
+            Door::Public => urls::render(result, Id(0)),
+        }
     }
 }

@@ -8,15 +8,18 @@ mod api;
 mod envelope;
 mod manifest;
 
+pub(crate) use self::api::render;
 pub use self::manifest::units::{duration_ms, size_bytes};
 
 use mote_core::Result;
 use mote_core::action::Done;
 use mote_core::bundle::Bundle;
-use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp};
+use mote_core::dialect::{Dialect, Encoded, Manifest, Parameters, Parsed, Request, Response, Stamp};
 use mote_core::engine::{Depth, Invocation, Output};
-use mote_core::function::{Function, FunctionRef, Name};
+use mote_core::function::{Cors, FunctionRef, Name};
 use mote_core::reply::Reply;
+
+use crate::cors;
 
 /// The name that is stored with functions of this dialect.
 pub const NAME: &str = "plain";
@@ -62,8 +65,12 @@ impl Dialect for Plain {
         NAME
     }
 
-    fn manifest(&self, bundle: &Bundle) -> Result<Option<Vec<Deployment>>> {
-        manifest::read(bundle)
+    fn manifest(&self, bundle: &Bundle, said: &Parameters) -> Result<Option<Manifest>> {
+        manifest::read(bundle, said)
+    }
+
+    fn obvious(&self, bundle: &Bundle) -> Option<Manifest> {
+        manifest::told_by_files(bundle)
     }
 
     fn encode(&self, call: &mut Invocation) -> Result<Encoded> {
@@ -74,8 +81,8 @@ impl Dialect for Plain {
         envelope::decode(call, output)
     }
 
-    fn dress(&self, function: &Function, request: Option<&http::HeaderMap>, headers: &mut http::HeaderMap) {
-        envelope::cors::dress(function, request, headers);
+    fn dress(&self, cors: &Cors, request: &http::HeaderMap, headers: &mut http::HeaderMap) {
+        cors::dress(cors, request, headers);
     }
 
     fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
@@ -88,6 +95,6 @@ impl Dialect for Plain {
     }
 
     fn render(&self, result: Result<Done>) -> Response {
-        api::render(result)
+        render(result)
     }
 }

@@ -29,6 +29,7 @@ use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 
 pub use outside::Outside;
+pub(crate) use places::Place;
 pub(crate) use serve_dns::{serve_datagrams, serve_stream};
 
 use denials::Denials;
@@ -60,6 +61,13 @@ impl Default for Shared {
             connections: Places::new(CONNECTIONS_MAX.min(open_files / 8)),
             accepted: Places::new(ACCEPTED_MAX.min(open_files / 4)),
         }
+    }
+}
+
+#[cfg(test)]
+impl Shared {
+    pub(crate) fn with_accepted(max: usize) -> Shared {
+        Shared { accepted: Places::new(max), ..Shared::default() }
     }
 }
 
@@ -137,7 +145,7 @@ impl Outward {
     }
 
     /// For one more connection out of the jail, when the function's share has room for it.
-    pub(crate) async fn place(&self) -> places::Place {
+    pub(crate) async fn place(&self) -> Place {
         self.shared.accepted.take(&self.reference).await
     }
 

@@ -116,6 +116,7 @@ impl ProcessEngine {
             let start = granted.started.map_or(Duration::ZERO, |took| took.min(waited));
             let place = granted.place;
             let instance = place.instance.clone();
+            call.opening.say();
             match instance.call(place, &call, input).await {
                 Ok(answer) => {
                     let run = clock.monotonic() - begun;
@@ -147,7 +148,7 @@ impl Workshop {
     async fn start(&self, function: &Arc<Function>) -> Result<Started> {
         let interpreter = match function.runtime.family {
             Family::Executable | Family::Flow => None,
-            Family::Python | Family::Node => Some(self.interpreters.find(&function.runtime).await?),
+            Family::Python | Family::Node | Family::Java => Some(self.interpreters.find(&function.runtime).await?),
         };
         if function.pulls {
             let runner = match &interpreter {
@@ -195,7 +196,7 @@ impl Workshop {
 fn lives_on(function: &Function) -> bool {
     match function.runtime.family {
         Family::Executable | Family::Flow => function.port.is_some() || function.pulls,
-        Family::Python | Family::Node => true,
+        Family::Python | Family::Node | Family::Java => true,
     }
 }
 
@@ -218,8 +219,8 @@ fn runners_for(cache: &Path, interpreter: &Interpreter) -> std::io::Result<PathB
 /// The memory that each process may have, as its runtime counts it.
 fn data_bytes(function: &Function) -> u64 {
     let extra = match function.runtime.family {
-        // V8's threads reserve writable stacks and spaces that they hardly touch.
-        Family::Node => 512 << 20,
+        // The threads of V8 and of a JVM reserve writable stacks and spaces that they hardly touch.
+        Family::Node | Family::Java => 512 << 20,
         Family::Python | Family::Executable | Family::Flow => 0,
     };
     function.limits.memory_bytes.saturating_add(extra)
@@ -234,7 +235,7 @@ pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::
 impl Engine for ProcessEngine {
     fn families(&self) -> &'static [Family] {
         // A flow has no process; its arms below are never come to.
-        &[Family::Python, Family::Node, Family::Executable]
+        &[Family::Python, Family::Node, Family::Java, Family::Executable]
     }
 
     fn prepare<'a>(

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use mote_core::engine::in_time::overdue;
 use mote_core::engine::{Answer, Failure, Output, Payload};
 use mote_core::error::Report;
 use mote_core::reply::Timing;
@@ -67,7 +68,7 @@ impl Executables {
         let mut process = tokio::select! {
             biased;
             spawned = spawned => spawned?,
-            () = clock.sleep(patience) => return Err(crate::instance::overdue(&call.function)),
+            () = clock.sleep(patience) => return Err(overdue(&call.function)),
             _ = end.wait_for(|end| *end) => return Err(crate::instance::cut_off(&call.function)),
         };
         let mut body_failed = process.body_failed();
@@ -80,7 +81,7 @@ impl Executables {
                 answer(&mut process).await
             } => answer,
             error = &mut body_failed => Err(error),
-            () = clock.sleep((begun + patience).saturating_sub(clock.monotonic())) => Err(crate::instance::overdue(&call.function)),
+            () = clock.sleep((begun + patience).saturating_sub(clock.monotonic())) => Err(overdue(&call.function)),
             _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&call.function)),
         };
         if answer.as_ref().is_err_and(|error| error.code() == Code::FunctionTimeout) {
@@ -107,13 +108,13 @@ impl Executables {
         let (pieces, received) = mpsc::channel(PIECES_MAX);
         let (clock, mut end) = (self.host.clock.clone(), self.end.subscribe());
         tokio::spawn(async move {
-            let overdue = clock.sleep(deadline.saturating_sub(clock.monotonic()));
+            let late = clock.sleep(deadline.saturating_sub(clock.monotonic()));
             let function = process.function.clone();
             let outcome = tokio::select! {
                 biased;
                 outcome = forward(&mut process, first, &pieces) => outcome,
                 error = body_failed => Err(error),
-                () = overdue => Err(crate::instance::overdue(&function)),
+                () = late => Err(overdue(&function)),
                 () = pieces.closed() => Ok(()),
                 _ = end.wait_for(|end| *end) => Err(crate::instance::cut_off(&function)),
             };

@@ -17,14 +17,19 @@ use mote_core::engine::{Gateway, Origin, Service};
 use mote_core::{BoxFuture, Error, Result};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, JoinSet};
 
-use crate::egress::{self, Meant, Outward};
+use crate::egress::{self, Meant, Outward, Place};
 use crate::jail::Doors;
 use crate::jail::spec::{GATEWAY_PORT, RUNTIME_API};
 
 /// Open connections of one instance, to whomever. Further ones wait to be accepted.
 const CONNECTIONS_MAX: usize = 256;
+/// Of these, the ones that take nothing of what a function's instances share: those on which a
+/// runtime and its extension wait for calls, and the one that is accepted next. Few hold more while
+/// they are idle.
+const OWN_CONNECTIONS: usize = 3;
 /// Without a byte in either direction. The platform answers far sooner.
 const IDLE_MAX: Duration = Duration::from_secs(120);
 /// The same of a connection to the outside, where a pool may keep one for when it is needed.
@@ -65,7 +70,8 @@ pub(crate) fn serve(doors: Doors, origin: Origin, seams: Seams) -> Result<Servin
     let listener = TcpListener::from_std(doors.tcp).map_err(failed)?;
     let Seams { sealed, gateway, clock, shared, tell, runtime_api } = seams;
     let outward = Arc::new(Outward::new(origin.function.clone(), gateway.clone(), clock.clone(), shared, tell, sealed));
-    let serving = Arc::new(Server { origin, gateway, clock, outward: outward.clone(), runtime_api });
+    let serving =
+        Arc::new(Server { origin, gateway, clock, outward: outward.clone(), runtime_api, own: Arc::new(Semaphore::new(OWN_CONNECTIONS)) });
     let streams = tokio::spawn(serving.accept(listener));
     let datagrams = tokio::spawn(async move {
         if let Err(error) = egress::serve_datagrams(doors.udp, outward).await {
@@ -82,6 +88,7 @@ struct Server {
     clock: Arc<dyn Clock>,
     outward: Arc<Outward>,
     runtime_api: Option<RuntimeApi>,
+    own: Arc<Semaphore>,
 }
 
 impl Server {
@@ -92,19 +99,27 @@ impl Server {
                 open.join_next().await;
             }
             // Before it is accepted: what waits in the queue costs mote nothing.
-            let place = self.outward.place().await;
+            let room = self.room().await;
             match listener.accept().await {
                 Ok((connection, _)) => {
                     let serving = self.clone();
                     open.spawn(async move {
                         serving.attend(connection).await;
-                        drop(place);
+                        drop(room);
                     });
                 }
                 // The connection waits in the queue still, so to accept at once would be to spin.
                 Err(_) => self.clock.sleep(RESPITE).await,
             }
             while open.try_join_next().is_some() {}
+        }
+    }
+
+    /// For one more connection.
+    async fn room(&self) -> (Option<OwnedSemaphorePermit>, Option<Place>) {
+        match self.own.clone().try_acquire_owned() {
+            Ok(own) => (Some(own), None),
+            Err(_) => (None, Some(self.outward.place().await)),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What every instance shares: where things lie, and the seams of core that an engine is given.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use mote_core::clock::{Clock, Id, Timestamp};
 use mote_core::egress::Egress;
+use mote_core::engine::opening::Opening;
 use mote_core::engine::{Depth, Gateway, Invocation, Origin, Standing};
 use mote_core::function::{Family, Function, Limits};
 use mote_core::secret::Secrets;
@@ -60,7 +62,7 @@ pub(crate) struct Host {
     /// What all jails together take on their way out.
     pub(crate) outward: Arc<egress::Shared>,
     pub(crate) groups: Arc<Groups>,
-    /// Why no function has a way out here, if none can; once it has been asked.
+    /// Why no function has a way out here, if none can; once it has been asked, and told for good.
     pub(crate) no_way_out: OnceCell<Option<String>>,
     /// Whose turn it is to be held to which cores.
     pub(crate) turn: AtomicU32,
@@ -80,11 +82,18 @@ pub(crate) struct Job {
     pub(crate) deadline: Timestamp,
     /// What it is to whatever it calls.
     pub(crate) standing: Standing,
+    pub(crate) opening: Opening,
 }
 
 impl From<&Invocation> for Job {
     fn from(call: &Invocation) -> Job {
-        Job { id: call.id, function: call.function.clone(), deadline: call.deadline, standing: call.standing() }
+        Job {
+            id: call.id,
+            function: call.function.clone(),
+            deadline: call.deadline,
+            standing: call.standing(),
+            opening: call.opening.clone(),
+        }
     }
 }
 
@@ -132,10 +141,16 @@ impl Host {
     pub(crate) async fn no_way_out(&self) -> Option<&str> {
         let look = || async {
             let Settings { executable, cache, .. } = self.settings.clone();
-            // A look that is lost leaves it to the jail to say what is missing.
-            tokio::task::spawn_blocking(move || missing_way_out(&executable, &cache)).await.unwrap_or_default()
+            tokio::task::spawn_blocking(move || missing_way_out(&executable, &cache)).await.map_err(io::Error::other)?
         };
-        self.no_way_out.get_or_init(look).await.as_deref()
+        match self.no_way_out.get_or_try_init(look).await {
+            Ok(why) => why.as_deref(),
+            // Not remembered. Until somebody can look again, it is the jail's to say what is missing.
+            Err(error) => {
+                tracing::warn!(%error, "whether functions can have a way out here can't be told now");
+                None
+            }
+        }
     }
 
     /// What an instance of `function` brings into one.

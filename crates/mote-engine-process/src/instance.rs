@@ -65,7 +65,7 @@ enum Contract {
     /// Over the wire.
     Runner,
     Server(server::Server),
-    Pull(pull::Api),
+    Pull(Box<pull::Api>),
 }
 
 struct State {
@@ -111,7 +111,7 @@ impl Instance {
     fn new(host: Arc<Host>, function: Arc<Function>, mask: Mask, contract: Contract) -> Arc<Instance> {
         let idle_since = host.clock.monotonic();
         let (log, seen) = (LogBudget::of(&function), Events::default());
-        Arc::new_cyclic(|this| Instance {
+        let instance = Arc::new_cyclic(|this| Instance {
             function,
             this: this.clone(),
             host,
@@ -125,7 +125,11 @@ impl Instance {
             stderr: Tail::default(),
             depth: Depth::default(),
             contract,
-        })
+        });
+        if let Some(line) = &instance.function.contract_start {
+            instance.log(None, LogSource::Platform, line);
+        }
+        instance
     }
 
     /// Ends it, whatever runs; a call still in flight is told why by the guard.
@@ -272,9 +276,4 @@ pub(crate) fn crashed(detail: impl Into<String>) -> Error {
 pub(crate) fn cut_off(function: &Function) -> Error {
     let detail = format!("mote is stopping, and {} was not done in time; it may have done a part of its work", function.reference());
     Error::new(Code::ShuttingDown, detail).retry_after(Duration::from_secs(1))
-}
-
-pub(crate) fn overdue(function: &Function) -> Error {
-    Error::new(Code::FunctionTimeout, format!("{} did not answer within {} ms", function.reference(), function.limits.timeout_ms))
-        .hint("Raise `timeout` in the manifest if the work takes longer.")
 }

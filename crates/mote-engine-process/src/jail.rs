@@ -129,16 +129,16 @@ pub struct Jail {
 }
 
 impl Jail {
-    /// Returns as soon as its process is asked for; [`Jail::built`] tells what became of it. `channel`
+    /// Resolves as soon as its process is asked for; [`Jail::built`] tells what became of it. `channel`
     /// is for the shell's standby.
-    pub fn spawn(server: &ForkServer, shell: &Shell, channel: Option<OwnedFd>, groups: &Groups) -> Result<Jail> {
+    pub async fn spawn(server: &ForkServer, shell: &Shell, channel: Option<OwnedFd>, groups: &Groups) -> Result<Jail> {
         let failed = |error: io::Error| Error::internal("no process can be started for a jail").caused_by(error);
         ladder::refuse_incomplete(shell.isolation, groups)?;
         let group = groups.make().map_err(|error| refused(Barrier::Groups.name(), &error.to_string()))?;
-        Jail::try_spawn(server, shell, channel, group).map_err(failed)
+        Jail::try_spawn(server, shell, channel, group).await.map_err(failed)
     }
 
-    fn try_spawn(server: &ForkServer, shell: &Shell, channel: Option<OwnedFd>, group: Option<Group>) -> io::Result<Jail> {
+    async fn try_spawn(server: &ForkServer, shell: &Shell, channel: Option<OwnedFd>, group: Option<Group>) -> io::Result<Jail> {
         let (entrance, mut more) = group.as_ref().map(Group::entrances).transpose()?.unwrap_or_default();
         more.extend(channel);
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
@@ -148,7 +148,7 @@ impl Jail {
         let (stderr, its_stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (stdout, stderr) = (Receiver::from_owned_fd(stdout)?, Receiver::from_owned_fd(stderr)?);
         let user = server.user(shell);
-        server.fork(shell, theirs, [its_stdout, its_stderr])?;
+        server.fork(shell, theirs, [its_stdout, its_stderr]).await?;
         message::ask(ours.as_fd(), Ask::Build { entrance, user: user.id() }, shell, &more)?;
         let socket = Arc::new(syscalls::watch(ours)?);
         let sockets = Arc::new(Sockets::new(Arc::downgrade(&socket)));
@@ -171,8 +171,11 @@ impl Jail {
             // Before anything of the function is in there.
             group.limit(&fill.limits.group).map_err(|error| refused(Barrier::Groups.name(), &error.to_string()))?;
         }
-        message::ask(self.socket.get_ref().as_fd(), Ask::Fill, fill, channel.as_slice())
-            .map_err(|error| Error::internal("a jail can't be told what to run").caused_by(error))
+        match message::ask(self.socket.get_ref().as_fd(), Ask::Fill, fill, channel.as_slice()) {
+            // It ended while it was built; its own word, which comes next, says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            told => told.map_err(|error| Error::internal("a jail can't be told what to run").caused_by(error)),
+        }
     }
 
     /// The function is in, and nobody in the jail has a right left; after [`Jail::built`].
@@ -188,11 +191,16 @@ impl Jail {
         self.sockets.clone()
     }
 
+    /// Asks its program to end; one that takes no notice is ended by [`Jail::end`].
+    pub fn terminate(&self) -> io::Result<()> {
+        message::send(self.socket.get_ref().as_fd(), &serde_json::to_vec(&Ask::Terminate)?, &[])
+    }
+
     /// How the function ended; `Err` if its program could not even be started.
     pub async fn exited(&mut self) -> Result<Exit> {
         match self.word().await {
             Some((Word::Exited(exit), _)) => Ok(exit),
-            Some((Word::Failed { barrier, error }, _)) => Err(refused(&barrier, &error)),
+            Some((Word::Failed { barrier, error, .. }, _)) => Err(refused(&barrier, &error)),
             Some((Word::Built | Word::Filled | Word::Sockets, _)) | None => Ok(Exit::Killed),
         }
     }
@@ -233,7 +241,7 @@ impl Jail {
 
 fn unbuilt(word: Option<Word>) -> Error {
     match word {
-        Some(Word::Failed { barrier, error }) => refused(&barrier, &error),
+        Some(Word::Failed { barrier, error, .. }) => refused(&barrier, &error),
         Some(Word::Exited(exit)) => Error::internal(format!("the jail ended while it was being built: {exit}")),
         Some(Word::Built | Word::Filled | Word::Sockets) => Error::internal("the jail spoke out of turn"),
         None => Error::internal("the jail was killed while it was being built"),

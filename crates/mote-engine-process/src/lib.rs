@@ -13,6 +13,7 @@ mod host;
 mod install;
 mod instance;
 pub mod jail;
+mod java;
 mod limits;
 mod lines;
 mod pool;

@@ -12,10 +12,12 @@ use mote_core::{Code, Error};
 
 use crate::jail::{Events, Exit};
 
-/// A limit of a function, by its key in mote.toml.
+/// A limit of a function, by its key in mote.toml; but for the one that is nobody's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     Memory,
+    /// There was none left beyond the function's own limit: of the host, or of a group around mote.
+    HostMemory,
     Processes,
     Cpu,
     Tmp,
@@ -31,7 +33,7 @@ impl Limit {
             // A shell words a signal of what it ran as a status.
             Exit::Signal(libc::SIGXCPU) | Exit::Code(SHELL_XCPU) => Some(Limit::Cpu),
             Exit::Signal(libc::SIGXFSZ) | Exit::Code(SHELL_XFSZ) => Some(Limit::Tmp),
-            Exit::Code(_) | Exit::Signal(_) | Exit::Killed if events.killed > 0 => Some(Limit::Memory),
+            Exit::Code(_) | Exit::Signal(_) | Exit::Killed if events.killed > 0 => Some(Limit::behind_kill(events)),
             Exit::Code(_) | Exit::Signal(_) => Limit::named_in(last_words),
             Exit::Killed => None,
         }
@@ -40,13 +42,19 @@ impl Limit {
     /// What is behind a failure that the function reported, given what happened since it was looked at last.
     pub(crate) fn behind_failure(report: &Report, since: Events) -> Option<Limit> {
         if since.killed > 0 {
-            return Some(Limit::Memory);
+            return Some(Limit::behind_kill(since));
         }
         if report.kind == "MemoryError" {
             return Some(Limit::Memory);
         }
         let named = Limit::named_in(&report.kind).or_else(|| Limit::named_in(&report.message));
         named.or((since.unforked > 0).then_some(Limit::Processes))
+    }
+
+    /// Whose memory it was. On v1, one that once was at its limit and is killed for the host's want
+    /// can't be told from one that is killed for its own.
+    fn behind_kill(events: Events) -> Limit {
+        if events.full { Limit::Memory } else { Limit::HostMemory }
     }
 
     /// The words of the C library, of the interpreters and of compilers' runtimes. The last line
@@ -70,7 +78,7 @@ impl Limit {
 
     fn key(self) -> &'static str {
         match self {
-            Limit::Memory => "memory",
+            Limit::Memory | Limit::HostMemory => "memory",
             Limit::Processes => "processes",
             Limit::Cpu => "cpu",
             Limit::Tmp => "tmp",
@@ -84,6 +92,9 @@ impl Limit {
         let limits = &function.limits;
         match self {
             Limit::Memory => format!("ran out of memory: an instance has {}", size(limits.memory_bytes)),
+            Limit::HostMemory => {
+                format!("was killed because the host had no memory left: it was below its own limit of {}", size(limits.memory_bytes))
+            }
             Limit::Processes => format!("wanted more processes and threads than the {} of an instance", limits.processes),
             Limit::Cpu => format!("used up its CPU time: {} cores over the call's timeout", f64::from(limits.cpu_millis) / 1000.0),
             Limit::Tmp => format!("filled its disk: /tmp holds {}, and no file may be larger", size(limits.tmp_bytes)),
@@ -93,6 +104,10 @@ impl Limit {
     }
 
     pub(crate) fn hint(self, function: &Function) -> String {
+        if self == Limit::HostMemory {
+            return "Give the host, or the group that mote runs in, more memory, or let fewer instances run at once (`instances_max`)."
+                .to_owned();
+        }
         let key = self.key();
         let also = match (self, function.runtime.family) {
             (Limit::OpenFiles, _) => ", and look for files and connections that are never closed",
@@ -104,7 +119,8 @@ impl Limit {
     }
 
     pub(crate) fn error(self, function: &Function) -> Error {
-        Error::new(Code::LimitExceeded, format!("{} {}", function.reference(), self.text(function))).hint(self.hint(function))
+        let code = if self == Limit::HostMemory { Code::FunctionCrashed } else { Code::LimitExceeded };
+        Error::new(code, format!("{} {}", function.reference(), self.text(function))).hint(self.hint(function))
     }
 }
 
@@ -185,8 +201,10 @@ mod tests {
     #[test]
     fn ends_are_told_apart() {
         let check = |exit, killed, words: &str, wanted| {
-            assert_eq!(Limit::behind_exit(exit, Events { killed, ..Events::default() }, words), wanted, "{exit} {words}");
+            assert_eq!(Limit::behind_exit(exit, Events { killed, full: killed > 0, unforked: 0 }, words), wanted, "{exit} {words}");
         };
+        let hosts = Events { killed: 1, ..Events::default() };
+        assert_eq!(Limit::behind_exit(Exit::Signal(9), hosts, ""), Some(Limit::HostMemory), "its own limit was never met");
         check(Exit::Signal(9), 1, "", Some(Limit::Memory));
         check(Exit::Signal(9), 0, "", None);
         check(Exit::Code(0), 1, "MemoryError", None);
@@ -213,7 +231,8 @@ mod tests {
         check("MemoryError", "", quiet, Some(Limit::Memory));
         check("ValueError", "no", quiet, None);
         check("ValueError", "no", Events { unforked: 3, ..quiet }, Some(Limit::Processes));
-        check("CalledProcessError", "died with <Signals.SIGKILL: 9>", Events { killed: 1, ..quiet }, Some(Limit::Memory));
+        check("CalledProcessError", "died with <Signals.SIGKILL: 9>", Events { killed: 1, full: true, ..quiet }, Some(Limit::Memory));
+        check("CalledProcessError", "died with <Signals.SIGKILL: 9>", Events { killed: 1, ..quiet }, Some(Limit::HostMemory));
         check("RuntimeError", "can't start new thread", quiet, Some(Limit::Processes));
         check("Error", "spawn /bin/true EAGAIN", quiet, Some(Limit::Processes));
     }
@@ -225,6 +244,9 @@ mod tests {
         let error = Limit::Memory.error(&function);
         assert_eq!(error.detail(), "f ran out of memory: an instance has 64 MiB");
         assert!(error.hint_text().unwrap().contains("`memory`"));
+        let error = Limit::HostMemory.error(&function);
+        assert_eq!(error.code(), Code::FunctionCrashed);
+        assert!(error.detail().contains("the host had no memory left") && !error.hint_text().unwrap().contains("mote.toml"), "{error}");
         for (bytes, text) in [(0, "0 bytes"), (1000, "1 kB"), (1 << 30, "1 GiB"), (1500, "1500 bytes"), (5_000_000, "5 MB")] {
             assert_eq!(size(bytes), text);
         }

@@ -12,6 +12,7 @@ use crate::artifact::{self, Building};
 use crate::engine::{Workshop, blocking};
 use crate::host::Host;
 use crate::jail::program::interpreter_of;
+use crate::java;
 use crate::runtime::Interpreter;
 use crate::transpile;
 
@@ -42,6 +43,10 @@ pub(crate) async fn artifact(
         Family::Executable | Family::Flow => {
             check_executable(function, code)?;
             None
+        }
+        Family::Java => {
+            java::check(function, code)?;
+            Some(workshop.interpreters.find(&function.runtime).await?)
         }
         Family::Python | Family::Node => Some(workshop.interpreters.find(&function.runtime).await?),
     };

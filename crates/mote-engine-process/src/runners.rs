@@ -78,7 +78,8 @@ pub fn command(directory: &Path, interpreter: &Interpreter) -> Vec<String> {
             command.extend(["-I".into(), "-S".into(), directory.join("python/main.py").display().to_string()]);
         }
         Family::Node => command.push(directory.join("node/main.cjs").display().to_string()),
-        Family::Executable | Family::Flow => {}
+        // These have none.
+        Family::Java | Family::Executable | Family::Flow => {}
     }
     command
 }

@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const PYTHON_MIN: [u32; 2] = [3, 9];
 const NODE_MIN: [u32; 2] = [20, 0];
+const JAVA_MIN: [u32; 2] = [11, 0];
 
 /// A program that runs code, as it described itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +102,7 @@ impl Interpreters {
             (Family::Executable | Family::Flow, _) => Vec::new(),
             (Family::Python, "" | "3") => vec!["python3".to_owned(), "python".to_owned()],
             (Family::Python, version) => vec![format!("python{version}"), "python3".to_owned()],
+            (Family::Java, _) => vec!["java".to_owned()],
             (Family::Node, "") => vec!["node".to_owned(), "nodejs".to_owned()],
             (Family::Node, version) => {
                 let major = version.split('.').next().unwrap_or_default();
@@ -141,6 +143,7 @@ fn every_name(family: Family) -> Vec<String> {
     match family {
         Family::Python => ["python3".to_owned()].into_iter().chain((9..=20).map(|minor| format!("python3.{minor}"))).collect(),
         Family::Node => ["node", "nodejs"].into_iter().map(str::to_owned).chain((20..=30).map(|major| format!("node{major}"))).collect(),
+        Family::Java => vec!["java".to_owned()],
         Family::Executable | Family::Flow => Vec::new(),
     }
 }
@@ -149,6 +152,7 @@ fn oldest(family: Family) -> [u32; 2] {
     match family {
         Family::Python => PYTHON_MIN,
         Family::Node => NODE_MIN,
+        Family::Java => JAVA_MIN,
         Family::Executable | Family::Flow => [0, 0],
     }
 }
@@ -183,13 +187,17 @@ async fn describe(family: Family, candidate: &Path, clock: &dyn Clock) -> Option
              sys.base_prefix, sep='\\n')",
         ]),
         Family::Node => command.args(["-p", "[process.execPath, process.versions.node, ''].join('\\n')"]),
+        Family::Java => command.args(["-XshowSettings:properties", "-version"]),
         Family::Executable | Family::Flow => return None,
     };
-    command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.stdin(Stdio::null()).kill_on_drop(true);
     let output = tokio::select! {
         output = command.output() => output.ok().filter(|output| output.status.success())?,
         () = clock.sleep(ANSWER_WITHIN) => return None,
     };
+    if family == Family::Java {
+        return java(&String::from_utf8(output.stderr).ok()?);
+    }
     let text = String::from_utf8(output.stdout).ok()?;
     let mut lines = text.lines();
     let program = fs::canonicalize(lines.next()?).ok()?;
@@ -198,12 +206,23 @@ async fn describe(family: Family, candidate: &Path, clock: &dyn Clock) -> Option
     Some(Interpreter { family, program, version, mounts })
 }
 
+/// By its properties, which it prints as `name = value`.
+fn java(told: &str) -> Option<Interpreter> {
+    let property = |name: &str| told.lines().find_map(|line| line.trim().strip_prefix(name)?.trim_start().strip_prefix("= "));
+    let home = fs::canonicalize(property("java.home")?).ok()?;
+    let program = fs::canonicalize(home.join("bin/java")).ok()?;
+    let version = property("java.version")?.to_owned();
+    let mounts = mounts(Family::Java, &program, &home);
+    Some(Interpreter { family: Family::Java, program, version, mounts })
+}
+
 /// Never a directory that holds more than an installation: `~/bin/node` must not show all of `~`.
 fn mounts(family: Family, program: &Path, prefix: &Path) -> Vec<PathBuf> {
     let system = |path: &Path| ["/usr", "/bin", "/lib", "/lib64"].iter().any(|root| path.starts_with(root));
     let installation = match family {
         Family::Python => fs::canonicalize(prefix).ok().filter(|prefix| prefix.join("lib").is_dir() && prefix.parent().is_some()),
         Family::Node => program.parent().and_then(Path::parent).filter(|root| root.join("include/node").is_dir()).map(Path::to_owned),
+        Family::Java => Some(prefix.to_owned()).filter(|home| home.join("lib").is_dir() && program.starts_with(home)),
         Family::Executable | Family::Flow => None,
     };
     let mut found: Vec<PathBuf> = installation.into_iter().filter(|root| !system(root)).collect();

@@ -3,13 +3,15 @@
 //! Whatever comes here was written by code in a jail. No I/O and no state: who may ask what, and
 //! when, is known to [`crate::instance`]`::pull`.
 
+pub mod extensions;
 mod report;
 
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use mote_core::engine::pull::PullHead;
 
-pub use report::{BODY_TRAILER, TYPE_HEADER, broken_off, report, too_large};
+use extensions::{Wanted, Why};
+pub use report::{BODY_TRAILER, TYPE_HEADER, broken_off, report, report_named, too_large};
 
 /// Of an answer that is not streamed.
 pub const RESPONSE_BYTES_MAX: u64 = (6 << 20) + 100;
@@ -27,6 +29,10 @@ pub enum Asked {
     Failure(String),
     /// It can't take any call.
     StartFailure,
+    /// Of an extension.
+    Extension(Wanted),
+    /// To be sent logs and telemetry, by the name of the API.
+    Subscription(&'static str),
 }
 
 /// Why nothing was done.
@@ -43,10 +49,19 @@ pub enum Refusal {
     Mode,
     /// The request ended before its body did.
     Truncated,
+    Extension(Why),
 }
 
 impl Asked {
     pub fn read(method: &Method, path: &str) -> Result<Asked, Refusal> {
+        if let Some(wanted) = extensions::wanted(method, path) {
+            return wanted.map(Asked::Extension);
+        }
+        match path {
+            "/2022-07-01/telemetry" if *method == Method::PUT => return Ok(Asked::Subscription("Telemetry")),
+            "/2020-08-15/logs" if *method == Method::PUT => return Ok(Asked::Subscription("Logs")),
+            _ => {}
+        }
         let rest = path.strip_prefix(VERSION).ok_or(Refusal::NoSuchPath)?;
         let (wanted, asked) = match rest.split_once("invocation/") {
             Some(("", "next")) => (Method::GET, Asked::Next),
@@ -67,7 +82,7 @@ impl Refusal {
         match self {
             Refusal::NoSuchPath => StatusCode::NOT_FOUND,
             Refusal::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::NotNow => StatusCode::FORBIDDEN,
+            Refusal::NotNow | Refusal::Extension(_) => StatusCode::FORBIDDEN,
             Refusal::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Refusal::UnknownCall | Refusal::Mode | Refusal::Truncated => StatusCode::BAD_REQUEST,
         }
@@ -81,6 +96,7 @@ impl Refusal {
             Refusal::NotNow => ("InvalidStateTransition", "The runtime can't do that in its present state".to_owned()),
             Refusal::TooLarge(max) => ("RequestEntityTooLarge", format!("Exceeded maximum allowed payload size ({max} bytes).")),
             Refusal::Mode => ("InvalidFunctionResponseMode", "Invalid function response mode".to_owned()),
+            Refusal::Extension((kind, message)) => (kind, message.to_owned()),
             Refusal::Truncated => ("TruncatedHTTPRequest", "HTTP request detected as truncated".to_owned()),
         };
         format!(r#"{{"errorMessage":"{message}","errorType":"{kind}"}}"#)

@@ -111,7 +111,7 @@ impl Stock {
             Some(empty) => empty,
             None => {
                 let turn = self.gate.enter().await;
-                Empty { turn: Some(turn), ..self.spawn(&Shell { standby: None, ..shell.clone() })? }
+                Empty { turn: Some(turn), ..self.spawn(&Shell { standby: None, ..shell.clone() }).await? }
             }
         };
         empty.starting = Some(starting);
@@ -199,7 +199,7 @@ impl Stock {
 
     async fn make(&self, shell: &Shell) {
         let made = async {
-            let mut empty = self.spawn(shell)?;
+            let mut empty = self.spawn(shell).await?;
             empty.build().await?;
             Ok::<_, Error>(empty)
         };
@@ -216,13 +216,13 @@ impl Stock {
         }
     }
 
-    fn spawn(&self, shell: &Shell) -> Result<Empty> {
+    async fn spawn(&self, shell: &Shell) -> Result<Empty> {
         let broken = |error: std::io::Error| Error::internal("the wire to a runner can't be made").caused_by(error);
         let (wire, channel) = match shell.standby {
             Some(_) => UnixStream::pair().map(|(ours, theirs)| (Some(ours), Some(OwnedFd::from(theirs)))).map_err(broken)?,
             None => (None, None),
         };
-        let jail = Jail::spawn(&self.fork_server, shell, channel, &self.groups)?;
+        let jail = Jail::spawn(&self.fork_server, shell, channel, &self.groups).await?;
         Ok(Empty { jail, wire, built: None, starting: None, turn: None })
     }
 

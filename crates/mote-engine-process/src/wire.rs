@@ -26,7 +26,7 @@
 //! | 67 REPLY_OPEN | the same with the body so far; CHUNK frames follow |
 //! | 68 CHUNK | a piece of the reply |
 //! | 69 END | empty; ends the call after REPLY_OPEN |
-//! | 70 FAILED | JSON `{"code","type","message","trace"}`; ends the call, also in the middle of a stream |
+//! | 70 FAILED | JSON `{"code","type","message","trace","last"}`; ends the call, also in the middle of a stream. `last`: the process ends with it, and is to get no other call |
 //! | 71 LOG | `u8` 1 stdout or 2 stderr, then UTF-8 text, at most [`LOG_BYTES_MAX`]; id 0 if it belongs to no call |
 //! | 72 CREDIT | u32 LE: mote may send so many more bytes in BODY frames of this call |
 //!
@@ -151,7 +151,7 @@ pub enum FromRunner {
     ReplyOpen { head: Bytes, body: Bytes },
     Chunk(Bytes),
     End,
-    Failed(Failure),
+    Failed { failure: Failure, last: bool },
     Log { source: LogSource, text: String },
     Credit(u32),
 }
@@ -182,7 +182,7 @@ impl FromRunner {
             69 => FromRunner::End,
             70 => {
                 let failed: Failed = json("FAILED", &payload)?;
-                FromRunner::Failed(Failure { code: failed.code, report: failed.report })
+                FromRunner::Failed { failure: Failure { code: failed.code, report: failed.report }, last: failed.last }
             }
             71 => log(&payload)?,
             72 => FromRunner::Credit(u32::from_le_bytes(payload.as_ref().try_into().map_err(|_| Broken("CREDIT without a u32".into()))?)),
@@ -196,6 +196,8 @@ impl FromRunner {
 struct Failed {
     #[serde(default)]
     code: String,
+    #[serde(default)]
+    last: bool,
     #[serde(flatten)]
     report: Report,
 }

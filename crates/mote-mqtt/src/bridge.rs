@@ -62,7 +62,7 @@ impl MqttBridge {
     /// Connects, and connects again, until told to stop.
     pub async fn serve(self, mut stop: Stop) -> Result<()> {
         let space = self.broker.space(&self.carried.namespace);
-        let sat = self.broker.sit(&space, CLIENT, false, EXPIRY_MAX_S).await;
+        let sat = self.broker.sit(&space, CLIENT, "bridge", false, EXPIRY_MAX_S).await;
         let seat = sat.map_err(|breach| Error::new(Code::Internal, format!("the bridge has no session: {}", breach.why)))?;
         let clock = self.broker.seams.clock.clone();
         let mut wait = RETRY_MIN;
@@ -115,7 +115,7 @@ impl MqttBridge {
     }
 
     fn bound(&self) -> Vec<Filter> {
-        let mut filters = self.broker.seams.directory.bindings(|function, binding| match binding {
+        let mut filters = self.broker.seams.directory.bindings(|function, _, binding| match binding {
             Binding::Mqtt(bound) if function.namespace == self.carried.namespace => Some(bound.filter.clone()),
             _ => None,
         });

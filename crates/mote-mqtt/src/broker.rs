@@ -52,6 +52,20 @@ pub struct MqttBroker {
     copies: Semaphore,
 }
 
+/// Old messages of a full session.
+const DROPPED_AT_ONCE: usize = 64;
+
+/// What messages become.
+#[derive(Default)]
+struct Plan {
+    /// For functions.
+    items: Vec<Item>,
+    /// For sessions, on disk.
+    promised: Vec<(Arc<Session>, Copy)>,
+    /// For sessions, in memory.
+    passing: Vec<(Arc<Session>, Copy)>,
+}
+
 impl MqttBroker {
     /// Reads the sessions and retained messages that were kept.
     pub async fn open(seams: Seams) -> Result<Arc<MqttBroker>> {
@@ -84,20 +98,52 @@ impl MqttBroker {
 
     async fn take(&self, space: &Arc<Space>, from: Option<&str>, messages: &[Arc<Message>]) -> Result<()> {
         let retained: Vec<_> = messages.iter().filter(|message| message.retain).cloned().collect();
-        // First of all, so that who subscribes meanwhile finds it retained, or is given it, or both.
-        self.keeper.keep(space, retained).await?;
-        let (mut items, mut promised, mut passing) = (Vec::new(), Vec::new(), Vec::new());
-        for message in messages {
-            items.extend(self.events(&space.name, message)?);
-            for (session, copy) in space.copies(from, message) {
-                if copy.is_promised() && session.persists() { &mut promised } else { &mut passing }.push((session, copy));
-            }
+        let mut plan = self.plan(space, from, messages)?;
+        let is_lasting = !retained.is_empty() || plan.promised.iter().any(|(session, _)| session.is_full());
+        if is_lasting {
+            self.judge(space, &plan).await?;
         }
+        if !retained.is_empty() {
+            self.keeper.keep(space, retained).await?;
+            // Anew, so that who subscribed meanwhile found it retained, or is given it, or both.
+            plan = self.plan(space, from, messages)?;
+        }
+        let Plan { items, promised, passing } = plan;
         self.promise(space, items, promised).await?;
         for (session, copy) in passing {
             session.pass(copy);
         }
         Ok(())
+    }
+
+    fn plan(&self, space: &Arc<Space>, from: Option<&str>, messages: &[Arc<Message>]) -> Result<Plan> {
+        let mut plan = Plan::default();
+        for message in messages {
+            plan.items.extend(self.events(&space.name, message)?);
+            for (session, copy) in space.copies(from, message) {
+                let is_kept = copy.is_promised() && session.persists();
+                if is_kept { &mut plan.promised } else { &mut plan.passing }.push((session, copy));
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Whether the namespace has room for the events, asked before anything is done that each further try would do
+    /// again: a message retained, an old one dropped. What it says is judged again in the transaction.
+    async fn judge(&self, space: &Space, plan: &Plan) -> Result<()> {
+        let limits = &self.seams.access.limits;
+        let Some(room) = limits.queue_room(&space.name) else { return Ok(()) };
+        let mut waiting = plan.items.iter().filter(|item| room.holds(&item.queue)).count() as u64;
+        if waiting == 0 {
+            return Ok(());
+        }
+        for prefix in &room.prefixes {
+            waiting += self.seams.queue.depth(prefix).await?;
+        }
+        if waiting <= room.items_max {
+            return Ok(());
+        }
+        Err(limits.told(Error::new(Code::Throttled, format!("{waiting} items would wait, and {} may", room.items_max)), &space.name))
     }
 
     /// Puts on disk what must not be lost with the server: events and copies in one transaction.
@@ -119,8 +165,8 @@ impl MqttBroker {
         }
         // Counted before somebody can be done with them.
         copies.iter().for_each(|(session, _)| session.more());
-        let quota = self.seams.access.limits.queue_room(&space.name);
-        let rooms = quota.into_iter().chain(self.seams.invoke.queue_rooms(&items)).collect();
+        // The only one: bindings lead to functions, and none to a queue that has a room of its own.
+        let rooms = self.seams.access.limits.queue_room(&space.name).into_iter().collect();
         if let Err(error) = self.seams.queue.enqueue_within(items, rooms).await {
             copies.iter().for_each(|(session, _)| session.less());
             return Err(self.seams.access.limits.told(error, &space.name));
@@ -147,8 +193,7 @@ impl MqttBroker {
 
     /// Where a session is full its oldest messages go, some at a time.
     async fn make_room(&self, session: &Session) {
-        const AT_ONCE: usize = 64;
-        if session.waiting.load(Ordering::SeqCst) < WAITING_MAX {
+        if !session.is_full() {
             return;
         }
         let _turn = session.clearing.lock().await;
@@ -158,7 +203,7 @@ impl MqttBroker {
             Ok(_) => {}
             Err(error) => return tracing::error!(?error, client = %session.client, "a full session could not be counted"),
         }
-        match self.seams.queue.lease(&session.queue, AT_ONCE, crate::limits::LEASE).await {
+        match self.seams.queue.lease(&session.queue, DROPPED_AT_ONCE, crate::limits::LEASE).await {
             Ok(leases) => {
                 let gone = leases.len() as u64;
                 // Side by side, so that they share the disk's time.

@@ -77,17 +77,30 @@ pub(crate) struct Who {
     caller: Caller,
     /// Named on the command line: may publish and subscribe without a token.
     is_guest: bool,
+    /// What it may not, as long as its rights are the same: the audit has a line of each, and not of each try.
+    refused: Vec<Device>,
 }
 
 impl Who {
-    fn may(&self, broker: &MqttBroker, space: &Space, what: Device) -> bool {
-        self.is_guest || broker.seams.access.permit(&self.caller, &what.rule(&space.name)).is_ok()
+    fn may(&mut self, broker: &MqttBroker, space: &Space, what: Device) -> bool {
+        if self.is_guest || self.refused.contains(&what) {
+            return self.is_guest;
+        }
+        let may = broker.seams.access.permit(&self.caller, &what.rule(&space.name)).is_ok();
+        if !may {
+            self.refused.push(what);
+        }
+        may
     }
 
     /// A token may have been revoked, or have run out.
     fn renew(&mut self, broker: &MqttBroker) -> Outcome<()> {
         if !self.is_guest {
-            self.caller = broker.seams.access.caller(&self.credential)?;
+            let caller = broker.seams.access.caller(&self.credential)?;
+            if caller != self.caller {
+                self.caller = caller;
+                self.refused.clear();
+            }
         }
         Ok(())
     }

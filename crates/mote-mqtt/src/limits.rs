@@ -25,6 +25,10 @@ pub(crate) const SUBSCRIPTIONS_MAX: usize = 256;
 pub(crate) const GROUP_BYTES_MAX: usize = 128;
 /// Sessions of a namespace, connected or not.
 pub(crate) const SESSIONS_MAX: usize = 10_000;
+/// Of those, of one token (all guests are one): it can't have them all.
+pub(crate) const OWNERS_SESSIONS_MAX: usize = 7_500;
+/// Subscriptions of a namespace.
+pub(crate) const SPACE_SUBSCRIPTIONS_MAX: usize = 100_000;
 /// Messages for one client in memory, and on disk.
 pub(crate) const OUTBOX_MAX: usize = 1_000;
 pub(crate) const OUTBOX_BYTES_MAX: usize = 4 << 20;

@@ -15,11 +15,11 @@ use mote_core::function::Name;
 use mote_core::mqtt::{Message, Qos};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::AbortHandle;
 
 use self::numbers::Numbers;
-use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, RETAINED_MAX};
+use crate::limits::{OUTBOX_BYTES_MAX, OUTBOX_MAX, RETAINED_MAX, WAITING_MAX};
 use crate::space::weight;
 use crate::wire::Options;
 
@@ -50,8 +50,7 @@ pub(crate) struct Session {
 pub(crate) struct State {
     pub(crate) kept: Kept,
     pub(crate) is_connected: bool,
-    /// A will that waits: void once there is another connection.
-    pub(crate) will: Option<AbortHandle>,
+    pub(crate) will: Option<LeftWill>,
     /// Packets of QoS 2 that are on disk and were not released yet.
     pub(crate) received: Numbers,
     /// Items that were on their way when a connection ended: they go on under the same numbers.
@@ -61,6 +60,14 @@ pub(crate) struct State {
     /// Retained messages for new subscriptions.
     replay: VecDeque<Copy>,
     pub(crate) dropped: u64,
+}
+
+/// A will that waits for its time, or for room.
+pub(crate) struct LeftWill {
+    /// Whether the session goes on, which makes it void: told to it by the next connection, unless its
+    /// time has come.
+    pub(crate) resumed: Option<oneshot::Sender<bool>>,
+    pub(crate) task: AbortHandle,
 }
 
 /// The number under which a client has seen a message, and whether it said so (of QoS 2).
@@ -77,6 +84,9 @@ pub(crate) struct Kept {
     pub(crate) subscriptions: BTreeMap<String, Subscribed>,
     /// 0: the session ends with its connection.
     pub(crate) expiry_s: u32,
+    /// Who began it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Arc<str>>,
     /// When the client went away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) left: Option<Timestamp>,
@@ -191,6 +201,11 @@ impl Session {
     /// A message more on disk.
     pub(crate) fn more(&self) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Its oldest go before more comes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) >= WAITING_MAX
     }
 
     /// A message on disk is done with.

@@ -8,7 +8,7 @@ use mote_core::clock::Timestamp;
 use mote_core::function::Name;
 use mote_core::mqtt::{Filter, Message, Qos, Topic};
 
-use crate::limits::GROUP_BYTES_MAX;
+use crate::limits::{GROUP_BYTES_MAX, SPACE_SUBSCRIPTIONS_MAX};
 use crate::session::{Copy, Session, Subscribed};
 use crate::tree::Tree;
 use crate::wire::Reason;
@@ -18,6 +18,8 @@ pub(crate) struct Space {
     pub(crate) connections: AtomicU64,
     /// Of sessions that are gone.
     pub(crate) dropped: AtomicU64,
+    /// Of all sessions together.
+    pub(crate) subscriptions: AtomicUsize,
     sessions: Mutex<HashMap<Arc<str>, Arc<Session>>>,
     wanted: RwLock<Tree<Entry>>,
     retained: RwLock<Retained>,
@@ -75,6 +77,7 @@ impl Space {
             name,
             connections: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            subscriptions: AtomicUsize::new(0),
             sessions: Mutex::default(),
             wanted: RwLock::default(),
             retained: RwLock::default(),
@@ -143,6 +146,16 @@ impl Space {
         let Entry { session, subscribed, .. } = self.chosen(&members)?;
         let (qos, numbers) = (subscribed.options.qos.min(copy.message.qos), subscribed.number.into_iter().collect());
         Some((session.clone(), Copy { qos, numbers, ..copy.clone() }))
+    }
+
+    /// Room for one more, which it then takes.
+    pub(crate) fn more_subscriptions(&self) -> bool {
+        let fits = |count: usize| (count < SPACE_SUBSCRIPTIONS_MAX).then_some(count + 1);
+        self.subscriptions.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).is_ok()
+    }
+
+    pub(crate) fn less_subscriptions(&self, count: usize) {
+        self.subscriptions.fetch_sub(count, Ordering::SeqCst);
     }
 
     /// True: it was not subscribed to before. A shared filter is that with its group.

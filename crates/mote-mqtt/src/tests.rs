@@ -161,7 +161,7 @@ async fn a_namespace_has_as_many_connections_as_its_quota_says() {
 async fn whoever_asks_last_gets_the_seat() {
     let world = World::new().await;
     let space = world.broker.space(&Name::default_namespace());
-    let sit = || world.broker.sit(&space, "d", false, EXPIRY_MAX_S);
+    let sit = || world.broker.sit(&space, "d", ROOT, false, EXPIRY_MAX_S);
     let Ok(first) = sit().await else { panic!("nobody sits there") };
     let (mut second, mut third) = (pin!(sit()), pin!(sit()));
     assert!(waits(second.as_mut()).await && waits(third.as_mut()).await);
@@ -212,7 +212,7 @@ async fn retained_messages_leave_when_their_time_is_up() {
 async fn copies_for_too_many_sessions_are_refused_as_a_whole() {
     let world = World::new().await;
     let space = world.broker.space(&Name::default_namespace());
-    let Ok(seat) = world.broker.sit(&space, "d", false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
+    let Ok(seat) = world.broker.sit(&space, "d", ROOT, false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
     let message = Arc::new(Message::new(Topic::new("t").unwrap(), Qos::AtLeast, vec![b'x'; 256 << 10]));
     let copy = Copy { message, qos: Qos::AtLeast, retain: false, numbers: Vec::new(), share: None };
     let copies = |count: usize| vec![(seat.session.clone(), copy.clone()); count];
@@ -304,7 +304,7 @@ async fn a_message_that_can_not_be_retained_does_not_stop_a_bridge() {
     }
     let mut reader = world.fresh("reader").await;
     reader.subscribe("t", 1).await;
-    let Ok(seat) = world.broker.sit(&space, "bridge", false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
+    let Ok(seat) = world.broker.sit(&space, "bridge", ROOT, false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
     let mut line = Line::new(world.broker.clone(), space, seat.session.clone(), Beyond::Forgo);
     for (id, payload) in [(1, "one"), (2, "two")] {
         let message = Message { retain: true, ..Message::new(Topic::new("t").unwrap(), Qos::AtLeast, payload) };

@@ -76,7 +76,7 @@ pub(crate) fn of_write(headers: &HeaderMap) -> Result<Precondition, S3Error> {
     if if_none_match.as_ref().is_some_and(|tags| tags.iter().any(|tag| tag != "*")) {
         return Err(s3_error!(NotImplemented, "A write takes If-None-Match with * alone"));
     }
-    Ok(Precondition { if_match: etags(headers, "if-match")?, if_none_match, room: None, queued: None })
+    Ok(Precondition { if_match: etags(headers, "if-match")?, if_none_match, ..Precondition::default() })
 }
 
 /// A list of ETags without their quotes; the weak mark is dropped, as S3 has no weak ones.

@@ -65,6 +65,8 @@ fn code(code: Code) -> S3ErrorCode {
         | Code::CallNotFound
         | Code::EventNotKept
         | Code::QueueNotFound
+        | Code::BindingNotFound
+        | Code::RuleNotFound
         | Code::TokenNotFound
         | Code::SecretNotFound
         | Code::SecretInUse

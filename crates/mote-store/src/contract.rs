@@ -44,6 +44,7 @@ pub struct Subject {
 pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     catalog::changes_are_judged_by_revision(fresh().await).await;
     catalog::a_batch_happens_whole_or_not_at_all(fresh().await).await;
+    catalog::a_bucket_comes_with_its_batch_or_not_at_all(fresh().await).await;
     catalog::scans_go_by_bytes_and_pages(fresh().await).await;
     queue::a_lease_holds_until_it_ends(fresh().await).await;
     queue::a_lost_lease_settles_nothing(fresh().await).await;

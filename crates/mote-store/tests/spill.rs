@@ -22,7 +22,7 @@ use mote_core::platform::House;
 use mote_core::queues::Queues;
 use mote_core::secret::cipher::{Cipher, Key};
 use mote_core::secret::vault::Vault;
-use mote_core::store::within::{EVENTS, Judged, within};
+use mote_core::store::within::{EVENTS, FILES, Judged, within};
 use mote_core::store::{Lane, ObjectListQuery, Whereabouts};
 use mote_core::topic::Topics;
 use mote_core::trigger::{Stopper, Trigger};
@@ -184,6 +184,39 @@ async fn no_caller_can_name_where_large_events_lie() {
     let delete = Action::DeleteObject { namespace, bucket: EVENTS.into(), key: id.to_string() };
     assert_eq!(scene.admin(delete).await.err().unwrap().code(), Code::NameInvalid);
     assert_eq!(scene.spilled().await, [id]);
+}
+
+#[tokio::test]
+async fn files_of_functions_are_the_apis_alone_and_stay_when_events_are_swept() {
+    let scene = Scene::new().await;
+    let namespace = Name::default_namespace();
+    let keep = |body: &'static str, only_new| Action::KeepFile {
+        namespace: namespace.clone(),
+        key: "functions/f/a".into(),
+        body: body.into(),
+        only_new,
+    };
+    let read = async || match scene.admin(Action::ReadFile { namespace: namespace.clone(), key: "functions/f/a".into() }).await? {
+        Done::Object(_, body) => body.collect(100).await,
+        _ => panic!("no file"),
+    };
+    assert_eq!(read().await.unwrap_err().code(), Code::ObjectNotFound);
+    scene.admin(keep("one", true)).await.unwrap();
+    assert_eq!(scene.admin(keep("two", true)).await.err().unwrap().code(), Code::PreconditionFailed);
+    assert_eq!(read().await.unwrap(), "one");
+    scene.admin(keep("two", false)).await.unwrap();
+    scene.sweep().await;
+    assert_eq!(read().await.unwrap(), "two");
+    let view = within(scene.store.objects(), &namespace, Judged);
+    assert!(view.buckets().await.unwrap().is_empty());
+    assert_eq!(view.get(FILES, "functions/f/a", None).await.err().unwrap().code(), Code::NameInvalid);
+    let query = ObjectListQuery { prefix: "functions/".into(), limit: 10, ..ObjectListQuery::default() };
+    let Done::Objects(list) = scene.admin(Action::ListFiles { namespace: namespace.clone(), query }).await.unwrap() else { panic!() };
+    assert_eq!(list.objects.len(), 1);
+    for _ in 0..2 {
+        scene.admin(Action::DropFile { namespace: namespace.clone(), key: "functions/f/a".into() }).await.unwrap();
+    }
+    assert_eq!(read().await.unwrap_err().code(), Code::ObjectNotFound);
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ pub fn function(name: &str) -> Function {
         port: None,
         pulls: false,
         contract_env: Default::default(),
+        contract_start: None,
         about: Default::default(),
         dev: false,
         http: Default::default(),

@@ -4,7 +4,7 @@ mod queue;
 mod records;
 mod watched;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -34,6 +34,7 @@ pub struct MemoryStore {
 struct State {
     revision: u64,
     records: BTreeMap<String, Record>,
+    buckets: BTreeSet<String>,
     queue: QueueState,
     logs: VecDeque<LogLine>,
     calls: Vec<CallRecord>,
@@ -82,6 +83,11 @@ impl MemoryStore {
         self.state().calls.clone()
     }
 
+    /// Those that came with records.
+    pub fn buckets(&self) -> Vec<String> {
+        self.state().buckets.iter().cloned().collect()
+    }
+
     pub fn keys(&self) -> Vec<String> {
         self.state().records.keys().cloned().collect()
     }
@@ -118,7 +124,7 @@ impl MemoryStore {
     fn apply(&self, batch: Vec<Write>) -> Result<()> {
         let mut state = self.state();
         for write in &batch {
-            let (Write::Put { key, expect, .. } | Write::Delete { key, expect }) = write;
+            let (Write::Put { key, expect, .. } | Write::Delete { key, expect }) = write else { continue };
             if state.records.get(key).map_or(0, |record| record.revision) != *expect {
                 return Err(Error::new(Code::Conflict, format!("the record {key} has changed")));
             }
@@ -129,6 +135,7 @@ impl MemoryStore {
             match write {
                 Write::Put { key, value, .. } => drop(state.records.insert(key.clone(), Record { key, revision, value })),
                 Write::Delete { key, .. } => drop(state.records.remove(&key)),
+                Write::Bucket { name } => drop(state.buckets.insert(name)),
             }
         }
         Ok(())

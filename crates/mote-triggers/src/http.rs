@@ -7,6 +7,7 @@
 mod compress;
 mod connection;
 mod request;
+mod talk;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
@@ -20,7 +21,7 @@ use hyper_util::rt::TokioExecutor;
 use hyper_util::server::conn::auto;
 use mote_core::action::Platform;
 use mote_core::clock::{Clock, Id};
-use mote_core::dialect::{Dialect, Parsed, Request, Response, Stamp, TURNS_MAX, Turn};
+use mote_core::dialect::{Dialect, Parsed, Request, Response, Stamp};
 use mote_core::engine;
 use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop};
@@ -30,6 +31,7 @@ use tokio::sync::{Semaphore, watch};
 
 use compress::Outgoing;
 use connection::{Connection, Phase};
+use talk::Talks;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -48,6 +50,7 @@ pub struct HttpDoor {
     /// Without them one address may have all connections.
     shares: Option<Arc<Shares>>,
     beside: Option<Arc<dyn Beside>>,
+    talks: Arc<Talks>,
 }
 
 /// Another service on the same port, for requests that no dialect wants. Its answers go out as they are.
@@ -79,7 +82,8 @@ impl HttpDoor {
         // No timer: `connection` watches for stalls, with the platform's clock.
         http.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         http.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX as u32);
-        HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default(), shares: None, beside: None }
+        let talks = Arc::new(Talks::new(platform.clone(), clock.clone()));
+        HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default(), shares: None, beside: None, talks }
     }
 
     pub fn with_shares(mut self, shares: Arc<Shares>) -> HttpDoor {
@@ -185,7 +189,7 @@ impl HttpDoor {
                     return dialect.render(result).into();
                 }
                 Ok(Parsed::Turn(turn)) => {
-                    return self.converse(turn, id).await.unwrap_or_else(|error| dialect.render(Err(error))).into();
+                    return self.talks.converse(turn, id).await.unwrap_or_else(|error| dialect.render(Err(error))).into();
                 }
                 Ok(Parsed::NotMine(back)) => request = back,
                 Err(error) => return dialect.render(Err(error)).into(),
@@ -196,27 +200,6 @@ impl HttpDoor {
         }
         let shown: String = request.uri().path().chars().take(100).collect();
         self.refuse(Error::new(Code::FunctionNotFound, format!("nothing answers at {shown}"))).into()
-    }
-
-    /// Does what a dialect wants, until it has an answer.
-    async fn converse(&self, mut turn: Turn, id: Id) -> Result<Response> {
-        for _ in 0..TURNS_MAX {
-            turn = match turn {
-                Turn::Read { body, bytes_max, then } => then(body.collect(bytes_max).await),
-                Turn::Do { who, what, then } => {
-                    let result = match self.platform.execute(who, what).await {
-                        Ok(done) => done.whole().await,
-                        Err(error) => Err(error),
-                    };
-                    if let Err(error) = &result {
-                        note(id, error);
-                    }
-                    then(result)
-                }
-                Turn::Answer(response) => return Ok(response),
-            };
-        }
-        Err(Error::internal(format!("a request came to no answer in {TURNS_MAX} turns")))
     }
 
     fn refuse(&self, error: Error) -> Response {

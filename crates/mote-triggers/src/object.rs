@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use mote_core::access::Access;
 use mote_core::clock::Clock;
-use mote_core::directory::Directory;
+use mote_core::directory::{Directory, Wanted};
 use mote_core::engine::{DEPTH_MAX, Depth, Standing};
 use mote_core::event::StoredEvent;
-use mote_core::event::lineage::{How, Lineage, TRACE_PARENT};
-use mote_core::function::delivery::Retry;
+use mote_core::event::lineage::{BINDING, How, Lineage, TRACE_PARENT};
+use mote_core::function::delivery::Destination;
 use mote_core::function::{FunctionRef, Name, ObjectChange};
 use mote_core::invoke::address;
 use mote_core::invoke::deliver::parcel::Wish;
@@ -86,13 +86,12 @@ impl ObjectTrigger {
         }
     }
 
-    /// The caller's effects, and then the events of the change. `operation` where it is known:
-    /// a `put` may be a copy.
-    fn effects(&self, change: ObjectChange, operation: Option<&'static str>, from: Standing, callers: Effects) -> Effects {
+    /// The caller's effects, and then the events of the change.
+    fn effects(&self, change: ObjectChange, from: Standing, callers: Effects) -> Effects {
         let (directory, clock) = (self.directory.clone(), self.clock.clone());
         Some(Box::new(move |object| {
             let mut items = callers.map(|effects| effects(object)).unwrap_or_default();
-            items.extend(fired(&directory, &*clock, change, operation, &from, object));
+            items.extend(fired(&directory, &*clock, change, &from, object));
             items
         }))
     }
@@ -106,42 +105,36 @@ fn told(error: Error, namespace: &Name) -> Error {
     Error::new(Code::QuotaExceeded, format!("the quota `stored` of the namespace {namespace} is used up: {}", error.detail())).hint(hint)
 }
 
-fn fired(
-    directory: &Directory,
-    clock: &dyn Clock,
-    change: ObjectChange,
-    operation: Option<&str>,
-    from: &Standing,
-    object: &ObjectInfo,
-) -> Vec<Item> {
+fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, from: &Standing, object: &ObjectInfo) -> Vec<Item> {
     // Here a bucket has its name in the store; the event says the one that its namespace knows.
     let Ok((namespace, bucket)) = within::parted(&object.bucket) else { return Vec::new() };
     let bound = directory.bound_to(&namespace, bucket, &object.key, change);
     if bound.is_empty() {
         return Vec::new();
     }
-    let mut data = json!({ "bucket": bucket, "key": object.key, "size": object.size, "etag": object.etag });
+    let operation = change.operation();
+    let mut data = json!({ "bucket": bucket, "key": object.key, "size": object.size, "etag": object.etag, "operation": operation });
     if let Some(content_type) = &object.meta.content_type {
         data["content_type"] = content_type.as_str().into();
     }
-    if let Some(operation) = operation {
-        data["operation"] = operation.into();
-    }
     let body = bytes::Bytes::from(data.to_string());
     let now = clock.now();
-    let items = |(to, retry): (FunctionRef, Option<Retry>)| {
+    let items = |Wanted { to, qualifier, retry, label }: Wanted| {
+        let Destination::Function(name) = to else { return None };
+        let to = FunctionRef { namespace: namespace.clone(), name };
+        let trace = from.trace.iter().map(|trace| (TRACE_PARENT.to_owned(), trace.as_str().into()));
         let event = StoredEvent {
             subject: Some(object.key.clone()),
             content_type: Some("application/json".to_owned()),
             body: body.clone(),
             lineage: from.call.map(|call| Lineage::of(How::Called, call)).unwrap_or_default(),
-            extensions: from.trace.iter().map(|trace| (TRACE_PARENT.to_owned(), trace.as_str().into())).collect(),
+            extensions: trace.chain(label.map(|label| (BINDING.to_owned(), label.into()))).collect(),
             // An id each: it becomes the invocation's.
             ..StoredEvent::new(clock.id(), format!("/buckets/{bucket}"), change.kind(), now)
         };
-        address::to_function(directory, now, to, event, from.depth, Wish { retry, ..Wish::default() })
+        Some(address::to_function(directory, now, to, event, from.depth, Wish { retry, version: qualifier, ..Wish::default() }))
     };
-    bound.into_iter().map(items).collect()
+    bound.into_iter().filter_map(items).collect()
 }
 
 impl Objects for ObjectTrigger {
@@ -155,7 +148,8 @@ impl Objects for ObjectTrigger {
         effects: Effects,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
         Box::pin(async move {
-            let effects = self.effects(ObjectChange::Created, None, self.standing(bucket, key, ObjectChange::Created)?, effects);
+            let change = if condition.is_copy { ObjectChange::Copy } else { ObjectChange::Put };
+            let effects = self.effects(change, self.standing(bucket, key, change)?, effects);
             let condition = self.condition(bucket, condition)?;
             self.inner.put(bucket, key, staged, meta, condition, effects).await.map_err(|error| self.told(error, bucket))
         })
@@ -170,8 +164,8 @@ impl Objects for ObjectTrigger {
         effects: Effects,
     ) -> BoxFuture<'a, Result<ObjectInfo>> {
         Box::pin(async move {
-            let from = self.standing(&upload.bucket, &upload.key, ObjectChange::Created)?;
-            let effects = self.effects(ObjectChange::Created, Some("complete-multipart-upload"), from, effects);
+            let from = self.standing(&upload.bucket, &upload.key, ObjectChange::CompleteMultipartUpload)?;
+            let effects = self.effects(ObjectChange::CompleteMultipartUpload, from, effects);
             let condition = self.condition(&upload.bucket, condition)?;
             let completed = self.inner.complete_upload(upload, parts, meta, condition, effects).await;
             completed.map_err(|error| self.told(error, &upload.bucket))
@@ -181,7 +175,7 @@ impl Objects for ObjectTrigger {
     fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
             let from = self.standing(bucket, key, ObjectChange::Removed)?;
-            let effects = self.effects(ObjectChange::Removed, Some("delete"), from, effects);
+            let effects = self.effects(ObjectChange::Removed, from, effects);
             let condition = self.condition(bucket, condition)?;
             self.inner.delete(bucket, key, condition, effects).await.map_err(|error| self.told(error, bucket))
         })

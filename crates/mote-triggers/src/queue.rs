@@ -17,14 +17,16 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use mote_core::action::Target;
 use mote_core::clock::{Clock, Timestamp};
 use mote_core::directory::Directory;
-use mote_core::function::{Binding, Function, FunctionRef, Name, QueueBinding};
+use mote_core::function::{Binding, Bound, Function, FunctionRef, Name, Qualifier, QueueBinding};
 use mote_core::invoke::Invoke;
-use mote_core::queues::{BATCH_MAX, QUEUES, Queues};
-use mote_core::store::{LogLine, LogSource, Logs, Queue};
+use mote_core::queues::{BATCH_MAX, QUEUES, Queues, Taken};
+use mote_core::store::{End, LogLine, LogSource, Logs, Queue};
 use mote_core::trigger::{Stop, Trigger};
-use mote_core::{BoxFuture, Result};
+use mote_core::{BoxFuture, Code, Error, Result};
 
 use self::alarm::Alarms;
 use self::expiry::Expiry;
@@ -55,11 +57,20 @@ struct Parts {
 #[derive(Clone)]
 struct Source {
     function: Arc<Function>,
+    /// Which of its versions is called.
+    version: Qualifier,
+    /// If it stands beside those of versions.
+    by: Option<Name>,
     binding: Arc<QueueBinding>,
 }
 
-/// Which binding: the same one after a deploy.
-type Key = (FunctionRef, Name);
+/// Which binding: the same one after a deploy, or changed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Key {
+    function: FunctionRef,
+    by: Option<Name>,
+    queue: Name,
+}
 
 impl QueueTrigger {
     pub fn new(
@@ -122,14 +133,16 @@ impl QueueTrigger {
     }
 
     fn sources(&self) -> Vec<Source> {
-        self.directory.bindings(|function, binding| match binding {
-            Binding::Queue(binding) => Some(Source { function: function.clone(), binding: binding.clone() }),
-            Binding::Http { .. }
-            | Binding::Bucket { .. }
-            | Binding::Timer(_)
-            | Binding::Topic(_)
-            | Binding::Webhook(_)
-            | Binding::Mqtt(_) => None,
+        self.directory.bindings(|function, by, binding| match binding {
+            Binding::Queue(binding) => Some(Source {
+                function: function.clone(),
+                version: Bound::called(by),
+                by: by.map(|bound| bound.id.clone()),
+                binding: binding.clone(),
+            }),
+            Binding::Http(_) | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Webhook(_) | Binding::Mqtt(_) => {
+                None
+            }
         })
     }
 
@@ -174,7 +187,8 @@ impl QueueTrigger {
     async fn gather(&self, source: &Source, room: usize, running: &mut Running) -> Result<Duration> {
         let Parts { queue, queues, clock, .. } = &self.parts;
         let gathering = running.gathering.entry(source.key()).or_default();
-        let wanted = (source.binding.batch as usize * room).min(BATCH_MAX).saturating_sub(gathering.len());
+        let batch = source.binding.batch as usize;
+        let wanted = (batch * room).min(BATCH_MAX.max(batch)).saturating_sub(gathering.len());
         if wanted == 0 {
             return Ok(IDLE_MAX);
         }
@@ -186,8 +200,26 @@ impl QueueTrigger {
         let (taken, cleared) = queues.take(&**queue, of, wanted, VISIBILITY, &**clock).await?;
         self.tell(source, cleared.expired, cleared.moved);
         let is_idle = taken.is_empty();
-        gathering.add(taken, Duration::from_millis(source.binding.window_ms), clock.monotonic());
-        Ok(if is_idle { RESPITE } else { IDLE_MAX })
+        let (wanted, unwanted) = taken.into_iter().partition(|one| one.message.is_wanted(one.lease.item.id, &source.binding.filters));
+        gathering.add(wanted, Duration::from_millis(source.binding.window_ms), clock.monotonic());
+        let dropped = self.drop_all(unwanted).await;
+        Ok(match (is_idle, dropped) {
+            (true, _) => RESPITE,
+            // Behind them there may be some that are wanted.
+            (false, true) => Duration::ZERO,
+            (false, false) => IDLE_MAX,
+        })
+    }
+
+    /// Whether there were any. What can't be deleted now comes again, and is judged again.
+    async fn drop_all(&self, unwanted: Vec<Taken>) -> bool {
+        let drop = |one: &Taken| self.parts.queue.settle(one.lease.token(), End::Done.into());
+        for outcome in join_all(unwanted.iter().map(drop)).await {
+            if let Err(error) = outcome.or_else(unless_lost) {
+                tracing::warn!(?error, "a message that no filter takes could not be deleted; it will be received again");
+            }
+        }
+        !unwanted.is_empty()
     }
 
     /// Where the function's owner reads.
@@ -210,6 +242,11 @@ impl QueueTrigger {
     }
 }
 
+/// Somebody else's lease by now is his to settle.
+fn unless_lost(error: Error) -> Result<()> {
+    if error.code() == Code::LeaseLost { Ok(()) } else { Err(error) }
+}
+
 impl Trigger for QueueTrigger {
     fn serve(&self, door: Arc<dyn Invoke>, stop: Stop) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.run(door, stop))
@@ -218,7 +255,11 @@ impl Trigger for QueueTrigger {
 
 impl Source {
     fn key(&self) -> Key {
-        (self.function.reference(), self.binding.queue.clone())
+        Key { function: self.function.reference(), by: self.by.clone(), queue: self.binding.queue.clone() }
+    }
+
+    fn target(&self) -> Target {
+        Target::Function { function: self.function.reference(), version: self.version.clone() }
     }
 
     fn stored(&self) -> String {

@@ -1,4 +1,4 @@
-//! The clock as a door: fires the timers of live functions.
+//! The clock as a door: fires the timers of live functions, and those of rules.
 //!
 //! One heap holds the next fire of every timer. A fire is first an item in the queue, under a key of
 //! timer and time, and then a cursor in the catalog: what a crash leaves between the two is offered
@@ -19,16 +19,17 @@ use mote_core::clock::Clock;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
 use mote_core::function::delivery::Destination;
-use mote_core::function::timer::FIRED;
-use mote_core::function::{Binding, Name};
+use mote_core::function::timer::{FIRED, Timer};
+use mote_core::function::{Binding, Bound, Function, Name};
 use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::rule::Rules;
 use mote_core::schedule::CATCH_UP_MAX;
 use mote_core::store::{Catalog, Item, LogLine, LogSource, Logs, Once, Queue};
 use mote_core::trigger::{Stop, Trigger};
 use mote_core::{BoxFuture, Code, Result};
 
-use self::agenda::{Agenda, Entry, Step};
+use self::agenda::{Agenda, Entry, Live, Owner, Step};
 use self::cursors::Cursors;
 use self::watch::Watch;
 
@@ -47,6 +48,8 @@ const KEY_KEPT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 /// See the module's text.
 pub struct TimerTrigger {
     directory: Arc<Directory>,
+    rules: Arc<Rules>,
+    catalog: Arc<dyn Catalog>,
     queue: Arc<dyn Queue>,
     logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
@@ -56,23 +59,25 @@ pub struct TimerTrigger {
 impl TimerTrigger {
     pub fn new(
         directory: Arc<Directory>,
+        rules: Arc<Rules>,
         catalog: Arc<dyn Catalog>,
         queue: Arc<dyn Queue>,
         logs: Arc<dyn Logs>,
         clock: Arc<dyn Clock>,
     ) -> TimerTrigger {
-        TimerTrigger { directory, queue, logs, clock, cursors: Cursors::new(catalog) }
+        TimerTrigger { directory, rules, cursors: Cursors::new(catalog.clone()), catalog, queue, logs, clock }
     }
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
-        let mut changes = self.directory.changes();
+        let (mut changes, mut rules) = (self.directory.changes(), self.rules.changes());
         let Some(stored) = self.load(&mut stop).await else { return Ok(()) };
         let mut agenda = Agenda::new(stored);
         self.renew(&mut agenda);
         let mut watch = Watch::begin(&*self.clock);
         while !stop.is_stopped() {
-            if changes.has_changed().unwrap_or(false) {
+            if changes.has_changed().unwrap_or(false) || rules.has_changed().unwrap_or(false) {
                 changes.mark_unchanged();
+                rules.mark_unchanged();
                 self.renew(&mut agenda);
             }
             let now = watch.look(&*self.clock);
@@ -81,6 +86,7 @@ impl TimerTrigger {
             if !steps.is_empty() && !self.take(&mut agenda, &door, steps, &mut stop).await {
                 break;
             }
+            self.take_away(&agenda).await;
             let cursors_wait = self.keep(&mut agenda).await;
             if is_full {
                 // Everybody else has a turn too.
@@ -91,6 +97,7 @@ impl TimerTrigger {
             tokio::select! {
                 () = self.clock.sleep(wait) => {}
                 _ = changes.changed() => changes.mark_changed(),
+                _ = rules.changed() => rules.mark_changed(),
                 () = stop.wait() => {}
             }
         }
@@ -116,30 +123,45 @@ impl TimerTrigger {
     }
 
     fn renew(&self, agenda: &mut Agenda) {
-        let timers = self.directory.bindings(|function, binding| match binding {
-            Binding::Timer(timer) if timer.enabled => Some((function.clone(), timer.clone())),
+        let mut timers = self.directory.bindings(|function, by, binding| match binding {
+            Binding::Timer(timer) if timer.enabled => Some(live(function, by, timer)),
             Binding::Timer(_)
-            | Binding::Http { .. }
+            | Binding::Http(_)
             | Binding::Bucket { .. }
             | Binding::Topic(_)
             | Binding::Queue(_)
             | Binding::Webhook(_)
             | Binding::Mqtt(_) => None,
         });
+        timers.extend(self.rules.timed().into_iter().filter_map(|rule| {
+            let (timer, since) = (rule.timer.clone()?, rule.since);
+            Some(Live { owner: Owner::Rule(rule), timer, since })
+        }));
         agenda.renew(timers);
     }
 
+    /// Those rules that end with their last fire. What fails is tried again at the next look.
+    async fn take_away(&self, agenda: &Agenda) {
+        for rule in agenda.ended() {
+            match self.rules.remove(&*self.catalog, &rule.namespace, &rule.group, &rule.name, Some(&rule)).await {
+                Err(error) if error.code() != Code::RuleNotFound => tracing::warn!(?error, "a rule that has ended can't be removed"),
+                _ => {}
+            }
+        }
+    }
+
     /// Hands the fires to the queue: those of a namespace that has a quota apart, so that it holds up no
-    /// other. False: told to stop.
+    /// other, and so those of its rules, which may tell a queue that is full. False: told to stop.
     async fn take(&self, agenda: &mut Agenda, door: &Arc<dyn Invoke>, steps: Vec<Step>, stop: &mut Stop) -> bool {
-        let mut groups: BTreeMap<Option<Name>, Vec<Step>> = BTreeMap::new();
+        let mut groups: BTreeMap<(Option<Name>, bool), Vec<Step>> = BTreeMap::new();
         for step in steps {
             let Some(entry) = agenda.entry(&step) else { continue };
-            let namespace = &entry.function.namespace;
-            let has_quota = !door.rooms(namespace).is_empty();
-            groups.entry(has_quota.then(|| namespace.clone())).or_default().push(step);
+            let namespace = entry.owner.namespace();
+            let of_rules = matches!(entry.owner, Owner::Rule(_));
+            let has_room_of_its_own = of_rules || !door.rooms(namespace).is_empty();
+            groups.entry((has_room_of_its_own.then(|| namespace.clone()), of_rules)).or_default().push(step);
         }
-        for (namespace, steps) in &groups {
+        for ((namespace, _), steps) in &groups {
             if !self.offer(agenda, door, namespace.as_ref(), steps, stop).await {
                 return false;
             }
@@ -148,35 +170,33 @@ impl TimerTrigger {
     }
 
     /// However long a failing store takes, none is lost. For which there is no room, is missed.
-    async fn offer(
-        &self,
-        agenda: &mut Agenda,
-        door: &Arc<dyn Invoke>,
-        namespace: Option<&Name>,
-        mut steps: &[Step],
-        stop: &mut Stop,
-    ) -> bool {
+    async fn offer(&self, agenda: &mut Agenda, door: &Arc<dyn Invoke>, namespace: Option<&Name>, steps: &[Step], stop: &mut Stop) -> bool {
         let rooms = namespace.map(|namespace| door.rooms(namespace)).unwrap_or_default();
-        let mut at_once = steps.len();
-        while !steps.is_empty() {
-            let (some, rest) = steps.split_at(at_once.min(steps.len()));
+        let (mut left, mut at_once) = (steps.to_vec(), steps.len());
+        while !left.is_empty() {
+            let some: Vec<Step> = left.iter().take(at_once).copied().collect();
             let fires = some.iter().filter(|step| step.runs);
             let items: Vec<Item> = fires.filter_map(|step| Some(self.items(door, agenda.entry(step)?, step))).flatten().collect();
-            let queued = if items.is_empty() { Ok(Vec::new()) } else { self.queue.enqueue_within(items, rooms.clone()).await };
+            let rooms = rooms.iter().cloned().chain(door.queue_rooms(&items)).collect();
+            let queued = if items.is_empty() { Ok(Vec::new()) } else { self.queue.enqueue_within(items, rooms).await };
             match (queued, namespace) {
                 (Ok(_), _) => {
-                    agenda.done(some);
+                    agenda.done(&some);
                     some.iter().filter(|step| step.dropped > 0).for_each(|step| self.tell(agenda, step));
-                    steps = rest;
+                    left.drain(..some.len());
                 }
                 // There may be room for some of them.
                 (Err(error), Some(_)) if error.code() == Code::Throttled && some.len() > 1 => at_once = some.len() / 2,
                 (Err(error), Some(namespace)) if error.code() == Code::Throttled => {
                     let now = self.clock.now();
-                    if agenda.refused(namespace, now, now.plus(RETRY)) {
+                    // A queue that is full holds up the rule that tells it, and nobody else.
+                    let alone = some.first().filter(|step| agenda.entry(step).is_some_and(|entry| matches!(entry.owner, Owner::Rule(_))));
+                    if agenda.refused(namespace, alone, now, now.plus(RETRY)) {
                         tracing::warn!(%namespace, ?error, "timers can't fire, and catch up when there is room");
                     }
-                    return true;
+                    let Some(alone) = alone else { return true };
+                    // Its later fires wait for this one.
+                    left.retain(|step| !step.is_of_the_same(alone));
                 }
                 (Err(error), _) => {
                     tracing::error!(?error, "timers can't fire; trying again");
@@ -191,8 +211,12 @@ impl TimerTrigger {
 
     /// Where the function's owner reads.
     fn tell(&self, agenda: &Agenda, step: &Step) {
-        let Some(Entry { function, timer, .. }) = agenda.entry(step) else { return };
-        let (name, until, dropped) = (timer.name(&function.name), step.at.rfc3339(), step.dropped);
+        let Some(Entry { owner, timer, key, .. }) = agenda.entry(step) else { return };
+        let (name, until, dropped) = (owner.name(timer), step.at.rfc3339(), step.dropped);
+        let Owner::Function(function, _) = owner else {
+            tracing::warn!(%key, until, dropped, "a rule's timer has fallen behind: only its newest fires run");
+            return;
+        };
         self.logs.append(LogLine {
             time: self.clock.now(),
             namespace: function.namespace.to_string(),
@@ -207,23 +231,31 @@ impl TimerTrigger {
     }
 
     fn items(&self, door: &Arc<dyn Invoke>, entry: &Entry, step: &Step) -> Vec<Item> {
-        let (function, name) = (&entry.function, entry.timer.name(&entry.function.name));
+        let (namespace, name) = (entry.owner.namespace(), entry.owner.name(&entry.timer));
         let event = StoredEvent {
             content_type: entry.content_type.map(str::to_owned),
             body: entry.body.clone(),
             ..StoredEvent::new(self.clock.id(), format!("/timers/{name}"), FIRED, step.at)
         };
-        let to = Destination::Function(function.name.clone());
-        let items = door
-            .items(&function.namespace, &to, event, 0, Wish { retry: entry.timer.retry.clone(), ..Wish::default() })
-            .unwrap_or_else(|error| {
-                tracing::error!(?error, timer = %entry.key, "a fire could not be addressed");
-                Vec::new()
-            });
-        let until = self.clock.now().plus(entry.gap(step.at).saturating_mul(100).clamp(KEY_KEPT_MIN, KEY_KEPT_MAX));
         // No header can hold that first character, so no sender's own key stands in a fire's way.
         let key = format!("\u{1}timer {name} {}", step.at.0);
-        items.into_iter().map(|item| Item { once: Some(Once { key: key.clone(), until }), ..item }).collect()
+        let until = self.clock.now().plus(entry.gap(step.at).saturating_mul(100).clamp(KEY_KEPT_MIN, KEY_KEPT_MAX));
+        let items = match &entry.owner {
+            Owner::Function(function, version) => {
+                let wish =
+                    Wish { retry: entry.timer.retry.clone(), version: version.clone(), idempotency_key: Some(key), ..Wish::default() };
+                door.items(namespace, &Destination::Function(function.name.clone()), event, 0, wish).unwrap_or_else(|error| {
+                    tracing::error!(?error, timer = %entry.key, "a fire could not be addressed");
+                    Vec::new()
+                })
+            }
+            Owner::Rule(rule) => {
+                let wish = Wish { idempotency_key: Some(format!("{key} {}", rule.group)), ..Wish::default() };
+                door.of_rule(rule, &event, &wish)
+            }
+        };
+        let longer = |once: Once| Once { until: until.max(once.until), ..once };
+        items.into_iter().map(|item| Item { once: item.once.map(longer), ..item }).collect()
     }
 
     /// Writes what has waited long enough; says how long the rest may wait.
@@ -254,6 +286,11 @@ impl TimerTrigger {
             }
         }
     }
+}
+
+fn live(function: &Arc<Function>, by: Option<&Bound>, timer: &Arc<Timer>) -> Live {
+    let since = by.map_or(function.live_since, |bound| bound.since.max(function.created));
+    Live { owner: Owner::Function(function.clone(), Bound::called(by)), timer: timer.clone(), since }
 }
 
 impl Trigger for TimerTrigger {

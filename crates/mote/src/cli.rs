@@ -25,6 +25,7 @@ mod quota;
 mod remove;
 mod replay;
 mod rollback;
+mod rule;
 mod secret;
 mod serve;
 mod show;
@@ -99,6 +100,8 @@ enum Command {
     Rollback(rollback::Rollback),
     /// Functions that the clock fires: their last and next runs
     Timer(timer::Timer),
+    /// What clients of EventBridge have made: rules and schedules
+    Rule(rule::Rule),
     /// Publish events, and say who gets them
     Topic(topic::Topic),
     /// Messages that wait until somebody receives them
@@ -211,6 +214,7 @@ fn dispatch(command: Command) -> Result<Exit, Failure> {
         Command::Remove(it) => ask(it.run()),
         Command::Rollback(it) => ask(it.run()),
         Command::Timer(it) => ask(it.run()),
+        Command::Rule(it) => ask(it.run()),
         Command::Topic(it) => ask(it.run()),
         Command::Queue(it) => ask(it.run()),
         Command::Mqtt(it) => ask(it.run()),
@@ -253,6 +257,7 @@ impl Command {
             Command::Remove(it) => it.common.output.json,
             Command::Rollback(it) => it.common.output.json,
             Command::Timer(it) => it.json(),
+            Command::Rule(it) => it.json(),
             Command::Topic(it) => it.json(),
             Command::Queue(it) => it.json(),
             Command::Mqtt(it) => it.json(),

@@ -143,8 +143,12 @@ impl Door {
             Door::Control => {
                 "who reaches it and holds a token may do what the token allows; tokens and secrets cross the network unencrypted"
             }
-            Door::Aws if encrypted => "who reaches it and holds an access key may read and write buckets; what is said is encrypted",
-            Door::Aws => "who reaches it and holds an access key may read and write buckets; objects cross the network unencrypted",
+            Door::Aws if encrypted => {
+                "who reaches it and holds an access key may use buckets, queues and functions; what is said is encrypted"
+            }
+            Door::Aws => {
+                "who reaches it and holds an access key may use buckets, queues and functions; objects and events cross the network unencrypted"
+            }
             Door::Mqtt if encrypted => "who reaches it and holds a token may publish and subscribe; what is said is encrypted",
             Door::Mqtt => "who reaches it and holds a token may publish and subscribe; tokens and messages cross the network unencrypted",
         }

@@ -2,8 +2,13 @@
 //!
 //! Left out: version control, caches, virtual environments, and what `.moteignore` names (in the
 //! notation of `.gitignore`). Links that stay inside are packed as what they point to; one that
-//! leads out is an error, since its target would be missing where the function runs.
+//! leads out is an error, since its target would be missing where the function runs. What other
+//! systems' builders left in the folder: [`built`].
 
+mod asked;
+mod built;
+
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +17,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ignore::{Walk, WalkBuilder};
 use mote_core::bundle::{ARCHIVE_BYTES_MAX, FILES_MAX};
+use mote_core::dialect::PARAMETERS;
 
 use crate::failure::Failure;
 
@@ -24,6 +30,8 @@ pub(crate) fn skips(name: &str) -> bool {
     SKIPPED.contains(&name) || name == "node_modules"
 }
 
+pub(crate) use self::asked::asked;
+
 /// An archive, ready to be sent.
 pub(crate) struct Packed {
     pub(crate) archive: Vec<u8>,
@@ -33,6 +41,11 @@ pub(crate) struct Packed {
 
 /// Packs a file, or a folder with all that is in it.
 pub(crate) fn pack(path: &Path) -> Result<Packed, Failure> {
+    pack_with(path, &BTreeMap::new())
+}
+
+/// The same, and what is said to the manifest in it.
+pub(crate) fn pack_with(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Packed, Failure> {
     let root = fs::canonicalize(path).map_err(|error| {
         Failure::refused(format!("{} can't be deployed: {}", path.display(), said(&error)))
             .wanted("wanted: a .py, .js or .ts file, an executable, or a folder")
@@ -49,7 +62,7 @@ pub(crate) fn pack(path: &Path) -> Result<Packed, Failure> {
             .wanted(format!("wanted: {FILES_MAX} at most"))
             .hint("Name what the function does not need in .moteignore."));
     }
-    Ok(Packed { archive: archive(&files)?, name: name_of(&root) })
+    Ok(Packed { archive: archive(&files, parameters)?, name: name_of(&root) })
 }
 
 /// A file, and the path it gets in the archive.
@@ -87,6 +100,7 @@ fn files_of(root: &Path) -> Result<Vec<Entry>, Failure> {
             files.push(Entry { inside, source: path.to_owned() });
         }
     }
+    built::select(root, &mut files);
     Ok(files)
 }
 
@@ -97,7 +111,8 @@ fn walk(root: &Path, installable: bool, follow_links: bool) -> Walk {
         .follow_links(follow_links)
         .filter_entry(move |entry| {
             let name = entry.file_name().to_string_lossy();
-            let skipped = SKIPPED.contains(&name.as_ref()) || (installable && name == "node_modules");
+            let installed = installable && name == "node_modules" && !built::is_within(entry.path());
+            let skipped = SKIPPED.contains(&name.as_ref()) || installed;
             let kept = !skipped || !entry.file_type().is_some_and(|kind| kind.is_dir());
             entry.depth() == 0 || (kept && !is_editors(&name))
         })
@@ -136,7 +151,7 @@ fn stays_inside(root: &Path, link: &Path) -> Result<(), Failure> {
         .hint("Copy the file in, or name the link in .moteignore."))
 }
 
-fn archive(files: &[Entry]) -> Result<Vec<u8>, Failure> {
+fn archive(files: &[Entry], parameters: &BTreeMap<String, String>) -> Result<Vec<u8>, Failure> {
     let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
     for Entry { inside, source } in files {
         append(&mut tar, inside, source)
@@ -148,7 +163,16 @@ fn archive(files: &[Entry]) -> Result<Vec<u8>, Failure> {
                 .hint("Name what the function does not need in .moteignore; large data belongs into a bucket."));
         }
     }
-    let finish = || tar.into_inner()?.finish();
+    let finish = move || {
+        if !parameters.is_empty() {
+            let text = serde_json::to_vec(parameters)?;
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, PARAMETERS, &*text)?;
+        }
+        tar.into_inner()?.finish()
+    };
     finish().map_err(|error| Failure::platform(format!("the archive can't be finished: {error}")))
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) aws: AwsClients,
     /// How much is kept of what was called.
     pub(crate) records: RecordBounds,
+    /// Of the time between two tries of an event.
+    pub(crate) retry_scale: f64,
 }
 
 /// A server that answers on every door.
@@ -80,7 +82,7 @@ impl Server {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let tls = config.tls.read(&clock)?;
         let listeners = listen::all(&config.addresses, config.busy, tls.is_some()).await?;
-        let Config { data_dir, guests, bridge, connections_each, aws, .. } = config;
+        let Config { data_dir, guests, bridge, connections_each, aws, retry_scale, .. } = config;
         let dialect = Arc::new(Aws::new(aws.aws_account, aws.aws_keys.into()));
         let clients = Clients { guests, bridge, connections_each };
         let store = Embedded::open_with(&data_dir, config.records, clock.clone())?;
@@ -97,6 +99,7 @@ impl Server {
             aws: dialect,
             public_url: &doors.public,
             clock: clock.clone(),
+            retry_scale,
             stop: stop.clone(),
         };
         let parts = parts::assemble(ground).await?;

@@ -8,6 +8,8 @@ mod harness;
 mod access;
 #[path = "e2e/aws.rs"]
 mod aws;
+#[path = "e2e/aws_manifests.rs"]
+mod aws_manifests;
 #[path = "e2e/calls.rs"]
 mod calls;
 #[path = "e2e/cli.rs"]

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -45,5 +46,6 @@ func handle(ctx context.Context, event map[string]any) (any, error) {
 }
 
 func main() {
-	lambda.Start(handle)
+	// By an extension of its own process.
+	lambda.StartWithOptions(handle, lambda.WithEnableSIGTERM(func() { fmt.Println("asked to end") }))
 }

@@ -19,24 +19,32 @@ use crate::shell::until;
 const IDLE: &str = "1s";
 const SCALED_DOWN: Duration = Duration::from_secs(20);
 
-/// Example, its file, runtime.
-const OURS: &[(&str, &str, &str)] =
-    &[("formula", "formula.py", "python"), ("formula-js", "formula.js", "node"), ("formula-executable", "formula", "executable")];
+/// Example, its file, runtime, what its row is called.
+const OURS: &[(&str, &str, &str, &str)] = &[
+    ("formula", "formula.py", "python", PYTHON),
+    ("formula-js", "formula.js", "node", NODE),
+    ("formula-executable", "formula", "executable", "mote, a script of awk"),
+];
+const PYTHON: &str = "mote, python";
+const NODE: &str = "mote, node";
+const NATIVE: &str = "mote, a native program";
 
 pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
     let server = on_core(SERVER, || Server::start(binary, &fresh("bench")?.join("data")))?;
     let mut rows = Vec::new();
-    for (folder, file, runtime) in OURS {
-        deploy_impatient(&server, folder, file, runtime)?;
-        let samples = (0..options.rounds).map(|_| cold_call(&server, &format!("/cold-{runtime}"))).collect::<Result<Vec<_>>>()?;
-        rows.push((format!("mote, {runtime}"), Figure::of_ms(&samples)));
+    let native = spawn::native()?;
+    let examples = OURS.iter().map(|(folder, file, runtime, row)| (example(folder).join(file), *runtime, *row));
+    for (file, runtime, row) in examples.chain([(native.clone(), "executable", NATIVE)]) {
+        let path = deploy_impatient(&server, &file, runtime)?;
+        let samples = (0..options.rounds).map(|_| cold_call(&server, &path)).collect::<Result<Vec<_>>>()?;
+        rows.push((row.to_owned(), Figure::of_ms(&samples)));
     }
     server.stop()?;
     // On all cores, as a server of one's own would be: its callers only wait.
     let server = Server::start(binary, &fresh("bench")?.join("data"))?;
     let bursts = burst::run(options, &server)?;
     server.stop()?;
-    for (name, samples) in spawn::rows(options.rounds)? {
+    for (name, samples) in spawn::rows(options.rounds, &native)? {
         if samples.is_empty() {
             options.say(&format!("{name}: this host does not have it, so there is no row"));
         } else {
@@ -53,19 +61,23 @@ pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
     }
     let of = |name: &str| rows.iter().find(|(row, _)| row == name).map_or(f64::NAN, |(_, figure)| figure.median);
     let goals = [
-        at_least("functions-framework (Python) takes so many times as long", of(peers::FRAMEWORK_PYTHON) / of("mote, python"), 20.0),
-        at_least("functions-framework (Node) takes so many times as long", of(peers::FRAMEWORK_NODE) / of("mote, node"), 2.0),
+        at_least("functions-framework (Python) takes so many times as long", of(peers::FRAMEWORK_PYTHON) / of(PYTHON), 20.0),
+        at_least("functions-framework (Node) takes so many times as long", of(peers::FRAMEWORK_NODE) / of(NODE), 2.0),
     ];
     Ok(json!({ "rows": rows, "bursts": bursts, "goals": goals }))
 }
 
-fn deploy_impatient(server: &Server, folder: &str, file: &str, runtime: &str) -> Result<()> {
+/// Gives back the path of its URL.
+fn deploy_impatient(server: &Server, file: &Path, runtime: &str) -> Result<String> {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let entry = if runtime == "executable" { name.to_owned() } else { format!("{name}:formula") };
+    let function = format!("cold-{}", name.replace('.', "-"));
     let place = fresh("cold")?;
-    std::fs::copy(example(folder).join(file), place.join(file))?;
-    let function = if runtime == "executable" { String::new() } else { ":formula".to_owned() };
-    let manifest = format!("name = \"cold-{runtime}\"\nruntime = \"{runtime}\"\nentry = \"{file}{function}\"\nidle = \"{IDLE}\"\n");
+    std::fs::copy(file, place.join(name))?;
+    let manifest = format!("name = \"{function}\"\nruntime = \"{runtime}\"\nentry = \"{entry}\"\nidle = \"{IDLE}\"\n");
     std::fs::write(place.join("mote.toml"), manifest)?;
-    server.deploy(&place)
+    server.deploy(&place)?;
+    Ok(format!("/{function}"))
 }
 
 /// Waits for the instance to go, then times the call that has to start one.

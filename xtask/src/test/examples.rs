@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::binary;
+use super::native::Language;
 use crate::Result;
 use crate::places::{fresh, root};
 use crate::server::{Server, ask};
@@ -19,6 +20,7 @@ const UPLOAD: Duration = Duration::from_secs(60);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Script {
+    build: Option<Language>,
     #[serde(default)]
     deploy: PathBuf,
     #[serde(default)]
@@ -105,13 +107,16 @@ pub(super) fn run() -> Result<()> {
     folders.sort();
     for folder in &folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        let checks = example(&server, folder).map_err(|e| format!("examples/{name}: {e}\n{}", server.log_tail()))?;
-        println!("  examples/{name}: {checks} checks");
+        match example(&server, folder).map_err(|e| format!("examples/{name}: {e}\n{}", server.log_tail()))? {
+            Some(checks) => println!("  examples/{name}: {checks} checks"),
+            None => println!("  examples/{name}: LEFT OUT"),
+        }
     }
     server.stop()
 }
 
-fn example(server: &Server, folder: &Path) -> Result<usize> {
+/// How much it checked; `None`: nothing here can build it.
+fn example(server: &Server, folder: &Path) -> Result<Option<usize>> {
     let script: Script = toml::from_str(&std::fs::read_to_string(folder.join("test.toml"))?)?;
     for bucket in &script.buckets {
         let made = server.control("PUT", &format!("/v1/buckets/{bucket}"), "")?;
@@ -122,7 +127,13 @@ fn example(server: &Server, folder: &Path) -> Result<usize> {
     for command in &script.before {
         run_command(server, folder, command).map_err(|e| format!("mote {}: {e}", command.args.join(" ")))?;
     }
-    server.deploy(&folder.join(&script.deploy))?;
+    match script.build {
+        Some(language) => match built(language, folder)? {
+            Some(bundle) => server.deploy(&bundle)?,
+            None => return Ok(None),
+        },
+        None => server.deploy(&folder.join(&script.deploy))?,
+    }
     for call in &script.call {
         check(server, call).map_err(|e| format!("{} {}: {e}", call.method, call.path))?;
     }
@@ -134,8 +145,15 @@ fn example(server: &Server, folder: &Path) -> Result<usize> {
     }
     match script.call.len() + script.upload.len() + script.run.len() {
         0 => Err("its test.toml checks nothing".into()),
-        checks => Ok(checks),
+        checks => Ok(Some(checks)),
     }
+}
+
+/// What a user would deploy of it, beside its manifest; the example's own folder stays as it is.
+fn built(language: Language, folder: &Path) -> Result<Option<PathBuf>> {
+    let bundle = fresh(&format!("examples/{}", folder.file_name().unwrap_or_default().to_string_lossy()))?;
+    std::fs::copy(folder.join("mote.toml"), bundle.join("mote.toml"))?;
+    Ok(language.build(folder, &bundle)?.then_some(bundle))
 }
 
 fn check(server: &Server, call: &Call) -> Result<()> {

@@ -2,11 +2,11 @@
 //! as their users' bundles bring them, and called (`tests/it/runtimes.rs` of the engine).
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use super::native::Language;
 use crate::Result;
-use crate::places::{own, root};
+use crate::places::{fresh, own, root};
 use crate::shell::{cargo, show};
 use crate::venv::{Venv, node_modules};
 
@@ -15,25 +15,21 @@ const LIMIT: Duration = Duration::from_secs(600);
 const NO_ADDON: &str = "--ignore-scripts";
 
 pub(super) fn run() -> Result<()> {
-    let (suite, all) = (root().join("tests/runtimes"), own("runtimes"));
+    let (suite, all) = (root().join("tests/runtimes"), own("runtime-clients"));
     std::fs::create_dir_all(&all)?;
     let python = Venv::with("runtimes", &std::fs::read_to_string(suite.join("python/requirements.txt"))?)?;
     place(&python.packages()?, &all.join("python"))?;
     for (version, name) in [("3.3.0", "node-3"), ("4.0.2", "node-4")] {
         place(&node_client(version, name)?, &all.join(name))?;
     }
-    let built = own("runtimes-rust");
-    show(cargo().args(["build", "--locked", "--manifest-path"]).arg(suite.join("rust/Cargo.toml")).arg("--target-dir").arg(&built), LIMIT)?;
-    place(&built.join("debug/bootstrap"), &all.join("rust"))?;
     let mut test = cargo();
     test.args(["test", "--locked", "-p", "mote-engine-process", "--test", "it", "runtimes::", "--", "--ignored"]);
-    match go(&suite.join("go"), &all.join("go")) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("no Go here (`go`): the client for it is left out");
-            test.args(["--skip", "aws_lambda_go"]);
+    for (language, name, case) in
+        [(Language::Rust, "rust", "lambda_runtime"), (Language::Go, "go", "aws_lambda_go"), (Language::Java, "java", "aws_lambda_java")]
+    {
+        if !language.build(&suite.join(name), &fresh(&format!("runtime-clients/{name}"))?)? {
+            test.args(["--skip", case]);
         }
-        Err(error) => return Err(error.into()),
     }
     show(test.env("MOTE_RUNTIMES", all), LIMIT)
 }
@@ -48,10 +44,4 @@ fn place(what: &Path, at: &Path) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
         Ok(()) | Err(_) => Ok(std::os::unix::fs::symlink(what, at)?),
     }
-}
-
-/// Without C, so that the program runs wherever a function does.
-fn go(source: &Path, program: &Path) -> std::io::Result<()> {
-    let built = Command::new("go").current_dir(source).args(["build", "-o"]).arg(program).arg(".").env("CGO_ENABLED", "0").status()?;
-    if built.success() { Ok(()) } else { Err(std::io::Error::other(format!("the function in Go was not built: {built}"))) }
 }

@@ -85,7 +85,20 @@ pub fn rule(action: &Action) -> Rule<'_> {
         }
         Action::Remove { function } => changes(Of(Deploy, &function.namespace), "remove", function.name.as_str()),
         Action::Point { function, .. } => changes(Of(Deploy, &function.namespace), "point", function.name.as_str()),
-        Action::Describe { function } => tells(Of(Read, &function.namespace), "describe", function.name.as_str()),
+        Action::Freeze { function, .. } => changes(Of(Deploy, &function.namespace), "freeze", function.name.as_str()),
+        Action::RemoveVersion { function, .. } => changes(Of(Deploy, &function.namespace), "remove-version", function.name.as_str()),
+        Action::Configure { function, .. } => changes(Of(Deploy, &function.namespace), "configure", function.name.as_str()),
+        Action::Bind { bound } => changes(Of(Deploy, &bound.namespace), "bind", bound.id.as_str()),
+        Action::Unbind { namespace, id } => changes(Of(Deploy, namespace), "unbind", id.as_str()),
+        Action::ListBound { namespace, function, .. } => {
+            tells(Of(Read, namespace), "list-bindings", function.as_ref().map_or("", Name::as_str))
+        }
+        Action::SetRule { rule, .. } => changes(Of(Deploy, &rule.namespace), "set-rule", rule.name.as_str()),
+        Action::RemoveRule { namespace, name, .. } => changes(Of(Deploy, namespace), "remove-rule", name.as_str()),
+        Action::ShowRule { namespace, name, .. } => tells(Of(Read, namespace), "show-rule", name.as_str()),
+        Action::ListRules { namespace, .. } => tells(Of(Read, namespace), "list-rules", ""),
+        Action::ListVersions { function, .. } => tells(Of(Read, &function.namespace), "list-versions", function.name.as_str()),
+        Action::Describe { function, .. } => tells(Of(Read, &function.namespace), "describe", function.name.as_str()),
         Action::List { namespace, .. } => tells(Of(Read, namespace), "list", ""),
         Action::Logs { namespace, query } => tells(Of(Read, namespace), "logs", query.function.as_deref().unwrap_or_default()),
         Action::PublishMqtt { namespace, message, .. } => Rule { about: message.topic.as_str(), ..Device::Publish.rule(namespace) },
@@ -98,6 +111,10 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::GetObject { namespace, bucket, .. } => Rule { about: bucket, ..Touch::Read.rule(namespace) },
         Action::DeleteObject { namespace, bucket, .. } => Rule { about: bucket, ..Touch::Write.rule(namespace) },
         Action::ListObjects { namespace, bucket, .. } => Rule { about: bucket, ..Touch::Read.rule(namespace) },
+        Action::KeepFile { namespace, key, .. } => changes(Of(Deploy, namespace), "keep-file", key),
+        Action::DropFile { namespace, key } => changes(Of(Deploy, namespace), "drop-file", key),
+        Action::ReadFile { namespace, key } => tells(Of(Read, namespace), "read-file", key),
+        Action::ListFiles { namespace, .. } => tells(Of(Read, namespace), "list-files", ""),
         Action::SetSecret { namespace, name, .. } => changes(Of(Deploy, namespace), "set-secret", name.as_str()),
         Action::ListSecrets { namespace } => tells(Of(Read, namespace), "list-secrets", ""),
         Action::RemoveSecret { namespace, name, .. } => changes(Of(Deploy, namespace), "remove-secret", name.as_str()),

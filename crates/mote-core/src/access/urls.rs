@@ -36,7 +36,8 @@ impl Access {
             return Err(Error::internal("a route was asked for an event without a request"));
         };
         let presented = take_token(&mut request.headers);
-        if function.http.access == UrlAccess::Public {
+        let access = function.access_by(request.route.as_deref());
+        if access == UrlAccess::Public {
             self.count(caller, function, request)?;
             return Ok(Entry::Function);
         }
@@ -47,7 +48,7 @@ impl Access {
         let presented = presented.map(|token| self.caller(&Credential::Token(token))).transpose()?;
         let caller = presented.as_ref().unwrap_or(caller);
         let now = self.clock.now();
-        let signed = match function.http.access {
+        let signed = match access {
             UrlAccess::Signed => self.signing.verify(&function.reference(), request, now)?,
             UrlAccess::Public | UrlAccess::Token => None,
         };
@@ -59,9 +60,12 @@ impl Access {
         if let Some(answerable) = signer {
             let need = Need::Use(Right::Invoke, &function.namespace);
             let rule = Rule { need, verb: "call", about: function.name.as_str(), change: false };
-            self.permit(&answerable, &rule).map_err(|error| worded(error, function))?;
+            self.permit(&answerable, &rule).map_err(|error| worded(error, function, access))?;
         }
         self.count(caller, function, request)?;
+        if presented.is_some() {
+            event.lineage.caller = Some(caller.label());
+        }
         Ok(Entry::Function)
     }
 
@@ -72,7 +76,10 @@ impl Access {
 
 fn is_preflight(function: &Function, request: &HttpRequest) -> bool {
     let has = |name| request.headers.contains_key(name);
-    function.http.cors.is_some() && request.method == http::Method::OPTIONS && has(ORIGIN) && has(ACCESS_CONTROL_REQUEST_METHOD)
+    function.cors_by(request.route.as_deref()).is_some()
+        && request.method == http::Method::OPTIONS
+        && has(ORIGIN)
+        && has(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The token of `x-mote-token`, or of an `Authorization` that holds one of mote's. Both are taken off.
@@ -93,8 +100,8 @@ fn take_bearer(headers: &mut HeaderMap) -> Option<String> {
     Some(token)
 }
 
-fn worded(error: Error, function: &Function) -> Error {
-    match (error.code(), function.http.access) {
+fn worded(error: Error, function: &Function, access: UrlAccess) -> Error {
+    match (error.code(), access) {
         (Code::CredentialMissing, UrlAccess::Signed) => {
             let detail = format!("{} wants a signed URL or a token, and the request has neither", function.reference());
             Error::new(Code::CredentialMissing, detail)

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::clock::{Id, Timestamp};
 use crate::event::StoredEvent;
 use crate::event::lineage::Cause;
-use crate::function::{FunctionRef, Name};
+use crate::function::{FunctionRef, Name, Qualifier};
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::store::{CallRecord, Failed, LogLine};
 
@@ -18,16 +18,17 @@ pub enum Target {
     Route { namespace: Name },
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Qualifier {
-    #[default]
-    Live,
-    Version(u64),
-}
-
 impl Target {
     pub fn live(function: FunctionRef) -> Target {
         Target::Function { function, version: Qualifier::Live }
+    }
+
+    /// Which version is asked for by name.
+    pub fn version(&self) -> Qualifier {
+        match self {
+            Target::Function { version, .. } => version.clone(),
+            Target::Route { .. } => Qualifier::Live,
+        }
     }
 }
 

@@ -1,14 +1,19 @@
 //! Words of the verbs that bring functions, and tell of them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_core::Stream;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::body::Body;
+use crate::clock::Id;
 use crate::dialect::Deployment;
 use crate::error::Error;
-use crate::function::{Function, Name};
+use crate::function::delivery::Delivery;
+use crate::function::{Alias, Function, Name, Qualifier, Settings};
 
 #[derive(Debug)]
 pub struct Deploy {
@@ -16,6 +21,40 @@ pub struct Deploy {
     pub files: Files,
     /// What the caller's API says in place of a manifest in the archive.
     pub declared: Option<Box<Deployment>>,
+    pub number: Number,
+    /// Archives whose files come along, below [`LAYERS`]; of the same path a later one's stays.
+    pub layers: Vec<Bytes>,
+    pub expect: Expect,
+}
+
+/// What must stand there when a deploy begins, for whoever decided by what he saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expect {
+    #[default]
+    Anything,
+    /// No function of that name.
+    Nothing,
+    /// The live version, by its id.
+    Live(Id),
+}
+
+/// Where a function finds the files of its layers, below its own; the jail shows them at `/opt` as well.
+pub const LAYERS: &str = ".mote/opt";
+
+/// Where the files that one function was made of lie: see [`super::Action::KeepFile`].
+pub fn files_of(name: &Name) -> String {
+    format!("functions/{name}/")
+}
+
+/// What a deploy makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Number {
+    /// A version of its own, which stays as it is.
+    #[default]
+    Next,
+    /// The function's one draft, number 0, in the place of the one before: [`super::Action::Freeze`]
+    /// makes a version of it.
+    Draft,
 }
 
 /// The files of a deploy.
@@ -68,7 +107,23 @@ pub struct Deployed {
 #[derive(Debug, Serialize)]
 pub struct Description {
     pub function: Arc<Function>,
-    /// Oldest first.
+    /// Oldest first; 0 is the draft.
     pub versions: Vec<u64>,
     pub url_path: Option<String>,
+    #[serde(skip_serializing_if = "Settings::is_empty")]
+    pub settings: Arc<Settings>,
+    /// Of all that is told here but the version itself.
+    #[serde(skip)]
+    pub revision: u64,
+}
+
+/// A change of [`Settings`]: what it does not name stays as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SettingsPatch {
+    /// `None` takes one away.
+    pub aliases: BTreeMap<Name, Option<Alias>>,
+    pub deliveries: BTreeMap<Qualifier, Option<Delivery>>,
+    pub concurrency_max: Option<Option<u32>>,
+    /// `null` takes a member away.
+    pub about: Map<String, Value>,
 }

@@ -12,6 +12,10 @@ use crate::event::Event;
 /// to its function and to what follows, and never changed, since mote begins no span of its own.
 pub const TRACE_PARENT: &str = "traceparent";
 
+/// The extension attribute that says which binding brought an event, where that stands beside those of
+/// versions.
+pub const BINDING: &str = "motebinding";
+
 /// See the module's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

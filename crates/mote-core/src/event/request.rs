@@ -3,7 +3,11 @@
 //! Not here: who reads it off the wire (a dialect's `parse`), what a function sees of it (a
 //! dialect's `encode`), and what of it is not kept ([`super::redact`]).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+
+use crate::function::HttpRoute;
 
 /// See the module's text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +29,9 @@ pub struct HttpRequest {
     pub params: Vec<(String, String)>,
     /// The peer's address, without its port.
     pub peer: String,
+    /// That it came by, if not by a URL; filled in with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Arc<HttpRoute>>,
 }
 
 mod method {

@@ -43,6 +43,9 @@ pub struct Delivery {
     /// Gets what became a dead letter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<Destination>,
+    /// Gets the event itself of what became a dead letter, as it came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<Destination>,
 }
 
 impl Default for Delivery {
@@ -57,6 +60,7 @@ impl Default for Delivery {
             throttle_ms: None,
             on_success: None,
             on_failure: None,
+            dead_letters: None,
         }
     }
 }

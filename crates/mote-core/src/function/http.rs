@@ -1,6 +1,48 @@
-//! How the public door may reach a function. Its routes are bindings.
+//! How the public door may reach a function: its URL, and the routes that are bindings.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::Function;
+
+/// A path that leads to a function.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HttpRoute {
+    /// `/orders/{id}`; `{*rest}` takes the rest of the path.
+    pub path: String,
+    /// Empty: all.
+    pub methods: Vec<String>,
+    /// With all that lies below it: the path only leads there, and the function sees what comes behind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub below: bool,
+    /// In place of the function's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<UrlAccess>,
+    /// The same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// What the function's dialect reads of it, and nobody else.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub about: Map<String, Value>,
+}
+
+impl HttpRoute {
+    pub fn new(path: impl Into<String>, methods: Vec<String>) -> HttpRoute {
+        HttpRoute { path: path.into(), methods, ..HttpRoute::default() }
+    }
+}
+
+impl Function {
+    /// Who may call it by that route, or by its URL.
+    pub fn access_by(&self, route: Option<&HttpRoute>) -> UrlAccess {
+        route.and_then(|route| route.access).unwrap_or(self.http.access)
+    }
+
+    /// What a page of another origin may do by that route, or by its URL.
+    pub fn cors_by<'a>(&'a self, route: Option<&'a HttpRoute>) -> Option<&'a Cors> {
+        route.and_then(|route| route.cors.as_ref()).or(self.http.cors.as_ref())
+    }
+}
 
 /// How the public door may reach the function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,6 +20,8 @@ pub struct Runtime {
 pub enum Family {
     Python,
     Node,
+    /// By AWS Lambda's runtime client alone, which the function brings: mote has no runner for it.
+    Java,
     /// A program: body on stdin, answer on stdout, one process a call.
     Executable,
     /// No code of its own: [`super::Function::flow`] says which functions follow one another.
@@ -27,12 +29,13 @@ pub enum Family {
 }
 
 impl Family {
-    pub const ALL: &[Family] = &[Family::Python, Family::Node, Family::Executable, Family::Flow];
+    pub const ALL: &[Family] = &[Family::Python, Family::Node, Family::Java, Family::Executable, Family::Flow];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Family::Python => "python",
             Family::Node => "node",
+            Family::Java => "java",
             Family::Executable => "executable",
             Family::Flow => "flow",
         }

@@ -50,13 +50,11 @@ impl Timer {
 }
 
 /// Cursors and listings go by the name, so two timers of a function can't share one.
-pub fn check_names(function: &Name, bindings: &[Binding]) -> Result<()> {
+pub fn check_names<'a>(function: &'a Name, bindings: impl IntoIterator<Item = &'a Binding>) -> Result<()> {
     let mut names = HashSet::new();
-    let mut timers = bindings.iter().filter_map(|binding| match binding {
+    let mut timers = bindings.into_iter().filter_map(|binding| match binding {
         Binding::Timer(timer) => Some(timer.name(function)),
-        Binding::Http { .. } | Binding::Bucket { .. } | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) | Binding::Mqtt(_) => {
-            None
-        }
+        Binding::Http(_) | Binding::Bucket { .. } | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
     });
     match timers.find(|name| !names.insert(*name)) {
         Some(name) => Err(Error::new(Code::ManifestInvalid, format!("two timers of the function {function} have the same name: {name}"))

@@ -4,6 +4,7 @@
 //! Not here: who may send ([`crate::access`]), and what happens to an item later
 //! ([`super::deliver`] for those of functions, a trigger for those of webhooks).
 
+use super::Dialects;
 use super::deliver::parcel::{Parcel, Wish, in_burst};
 use crate::clock::{Clock, Timestamp};
 use crate::directory::Directory;
@@ -13,6 +14,7 @@ use crate::event::cloudevents::SENDERS_ID;
 use crate::function::delivery::Destination;
 use crate::function::{FunctionRef, Name};
 use crate::queues::Queues;
+use crate::rule::{Rule, Target};
 use crate::store::Item;
 use crate::topic::content::Content;
 use crate::topic::{FAN_OUT_BYTES_MAX, ITEMS_MAX, Subscribed, Topics};
@@ -23,6 +25,8 @@ pub struct Addresses<'a> {
     pub directory: &'a Directory,
     pub topics: &'a Topics,
     pub queues: &'a Queues,
+    /// They word what rules tell.
+    pub dialects: &'a Dialects,
     pub clock: &'a dyn Clock,
 }
 
@@ -36,14 +40,60 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
         }
         Destination::Webhook(to) => Ok(vec![to_webhook(known, namespace, to, None, event, wish)]),
         Destination::Queue(name) => Ok(vec![known.queues.item_of((namespace, name), event, hops, wish, known.clock.now())]),
-        Destination::Topic(topic) => fan_out(known, namespace, topic, event, hops, wish),
+        Destination::Topic(topic) => {
+            let mut all = Deliveries::default();
+            let rules = known.topics.rules.on(namespace, topic);
+            let rules: Vec<_> = {
+                let content = Content::of(&event);
+                rules.into_iter().filter(|rule| rule.on.as_ref().is_some_and(|on| on.filter.takes(&content))).collect()
+            };
+            for rule in rules {
+                let idempotency_key = wish.idempotency_key.as_ref().map(|key| format!("topic {topic} {key} {} {}", rule.group, rule.name));
+                all.add(of_rule(known, &rule, &event, hops, &Wish { idempotency_key, ..wish.clone() }))?;
+            }
+            all.add(fan_out(known, namespace, topic, event, hops, wish)?)?;
+            Ok(all.items)
+        }
+    }
+}
+
+/// See [`super::Invoke::of_rule`]. A target that can't be told keeps no other from it.
+pub fn of_rule(known: &Addresses<'_>, rule: &Rule, event: &StoredEvent, hops: u32, wish: &Wish) -> Vec<Item> {
+    rule.targets
+        .iter()
+        .flat_map(|target| {
+            to_target(known, rule, target, event, hops, wish).unwrap_or_else(|error| {
+                let (rule, target) = (Rule::key(&rule.namespace, &rule.group, &rule.name), &target.id);
+                tracing::warn!(%rule, %target, ?error, "a rule's target could not be told");
+                Vec::new()
+            })
+        })
+        .collect()
+}
+
+fn to_target(known: &Addresses<'_>, rule: &Rule, target: &Target, event: &StoredEvent, hops: u32, wish: &Wish) -> Result<Vec<Item>> {
+    let told = known.dialects.get(&rule.dialect)?.tell(rule, target, event)?;
+    let mut event = StoredEvent { id: known.clock.id(), content_type: told.content_type, body: told.body, ..event.clone() };
+    event.extensions.extend(told.extensions);
+    let wish = Wish {
+        retry: target.retry.clone(),
+        version: target.version.clone(),
+        // Two targets may be one function, told in two ways.
+        idempotency_key: wish.idempotency_key.as_ref().map(|key| format!("{key} {}", target.id)),
+        ..wish.clone()
+    };
+    match &target.to {
+        // To those who are subscribed there, but to no other rule: nobody could see where it ends.
+        Destination::Topic(topic) => fan_out(known, &rule.namespace, topic, event, hops, wish),
+        to => items(known, &rule.namespace, to, event, hops, wish),
     }
 }
 
 pub fn to_function(directory: &Directory, now: Timestamp, to: FunctionRef, event: StoredEvent, hops: u32, wish: Wish) -> Item {
-    let delivery = directory.entry(&to).map(|entry| entry.function.delivery.clone()).unwrap_or_default();
+    let version = wish.version.clone();
+    let delivery = directory.delivery(&to, &version).unwrap_or_default();
     let id = event.id;
-    let parcel = Parcel { to, version: None, accepted: now, hops, retry: None, event, run: None, awaited: false };
+    let parcel = Parcel { to, version, accepted: now, hops, retry: None, event, run: None, awaited: false };
     in_burst(parcel.into_item(id, &delivery, wish), &delivery)
 }
 
@@ -66,8 +116,9 @@ fn fan_out(known: &Addresses<'_>, namespace: &Name, topic: &Name, mut event: Sto
     for recipient in wanted {
         // A key is of its topic: the same key at another one is another event.
         let idempotency_key = wish.idempotency_key.as_ref().map(|key| format!("topic {topic} {key}"));
-        let wish = Wish { retry: recipient.retry.clone(), idempotency_key, ..wish.clone() };
-        let event = StoredEvent { id: known.clock.id(), ..event.clone() };
+        let wish = Wish { retry: recipient.retry.clone(), version: recipient.version.clone(), idempotency_key, ..wish.clone() };
+        let mut event = StoredEvent { id: known.clock.id(), ..event.clone() };
+        event.extensions.extend(recipient.adds.clone());
         all.add(match &recipient.to {
             // One topic does not feed another: nobody could see where it ends.
             Destination::Topic(_) => Vec::new(),

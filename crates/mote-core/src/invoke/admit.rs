@@ -24,6 +24,8 @@ struct State {
     running: u32,
     /// Of the version that was called last: a deploy may change it while callers wait.
     capacity: u32,
+    /// What all versions may run together; nobody waits for a place beyond it.
+    reserved: Option<u32>,
     waiting: VecDeque<oneshot::Sender<Permit>>,
 }
 
@@ -42,12 +44,16 @@ impl Gate {
     pub async fn enter(self: &Arc<Self>, function: &Function, clock: &dyn Clock, patience: Duration) -> Result<Permit> {
         let place = {
             let mut state = self.state();
-            state.capacity = function.limits.capacity();
+            let capacity = function.limits.capacity();
+            state.capacity = state.reserved.map_or(capacity, |reserved| capacity.min(reserved));
             // Before the newcomer, whoever waits since there were fewer places.
             self.admit(&mut state);
             if state.running < state.capacity {
                 state.running += 1;
                 return Ok(Permit { gate: Some(self.clone()) });
+            }
+            if let Some(reserved) = state.reserved.filter(|&reserved| state.running >= reserved) {
+                return Err(over(function, reserved));
             }
             // Callers that gave up leave their places in the line behind; only a full line is worth sweeping.
             if state.waiting.len() >= function.limits.waiting_max as usize {
@@ -65,6 +71,11 @@ impl Gate {
             permit = place => permit.map_err(|_| Error::internal("a gate was dropped with callers waiting")),
             () = clock.sleep(patience) => Err(throttled(function, "no place became free in time")),
         }
+    }
+
+    /// So many calls of all versions at once; `None`: as each version has it.
+    pub fn reserve(&self, concurrency_max: Option<u32>) {
+        self.state().reserved = concurrency_max;
     }
 
     /// Gives free places to those who wait, in their order.
@@ -99,6 +110,12 @@ impl Drop for Permit {
             gate.admit(&mut state);
         }
     }
+}
+
+fn over(function: &Function, reserved: u32) -> Error {
+    Error::new(Code::Throttled, format!("{} may run {reserved} calls at once, and does", function.reference()))
+        .hint("Call again after the time in `Retry-After`, or raise the function's reserved concurrency.")
+        .retry_after(Duration::from_secs(1))
 }
 
 fn throttled(function: &Function, why: &str) -> Error {

@@ -18,10 +18,11 @@ use self::pace::{Pace, rate_of};
 use self::parcel::{Parcel, Wish};
 use self::slots::Slots;
 use crate::BoxFuture;
-use crate::action::{Qualifier, Target};
-use crate::clock::{Clock, Id};
+use crate::action::Target;
+use crate::clock::{Clock, Id, Timestamp};
+use crate::dialect::Ended;
 use crate::error::{Code, Error, Result};
-use crate::event::lineage::TRACE_PARENT;
+use crate::event::lineage::{How, Lineage};
 use crate::event::{Event, StoredEvent};
 use crate::function::delivery::{Delivery as Rule, Destination};
 use crate::invoke::Invoke;
@@ -41,6 +42,8 @@ const VISIBILITY: Duration = Duration::from_secs(30);
 /// Attempts beyond those of the rule that may end without a word, since the server died meanwhile:
 /// whatever takes it down each time must not do so for ever.
 const UNANSWERED_MAX: u32 = 16;
+/// A function that has no place just now must not be asked again without a pause.
+pub const WAIT_SCALE_MIN: f64 = 0.001;
 /// The longest time without a look at the queue.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
@@ -49,11 +52,17 @@ pub struct Deliverer {
     queue: Arc<dyn Queue>,
     logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
+    wait_scale: f64,
 }
 
 impl Deliverer {
     pub fn new(queue: Arc<dyn Queue>, logs: Arc<dyn Logs>, clock: Arc<dyn Clock>) -> Self {
-        Deliverer { queue, logs, clock }
+        Deliverer { queue, logs, clock, wait_scale: 1.0 }
+    }
+
+    /// Of the time that a rule has between two attempts, so much: for tests, which can't wait for minutes.
+    pub fn with_waits_scaled(self, wait_scale: f64) -> Self {
+        Deliverer { wait_scale: wait_scale.clamp(WAIT_SCALE_MIN, 1.0), ..self }
     }
 
     async fn run(&self, door: Arc<dyn Invoke>, mut stop: Stop) -> Result<()> {
@@ -105,7 +114,13 @@ impl Deliverer {
             pause.wait = if leases.is_empty() { pause.wait.min(Duration::from_secs(1)) } else { Duration::ZERO };
             for lease in leases {
                 let slot = slots.take(&queue);
-                let one = Delivery { queue: self.queue.clone(), logs: self.logs.clone(), clock: self.clock.clone(), door: door.clone() };
+                let one = Delivery {
+                    queue: self.queue.clone(),
+                    logs: self.logs.clone(),
+                    clock: self.clock.clone(),
+                    door: door.clone(),
+                    wait_scale: self.wait_scale,
+                };
                 tokio::spawn(async move {
                     one.deliver(lease).await;
                     drop(slot);
@@ -147,9 +162,19 @@ struct Delivery {
     logs: Arc<dyn Logs>,
     clock: Arc<dyn Clock>,
     door: Arc<dyn Invoke>,
+    wait_scale: f64,
 }
 
 impl Delivery {
+    /// By its rule.
+    fn next(&self, rule: &Rule, error: &Error, lease: &Lease) -> Next {
+        let now = self.clock.now();
+        match rule.retry.after(error, lease.attempt, lease.since, now, lease.item.id) {
+            Next::Again { at, counted } => Next::Again { at: now.plus(at.since(now).mul_f64(self.wait_scale)), counted },
+            Next::GiveUp => Next::GiveUp,
+        }
+    }
+
     async fn deliver(&self, lease: Lease) {
         let token = lease.token();
         let settled = match serde_json::from_slice::<Parcel>(&lease.item.payload) {
@@ -176,25 +201,25 @@ impl Delivery {
             return settled;
         }
         // As it is declared now: a function that is gone has the defaults, and its call fails for good.
-        let mut rule = self.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
+        let mut rule = self.door.rule(&parcel.to, &parcel.version).unwrap_or_default();
         if let Some(retry) = &parcel.retry {
             rule.retry = retry.clone();
         }
-        let trace = parcel.event.extensions.get(TRACE_PARENT).cloned();
-        let (token, from) = (lease.token(), From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops, trace });
+        let (token, from) = (lease.token(), From::of(&parcel));
         if lease.attempt > rule.retry.attempts_max.saturating_add(UNANSWERED_MAX) {
             return self.give_up(&from, &rule, lease, &unanswered(lease)).await;
         }
         match self.call(parcel, lease).await {
-            Ok(reply) => {
-                let event = |id| from.success(lease.item.id, &reply, self.clock.now(), id);
-                let follow = rule.on_success.as_ref().map(|to| self.follow(&from, to, event(self.clock.id()))).unwrap_or_default();
+            Ok((reply, version)) => {
+                let event =
+                    || self.told(&from, from.success(lease, &reply, self.clock.now(), self.clock.id()), lease, Ok((&reply, version)));
+                let follow = rule.on_success.as_ref().map(|to| self.follow(&from, to, event())).unwrap_or_default();
                 let outcome = from.outcome(State::Succeeded, lease.attempt, self.clock.now(), Some(reply), None);
                 let result = Some(outcome.kept(rule.result_kept_ms));
                 let rooms = self.rooms(&from, &follow);
                 self.queue.settle(token, Settlement { follow, rooms, result, ..End::Done.into() }).await
             }
-            Err(error) => match rule.retry.after(&error, lease.attempt, lease.since, self.clock.now(), lease.item.id) {
+            Err(error) => match self.next(&rule, &error, lease) {
                 Next::Again { at, counted } => {
                     self.queue.settle(token, End::Again { due: at, counted, error: format!("{error:?}") }.into()).await
                 }
@@ -205,8 +230,12 @@ impl Delivery {
 
     /// Keeps a dead letter, and says so where the function's owner reads.
     async fn give_up(&self, from: &From, rule: &Rule, lease: &Lease, error: &Error) -> Result<()> {
-        let event = |id| from.failure(lease, error, self.clock.now(), id);
-        let follow = rule.on_failure.as_ref().map(|to| self.follow(from, to, event(self.clock.id()))).unwrap_or_default();
+        let aged = lease.attempt < rule.retry.attempts_max && rule.retry.is_aged(lease.since, self.clock.now());
+        let event = || self.told(from, from.failure(lease, error, self.clock.now(), self.clock.id()), lease, Err((error, aged)));
+        let mut follow = rule.on_failure.as_ref().map(|to| self.follow(from, to, event())).unwrap_or_default();
+        if let Some((to, event)) = rule.dead_letters.as_ref().zip(self.buried(from, lease, error, aged)) {
+            follow.extend(self.follow(from, to, event));
+        }
         let end = End::Dead { reason: format!("{error:?}") };
         let rooms = self.rooms(from, &follow);
         self.queue.settle(lease.token(), Settlement { follow, rooms, ..end.into() }).await?;
@@ -216,6 +245,25 @@ impl Delivery {
             format!("the event was given up after attempt {} and kept as a dead letter: {error}", lease.attempt),
         );
         Ok(())
+    }
+
+    /// The event that follows a call, in the words of the function's contract where that has some.
+    fn told(&self, from: &From, mut event: StoredEvent, lease: &Lease, end: Result<(&KeptReply, u64), (&Error, bool)>) -> StoredEvent {
+        let Some(parcel) = Parcel::read(lease) else { return event };
+        if let Some(followed) = self.door.follow(&from.to, &ended(&parcel, lease, end, self.clock.now())) {
+            (event.content_type, event.body) = (followed.content_type, followed.body);
+            event.extensions.extend(followed.extensions);
+        }
+        event
+    }
+
+    /// The event that was given up, as it came.
+    fn buried(&self, from: &From, lease: &Lease, error: &Error, aged: bool) -> Option<StoredEvent> {
+        let parcel = Parcel::read(lease)?;
+        let said = self.door.bury(&from.to, &ended(&parcel, lease, Err((error, aged)), self.clock.now()));
+        let mut event = StoredEvent { id: self.clock.id(), lineage: Lineage::of(How::Failed, lease.item.id), ..parcel.event };
+        event.extensions.extend(said);
+        Some(event)
     }
 
     /// Where what follows a call must find room.
@@ -254,14 +302,13 @@ impl Delivery {
     }
 
     /// Runs the call to the end of its reply, extending the lease as long as it takes.
-    async fn call(&self, parcel: Parcel, lease: &Lease) -> Result<KeptReply> {
-        let version = parcel.version.map_or(Qualifier::Live, Qualifier::Version);
+    async fn call(&self, parcel: Parcel, lease: &Lease) -> Result<(KeptReply, u64)> {
         let call = async {
             let large = match (parcel.event.spilled_bytes, self.door.spill()) {
                 (Some(_), Some(spill)) => Some(spill.open(&parcel.to.namespace, lease.item.id).await?),
                 _ => None,
             };
-            let to = Target::Function { function: parcel.to, version };
+            let to = Target::Function { function: parcel.to, version: parcel.version };
             let mut event = Event::from(parcel.event);
             event.body = large.unwrap_or(event.body);
             // The call's, though the event took another's place.
@@ -273,7 +320,8 @@ impl Delivery {
             if reply.status.is_server_error() || reply.status == http::StatusCode::TOO_MANY_REQUESTS {
                 return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));
             }
-            KeptReply::read(reply).await
+            let version = reply.version;
+            Ok((KeptReply::read(reply).await?, version))
         };
         self.held(lease, call).await
     }
@@ -295,6 +343,15 @@ impl Delivery {
             }
         }
     }
+}
+
+fn ended<'a>(parcel: &'a Parcel, lease: &Lease, end: Result<(&'a KeptReply, u64), (&'a Error, bool)>, now: Timestamp) -> Ended<'a> {
+    let (aged, version) = match end {
+        Ok((_, version)) => (false, Some(version)),
+        Err((error, aged)) => (aged, error.version()),
+    };
+    let end = end.map(|(reply, _)| reply).map_err(|(error, _)| error);
+    Ended { id: lease.item.id, event: &parcel.event, called: &parcel.version, attempts: lease.attempt, aged, end, version, now }
 }
 
 fn unanswered(lease: &Lease) -> Error {

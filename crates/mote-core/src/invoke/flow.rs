@@ -15,10 +15,10 @@ use crate::access::Access;
 use crate::body::Body;
 use crate::bundle::Bundle;
 use crate::clock::{Clock, Id, Timestamp};
-use crate::engine::{Answer, Engine, Invocation, Output, Payload, Prepared, Preparing, Progress};
+use crate::engine::{Answer, Engine, Invocation, Output, Payload, Prepared, Preparing, Progress, in_time};
 use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
-use crate::function::{Digest, Family, Function, FunctionRef};
+use crate::function::{Digest, Family, Function, FunctionRef, Qualifier};
 use crate::invoke::deliver::EVENT_BYTES_MAX;
 use crate::invoke::deliver::outcome::{CallStatus, KeptReply, State};
 use crate::invoke::deliver::parcel::{Parcel, Wish};
@@ -42,7 +42,8 @@ pub const CALL_HEADER: &str = "x-mote-call";
 impl FlowEngine {
     async fn call(&self, mut parcel: Parcel, function: Arc<Function>, deadline: Timestamp, body: Body) -> Result<Output> {
         let (begun, id) = (self.clock.monotonic(), parcel.event.id);
-        parcel.event.body = body.collect(function.limits.body_bytes.min(EVENT_BYTES_MAX)).await?;
+        let bytes_max = function.limits.body_bytes.min(EVENT_BYTES_MAX);
+        parcel.event.body = in_time::collect(body, bytes_max, &function, deadline, &*self.clock).await?;
         let item = parcel.into_item(id, &function.delivery, Wish::default());
         let rooms = self.access.limits.queue_room(&function.namespace).into_iter().collect();
         let queued = self.queue.enqueue_within(vec![item], rooms).await;
@@ -130,7 +131,7 @@ impl Engine for FlowEngine {
         let (to, accepted) = (function.reference(), self.clock.now());
         let parcel = Parcel {
             to,
-            version: Some(function.version),
+            version: Qualifier::Version(function.version),
             accepted,
             hops: event.depth,
             retry: None,

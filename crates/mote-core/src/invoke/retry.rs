@@ -26,7 +26,7 @@ impl Retry {
             && error.code() != Code::FunctionStartFailed
             && error.code() != Code::ReplyInvalid;
         let age = now.since(accepted);
-        if spent || hopeless || age >= Duration::from_millis(self.age_max_ms) {
+        if spent || hopeless || self.is_aged(accepted, now) {
             return Next::GiveUp;
         }
         let first = Duration::from_millis(self.backoff_ms);
@@ -38,6 +38,11 @@ impl Retry {
         };
         let wait = spread(whole.min(Duration::from_millis(self.backoff_max_ms)), attempt, item).max(error.wait().unwrap_or_default());
         Next::Again { at: now.plus(wait), counted }
+    }
+
+    /// Too old to be tried again, whatever the reason.
+    pub fn is_aged(&self, accepted: Timestamp, now: Timestamp) -> bool {
+        now.since(accepted) >= Duration::from_millis(self.age_max_ms)
     }
 }
 

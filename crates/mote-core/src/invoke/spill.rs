@@ -80,6 +80,11 @@ impl Spill {
         Spill { objects, queue, access }
     }
 
+    /// The store's own, for whatever else the platform keeps to itself.
+    pub(crate) fn store(&self) -> &dyn Objects {
+        &*self.objects
+    }
+
     /// The body on disk, of nobody's yet.
     pub(super) async fn stage(&self, body: Body) -> Result<Box<dyn Staged>> {
         self.objects.stage(body).await
@@ -178,7 +183,7 @@ impl Spill {
 
     async fn sweep_all(&self) -> Result<()> {
         for bucket in self.objects.buckets().await? {
-            if within::is_hidden(&bucket.name) {
+            if bucket.name.ends_with(EVENTS) {
                 self.swept(&bucket.name).await?;
             }
         }

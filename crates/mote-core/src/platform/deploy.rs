@@ -1,39 +1,37 @@
 //! Deploy: unpack → manifest → build and warm → commit → flip → drain the old.
 //!
 //! Until the commit nothing is visible and an error changes nothing; after it the new version
-//! takes every new call and the old one finishes what it has.
+//! takes every new call and the old one finishes what it has. What is written then: [`draft`].
 
-use std::collections::{BTreeMap, HashSet};
+mod draft;
+mod manifest;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use self::draft::{Draft, commit, draft};
+pub(super) use self::draft::{artifacts, drop_version, promise, version_writes};
+use self::manifest::Beside;
 use super::secrets::Given;
 use super::{House, flows};
 use crate::access::Patch;
 use crate::access::audit::Note;
 use crate::access::limits::exceeded;
-use crate::action::{Deploy, DeployWish, Deployed, Files, Step, Steps};
+use crate::action::{Deploy, DeployWish, Deployed, Files, LAYERS, Step, Steps};
 use crate::body::Body;
 use crate::bundle::{ARCHIVE_BYTES_MAX, Bundle};
-use crate::clock::Timestamp;
 use crate::dialect::Deployment;
-use crate::directory::Head;
-use crate::engine::{Prepared, Preparing, Progress};
+use crate::engine::{Prepared, Progress};
 use crate::error::{Code, Error, Result};
 use crate::function::delivery::Destination;
-use crate::function::{Binding, Digest, Family, Function, FunctionRef, Name, Runtime, timer};
+use crate::function::{Binding, Function, FunctionRef, Name};
 use crate::invoke::Invoker;
+use crate::store::Objects;
 use crate::store::within::{Judged, within};
-use crate::store::{Catalog, Objects, Write};
-
-/// Before the keys that say which version refers to which artifact.
-const ARTIFACTS: &str = "artifacts/";
-
-/// Versions of a function that are kept.
-const VERSIONS_KEPT: usize = 10;
 
 /// Begins a deploy, which goes on to its end even if nobody reads its steps.
 pub(super) fn start(house: House, deploy: Deploy, note: Note) -> Steps {
@@ -109,7 +107,7 @@ fn missing(invoker: &Invoker, function: &Function) -> Vec<String> {
 async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Function, binding: &Binding) -> Option<String> {
     let name = &function.name;
     match binding {
-        Binding::Http { .. } | Binding::Topic(_) | Binding::Queue(_) | Binding::Mqtt(_) => None,
+        Binding::Http(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Mqtt(_) => None,
         Binding::Webhook(inlet) => {
             let known = invoker.secrets.reveal(&function.namespace, &inlet.secret).await;
             known.is_err().then(|| {
@@ -131,39 +129,50 @@ async fn silent(invoker: &Invoker, objects: &Arc<dyn Objects>, function: &Functi
     }
 }
 
-async fn run(house: &House, Deploy { wish, files, declared }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
+async fn run(house: &House, Deploy { wish, files, declared, number, layers, expect }: Deploy, progress: Progress) -> Result<Vec<Deployed>> {
     let (invoker, turns) = (&*house.invoker, &house.turns);
     let begun = invoker.clock.monotonic();
     let _place = turns.deploy().await;
-    let bundle = match files {
-        Files::Archive(archive) => Some(unpack(archive).await?),
+    let mut bundle = match files {
+        Files::Archive(archive) => Some(unpack(archive, layers).await?),
         Files::AsTheyAre => None,
     };
-    let (mut drafts, mut held) = (Vec::new(), Vec::new());
-    let deployments = match (declared, &bundle) {
-        (Some(declared), _) => vec![*declared],
-        (None, Some(bundle)) => manifest(invoker, bundle)?,
+    let (mut drafts, mut held, mut building) = (Vec::new(), Vec::new(), Vec::new());
+    let mut manifest = match (declared, &mut bundle) {
+        (Some(declared), _) => vec![*declared].into(),
+        (None, Some(bundle)) => {
+            let said = manifest::parameters(&wish, bundle)?;
+            manifest::read(invoker, bundle, &said)?
+        }
         (None, None) => return Err(Error::internal("a deploy without files says nothing")),
     };
-    for (name, deployment) in named(&wish, deployments)? {
+    let bundle = bundle.map(Arc::new);
+    manifest.notes.iter().for_each(|note| progress.tell(note));
+    let beside = Beside::of(invoker, &wish.namespace, &mut manifest).await?;
+    for (name, mut deployment) in named(&wish, manifest.functions)? {
         held.push(turns.function(&FunctionRef { namespace: wish.namespace.clone(), name: name.clone() }).await);
-        drafts.push(draft(invoker, &wish, deployment, name, bundle.as_ref()).await?);
+        let files = deployment.files.take().or_else(|| bundle.clone());
+        drafts.push(draft(invoker, &wish, deployment, name, (files, number, expect)).await?);
     }
     // Judged once more at the flip; here it spares a build that would be for nothing.
     check_routes(invoker, &drafts)?;
     let given = house.given(&functions(&drafts)).await?;
     check_number(invoker, &wish.namespace, &drafts)?;
 
-    let _builder = match &bundle {
-        Some(bundle) => Some(turns.bundle(bundle.digest()).await),
-        None => None,
+    let builders = match &bundle {
+        // Each once, and in one order, so that two deploys can't wait for each other.
+        Some(_) => drafts.iter().map(|draft| draft.function.artifact).collect(),
+        None => BTreeSet::new(),
     };
+    for files in builders {
+        building.push(turns.bundle(files).await);
+    }
     let artifacts = turns.artifacts().await;
     let mut prepared: Vec<Prepared> = Vec::new();
     let made = async {
-        for Draft { function, how, .. } in &mut drafts {
-            let done = match &bundle {
-                Some(bundle) => invoker.engines.get(function.runtime.family)?.prepare(function, bundle, *how, progress.clone()).await?,
+        for Draft { function, files, how, .. } in &mut drafts {
+            let done = match files {
+                Some(files) => invoker.engines.get(function.runtime.family)?.prepare(function, files, *how, progress.clone()).await?,
                 None => as_they_are(function),
             };
             function.artifact = done.artifact;
@@ -172,7 +181,7 @@ async fn run(house: &House, Deploy { wish, files, declared }: Deploy, progress: 
         }
         // Not before: a build may take minutes.
         drafts.iter_mut().for_each(|draft| draft.function.live_since = invoker.clock.now());
-        go_live(house, &drafts, &given).await
+        go_live(house, &wish.namespace, &drafts, &beside, &given).await
     };
     let made = made.await;
     drop(artifacts);
@@ -193,9 +202,14 @@ fn as_they_are(function: &Function) -> Prepared {
     Prepared { artifact: function.artifact, signature: function.signature.clone(), isolation: Vec::new(), dependencies: Duration::ZERO }
 }
 
-async fn unpack(archive: Body) -> Result<Bundle> {
+async fn unpack(archive: Body, layers: Vec<Bytes>) -> Result<Bundle> {
     let archive = archive.collect(ARCHIVE_BYTES_MAX).await?;
-    let unpacked = tokio::task::spawn_blocking(move || Bundle::unpack(&archive)).await;
+    let all = move || {
+        let mut bundle = Bundle::unpack(&archive)?;
+        layers.iter().try_for_each(|layer| bundle.overlay(LAYERS, Bundle::unpack(layer)?))?;
+        Ok(bundle)
+    };
+    let unpacked = tokio::task::spawn_blocking(all).await;
     unpacked.map_err(|e| Error::internal("unpacking panicked").caused_by(e))?
 }
 
@@ -218,17 +232,18 @@ fn named(wish: &DeployWish, mut deployments: Vec<Deployment>) -> Result<Vec<(Nam
 }
 
 /// Commit and flip. The old versions take no new call from here on.
-async fn go_live(house: &House, drafts: &[Draft], given: &Given) -> Result<()> {
+async fn go_live(house: &House, namespace: &Name, drafts: &[Draft], beside: &Beside, given: &Given) -> Result<()> {
     let invoker = &*house.invoker;
     let _flip = house.turns.flip().await;
     check_routes(invoker, drafts)?;
+    drafts.iter().try_for_each(|draft| house.check_timers(&draft.function, None))?;
     // A secret may have been removed during the build.
     house.given(&functions(drafts)).await?;
-    if let Some(draft) = drafts.first() {
-        check_number(invoker, &draft.function.namespace, drafts)?;
-    }
-    commit(invoker, drafts).await?;
+    check_number(invoker, namespace, drafts)?;
+    let (writes, queues) = beside.plan(invoker, namespace).await?;
+    commit(invoker, drafts, writes).await?;
     // On disk: from here on nothing may fail.
+    queues.into_iter().for_each(|queues| queues.stands(&invoker.queues));
     let live = drafts.iter().map(|draft| Arc::new(draft.function.clone())).collect();
     for old in invoker.directory.replace(live) {
         retire(invoker, &old);
@@ -257,172 +272,6 @@ fn functions(drafts: &[Draft]) -> Vec<&Function> {
 pub(super) fn retire(invoker: &Invoker, function: &Function) {
     if let Ok(engine) = invoker.engines.get(function.runtime.family) {
         engine.retire(function);
-    }
-}
-
-fn manifest(invoker: &Invoker, bundle: &Bundle) -> Result<Vec<Deployment>> {
-    for dialect in invoker.dialects.iter() {
-        if let Some(deployments) = dialect.manifest(bundle)? {
-            return Ok(deployments);
-        }
-    }
-    let detail = format!("no manifest was found, and no file that tells what to run, among {}", first_of(bundle));
-    Err(Error::new(Code::ManifestInvalid, detail)
-        .hint("Deploy one `.py`, `.js` or `.ts` file, an executable, or a folder with a mote.toml."))
-}
-
-/// `"a.txt", "b.txt", "c.txt" and 4 more`.
-fn first_of(bundle: &Bundle) -> String {
-    const SHOWN: usize = 3;
-    let names: Vec<String> = bundle.files().map(|(path, _)| format!("{path:?}")).take(SHOWN).collect();
-    match bundle.files().len() {
-        0 => "no files at all".to_owned(),
-        1..=SHOWN => names.join(", "),
-        all => format!("{} and {} more", names.join(", "), all - SHOWN),
-    }
-}
-
-/// A version before its commit, and what must still stand then.
-struct Draft {
-    function: Function,
-    how: Preparing,
-    head: Option<(u64, Head)>,
-    /// Writes that drop versions beyond those kept.
-    pruning: Vec<Write>,
-    dropped: Vec<(Digest, Family)>,
-}
-
-async fn draft(invoker: &Invoker, wish: &DeployWish, deployment: Deployment, name: Name, bundle: Option<&Bundle>) -> Result<Draft> {
-    let reference = FunctionRef { namespace: wish.namespace.clone(), name: name.clone() };
-    let head = match invoker.catalog.get(&Head::key(&reference)).await? {
-        Some(record) => Some((record.revision, Head::read(&record)?)),
-        None => None,
-    };
-    let (artifact, signature) = match (bundle, &head) {
-        (Some(bundle), _) => (bundle.digest(), Default::default()),
-        (None, Some((_, head))) if head.live.runtime == deployment.runtime => (head.live.artifact, head.live.signature.clone()),
-        (None, Some((_, head))) => {
-            let detail = format!("{reference} was built for {}, and {} is wanted", head.live.runtime, deployment.runtime);
-            return Err(Error::new(Code::Unsupported, detail).hint("Deploy its files anew."));
-        }
-        // The directory's error names what to do.
-        (None, None) => {
-            let missing = invoker.directory.entry(&reference).err();
-            return Err(missing.unwrap_or_else(|| Error::internal("the catalog and the directory differ")));
-        }
-    };
-    let mut function = Function {
-        id: invoker.clock.id(),
-        namespace: wish.namespace.clone(),
-        name,
-        version: head.as_ref().map_or(1, |(_, head)| head.latest + 1),
-        runtime: deployment.runtime,
-        dialect: deployment.dialect.to_owned(),
-        entry: deployment.entry,
-        artifact,
-        limits: deployment.limits,
-        env: deployment.env,
-        secrets: deployment.secrets,
-        egress: deployment.egress,
-        isolation: deployment.isolation,
-        delivery: deployment.delivery,
-        records: deployment.records,
-        port: deployment.port,
-        pulls: deployment.pulls,
-        contract_env: BTreeMap::new(),
-        about: deployment.about,
-        dev: wish.dev,
-        http: deployment.http,
-        bindings: deployment.bindings,
-        signature,
-        flow: deployment.flow,
-        created: invoker.clock.now(),
-        live_since: Timestamp::default(),
-    };
-    function.contract_env = invoker.dialects.get(&function.dialect)?.environment(&function);
-    timer::check_names(&function.name, &function.bindings)?;
-    let (mut pruning, mut dropped) = (Vec::new(), Vec::new());
-    if let Some((_, head)) = &head {
-        let excess = (head.versions.len() + 1).saturating_sub(VERSIONS_KEPT);
-        for &version in head.versions.iter().filter(|v| **v != head.live.version).take(excess) {
-            let (artifact, writes) = drop_version(&*invoker.catalog, &reference, version).await?;
-            dropped.extend(artifact);
-            pruning.extend(writes);
-        }
-    }
-    Ok(Draft { function, how: deployment.preparing, head, pruning, dropped })
-}
-
-/// All functions of the bundle in one transaction: the versions, their artifact references, the heads.
-async fn commit(invoker: &Invoker, drafts: &[Draft]) -> Result<()> {
-    let mut batch = Vec::new();
-    for Draft { function, head, pruning, .. } in drafts {
-        let reference = function.reference();
-        let gone = |version: &u64| {
-            pruning.iter().any(|w| matches!(w, Write::Delete { key, .. } if *key == Head::version_key(&reference, *version)))
-        };
-        let (revision, versions, previous) = match head {
-            Some((revision, head)) => (*revision, head.versions.iter().copied().filter(|v| !gone(v)).collect(), Some(head.live.version)),
-            None => (0, Vec::new(), None),
-        };
-        let mut next = Head { live: function.clone(), latest: function.version, versions, previous };
-        next.versions.push(function.version);
-        let put = |key, expect, value: Result<Vec<u8>, serde_json::Error>| {
-            let value = value.map_err(|e| Error::internal("a record can't be written").caused_by(e))?.into();
-            Ok::<_, Error>(Write::Put { key, expect, value })
-        };
-        batch.push(put(Head::version_key(&reference, function.version), 0, serde_json::to_vec(function))?);
-        batch.push(put(artifact_key(&function.artifact, &reference, function.version), 0, Ok(Vec::new()))?);
-        batch.push(put(Head::key(&reference), revision, serde_json::to_vec(&next))?);
-        batch.extend(pruning.iter().cloned());
-    }
-    invoker.catalog.commit(batch).await.map_err(|error| match error.code() {
-        Code::Conflict => Error::new(Code::Conflict, "somebody else deployed this function at the same time").hint("Deploy again."),
-        _ => error,
-    })
-}
-
-/// What of a stored version has to be known to drop it: more may be in words that are unknown by now.
-#[derive(Deserialize)]
-struct Dropped {
-    artifact: Digest,
-    runtime: Runtime,
-}
-
-/// The stored version's artifact, and the writes that drop the version with its reference to that.
-pub(super) async fn drop_version(
-    catalog: &dyn Catalog,
-    function: &FunctionRef,
-    version: u64,
-) -> Result<(Option<(Digest, Family)>, Vec<Write>)> {
-    let Some(record) = catalog.get(&Head::version_key(function, version)).await? else { return Ok((None, Vec::new())) };
-    let Dropped { artifact, runtime } = serde_json::from_slice(&record.value)
-        .map_err(|e| Error::internal(format!("the record {} can't be read", record.key)).caused_by(e))?;
-    let mut writes = vec![Write::Delete { key: record.key, expect: record.revision }];
-    if let Some(reference) = catalog.get(&artifact_key(&artifact, function, version)).await? {
-        writes.push(Write::Delete { key: reference.key, expect: reference.revision });
-    }
-    Ok((Some((artifact, runtime.family)), writes))
-}
-
-fn artifact_key(artifact: &Digest, function: &FunctionRef, version: u64) -> String {
-    format!("{ARTIFACTS}{artifact}/{}/{}/{version:010}", function.namespace, function.name)
-}
-
-/// All that some stored version refers to.
-pub(super) async fn artifacts(catalog: &dyn Catalog) -> Result<HashSet<Digest>> {
-    const PAGE: usize = 1000;
-    let (mut after, mut artifacts) = (None, HashSet::new());
-    loop {
-        let page = catalog.scan(ARTIFACTS, after.as_deref(), PAGE).await?;
-        for record in &page {
-            let digest = record.key.strip_prefix(ARTIFACTS).and_then(|rest| rest.split('/').next()).unwrap_or_default();
-            artifacts.insert(Digest::try_from(digest.to_owned())?);
-        }
-        match page.last() {
-            Some(last) if page.len() == PAGE => after = Some(last.key.clone()),
-            _ => return Ok(artifacts),
-        }
     }
 }
 

@@ -120,7 +120,7 @@ impl House {
         let lineage = Lineage { caller: Some(caller.label()), ..Lineage::of(How::Replayed, id) };
         let request = record.event.request.map(|request| Arc::new(Arc::unwrap_or_clone(request).without_redacted()));
         let event = StoredEvent { id: self.invoker.clock.id(), lineage, request, ..record.event };
-        let to = Target::Function { function: record.function, version };
+        let to = Target::Function { function: record.function, version: version.clone() };
         let function = self.invoker.resolve(&to, &mut event.clone().into()).await?.function;
         if on == ReplayOn::Same && record.artifact.is_some_and(|ran| ran != function.artifact) {
             let (reference, version) = (function.reference(), function.version);
@@ -132,7 +132,7 @@ impl House {
         }
         // Somebody looks at what comes of it: no other attempt behind his back.
         let retry = Some(Retry { attempts_max: 1, ..function.delivery.retry.clone() });
-        self.invoker.accept(&function, to, event, large, 0, Wish { retry, ..Wish::default() }).await
+        self.invoker.accept(&function, version, event, large, 0, Wish { retry, ..Wish::default() }).await
     }
 }
 

@@ -14,9 +14,11 @@ const PAGE: usize = 1000;
 impl House {
     /// In the order of their functions' names.
     pub(super) async fn list_timers(&self, namespace: &Name, next: usize) -> Result<Vec<TimerInfo>> {
-        let timers = self.directory().bindings(|function, binding| match binding {
-            Binding::Timer(timer) if function.namespace == *namespace => Some((function.clone(), timer.clone())),
-            Binding::Http { .. }
+        let timers = self.directory().bindings(|function, by, binding| match binding {
+            Binding::Timer(timer) if function.namespace == *namespace => {
+                Some((function.clone(), by.map(|bound| bound.since), timer.clone()))
+            }
+            Binding::Http(_)
             | Binding::Bucket { .. }
             | Binding::Timer(_)
             | Binding::Topic(_)
@@ -25,9 +27,9 @@ impl House {
             | Binding::Mqtt(_) => None,
         });
         let (cursors, now) = (self.cursors(namespace).await?, self.invoker.clock.now());
-        let told = timers.iter().map(|(function, timer)| {
+        let told = timers.iter().map(|(function, since, timer)| {
             let cursor = cursors.get(&Cursor::key(&function.reference(), timer.name(&function.name)));
-            told(function, timer, cursor.filter(|cursor| cursor.rule == timer.rule()), now, next)
+            told(function, *since, timer, cursor.filter(|cursor| cursor.rule == timer.rule()), now, next)
         });
         Ok(told.collect())
     }
@@ -49,10 +51,10 @@ impl House {
     }
 }
 
-fn told(function: &Function, timer: &Timer, cursor: Option<&Cursor>, now: Timestamp, next: usize) -> TimerInfo {
+fn told(function: &Function, since: Option<Timestamp>, timer: &Timer, cursor: Option<&Cursor>, now: Timestamp, next: usize) -> TimerInfo {
     // What waits for its jitter is a next run still.
     let looked = Timestamp(now.0.saturating_sub(timer.options.jitter_ms));
-    let after = cursor.map_or(function.live_since, |cursor| cursor.at).max(looked);
+    let after = cursor.map_or(since.unwrap_or(function.live_since), |cursor| cursor.at).max(looked);
     TimerInfo {
         function: function.name.clone(),
         name: timer.name(&function.name).clone(),

@@ -22,8 +22,6 @@ use crate::store::{Failed, Item, Lane, Once, Priority};
 
 /// CloudEvents `type` of a message that was sent as such; another event keeps its own.
 pub const MESSAGE: &str = "mote.queue.message";
-/// CloudEvents `type` of several in one event.
-pub const BATCH: &str = "mote.queue.batch";
 /// Attributes of one message, and the bytes of their names and values together.
 pub const ATTRIBUTES_MAX: usize = 100;
 pub const ATTRIBUTE_BYTES_MAX: usize = 64 << 10;
@@ -141,7 +139,7 @@ impl Serialize for Received {
 }
 
 /// What everybody is told of a message: its receiver, and a function that is called with it.
-fn shown(sent: Timestamp, group: Option<&str>, attributes: &BTreeMap<String, String>, event: &StoredEvent) -> serde_json::Value {
+pub(super) fn shown(sent: Timestamp, group: Option<&str>, attributes: &BTreeMap<String, String>, event: &StoredEvent) -> serde_json::Value {
     let mut told = json!({ "sent": sent, "type": event.kind, "source": event.source });
     match std::str::from_utf8(&event.body) {
         Ok(text) => told["body"] = text.into(),
@@ -156,16 +154,6 @@ fn shown(sent: Timestamp, group: Option<&str>, attributes: &BTreeMap<String, Str
         told["attributes"] = json!(attributes);
     }
     told
-}
-
-impl Message {
-    /// As one of a batch that a function is called with.
-    pub fn in_batch(&self, id: Id, receives: u32) -> serde_json::Value {
-        let mut told = shown(self.sent, self.group.as_deref(), &self.attributes, &self.event);
-        told["id"] = json!(id);
-        told["receives"] = receives.into();
-        told
-    }
 }
 
 impl NewMessage {

@@ -35,6 +35,24 @@ pub(super) struct Records {
     changes: watch::Sender<u64>,
 }
 
+/// Queues as they are to be.
+pub struct Planned<'a> {
+    namespace: Name,
+    records: BTreeMap<Name, Record>,
+    /// Of those that come or change.
+    pub writes: Vec<Write>,
+    _turn: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Planned<'_> {
+    /// They are written.
+    pub fn stands(self, queues: &Queues) {
+        for (name, record) in self.records {
+            queues.put(self.namespace.clone(), name, record);
+        }
+    }
+}
+
 impl Queues {
     /// Reads what is stored.
     pub async fn load(&self, catalog: &dyn Catalog) -> Result<()> {
@@ -84,49 +102,79 @@ impl Queues {
 
     /// Makes a queue, or changes what the patch names of the one that is there.
     pub async fn set(&self, catalog: &dyn Catalog, namespace: &Name, name: &Name, patch: Patch, now: Timestamp) -> Result<Record> {
-        let _turn = self.records.turn.lock().await;
-        let earlier = self.get(namespace, name).ok();
-        let before = earlier.clone().unwrap_or(Record { settings: Settings::default(), created: now });
-        let record = Record { settings: before.settings.patched(patch)?, created: before.created };
-        if earlier.as_ref() == Some(&record) {
-            return Ok(record);
+        let planned = self.plan(catalog, namespace, &BTreeMap::from([(name.clone(), patch)]), now).await?;
+        let record = planned.records.get(name).cloned().ok_or_else(|| Error::internal("what was planned is not there"))?;
+        let writes = planned.writes.clone();
+        if !writes.is_empty() {
+            catalog.commit(writes).await?;
+            planned.stands(self);
         }
-        self.check(namespace, name, earlier.as_ref(), &record)?;
-        let key = key(namespace, name);
-        let expect = catalog.get(&key).await?.map_or(0, |record| record.revision);
-        let value = serde_json::to_vec(&record).map_err(|e| Error::internal("a queue can't be written").caused_by(e))?;
-        catalog.commit(vec![Write::Put { key, expect, value: value.into() }]).await?;
-        self.put(namespace.clone(), name.clone(), record.clone());
         Ok(record)
     }
 
-    fn check(&self, namespace: &Name, name: &Name, earlier: Option<&Record>, record: &Record) -> Result<()> {
+    /// What several of them would be, judged together; for whoever writes them with something else.
+    /// No queue changes before the plan is dropped.
+    pub async fn plan(
+        &self,
+        catalog: &dyn Catalog,
+        namespace: &Name,
+        wanted: &BTreeMap<Name, Patch>,
+        now: Timestamp,
+    ) -> Result<Planned<'_>> {
+        let turn = self.records.turn.lock().await;
+        let mut planned = Planned { namespace: namespace.clone(), records: BTreeMap::new(), writes: Vec::new(), _turn: turn };
+        for (name, patch) in wanted {
+            let before = self.get(namespace, name).unwrap_or(Record { settings: Settings::default(), created: now });
+            let record = Record { settings: before.settings.patched(patch.clone())?, created: before.created };
+            planned.records.insert(name.clone(), record);
+        }
+        let new = planned.records.keys().filter(|name| self.get(namespace, name).is_err()).count();
+        if new > 0 && self.list(namespace, None, QUEUES_MAX).len() + new > QUEUES_MAX {
+            return Err(Error::new(Code::QuotaExceeded, format!("the namespace {namespace} may have {QUEUES_MAX} queues"))
+                .hint("`mote queue delete NAME` takes one away."));
+        }
+        for (name, record) in &planned.records {
+            let earlier = self.get(namespace, name).ok();
+            if earlier.as_ref() == Some(record) {
+                continue;
+            }
+            self.check(&planned, name, earlier.as_ref(), record)?;
+            let key = key(namespace, name);
+            let expect = catalog.get(&key).await?.map_or(0, |record| record.revision);
+            let value = serde_json::to_vec(record).map_err(|e| Error::internal("a queue can't be written").caused_by(e))?;
+            planned.writes.push(Write::Put { key, expect, value: value.into() });
+        }
+        Ok(planned)
+    }
+
+    /// As it is, or as it is planned.
+    fn look(&self, planned: &Planned<'_>, name: &Name) -> Result<Record> {
+        planned.records.get(name).cloned().map_or_else(|| self.get(&planned.namespace, name), Ok)
+    }
+
+    fn check(&self, planned: &Planned<'_>, name: &Name, earlier: Option<&Record>, record: &Record) -> Result<()> {
         let settings = &record.settings;
         if earlier.is_some_and(|earlier| earlier.settings.fifo != settings.fifo) {
             return Err(Error::new(Code::Conflict, format!("the queue {name} is {}, and stays so", kind(!settings.fifo)))
                 .hint("Make another queue, and have its senders use that."));
-        }
-        if earlier.is_none() && self.list(namespace, None, QUEUES_MAX).len() >= QUEUES_MAX {
-            return Err(Error::new(Code::QuotaExceeded, format!("the namespace {namespace} has {QUEUES_MAX} queues"))
-                .hint("`mote queue delete NAME` takes one away."));
         }
         let Some(rule) = &settings.dead_letters else { return Ok(()) };
         if rule.queue == *name {
             return Err(Error::new(Code::RequestInvalid, format!("the queue {name} would be its own dead-letter queue"))
                 .hint("Name another queue of the namespace."));
         }
-        let dead = self.get(namespace, &rule.queue)?;
+        let dead = self.look(planned, &rule.queue)?;
         if dead.settings.fifo != settings.fifo {
             let detail =
                 format!("the dead-letter queue {} is {}, and {name} is {}", rule.queue, kind(dead.settings.fifo), kind(settings.fifo));
             return Err(Error::new(Code::RequestInvalid, detail).hint("Both are FIFO, or none is: groups go on in order."));
         }
-        self.check_chain(namespace, name, &rule.queue)
+        self.check_chain(planned, name, &rule.queue)
     }
 
     /// In a ring of dead-letter queues a message would go round for ever, and be young again in each.
-    fn check_chain(&self, namespace: &Name, name: &Name, dead: &Name) -> Result<()> {
-        let next = |queue: &Name| Some(self.get(namespace, queue).ok()?.settings.dead_letters?.queue);
+    fn check_chain(&self, planned: &Planned<'_>, name: &Name, dead: &Name) -> Result<()> {
+        let next = |queue: &Name| Some(self.look(planned, queue).ok()?.settings.dead_letters?.queue);
         let chain: Vec<Name> = std::iter::successors(Some(dead.clone()), next).take(CHAIN_MAX + 1).collect();
         if chain.len() <= CHAIN_MAX && !chain.contains(name) {
             return Ok(());

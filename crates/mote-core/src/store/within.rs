@@ -3,7 +3,7 @@
 //! The default namespace's buckets are stored under their plain names, another's as
 //! `namespace/bucket`, which is no name that anybody can give a bucket. What may be done to them
 //! is asked of whoever made the view, at each operation. What the platform keeps for itself in a
-//! namespace ([`EVENTS`]) no view shows, or lets anybody name.
+//! namespace ([`EVENTS`], [`FILES`]) no view shows, or lets anybody name.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,9 @@ use crate::function::Name;
 
 /// The bucket of a namespace's large events: see [`crate::invoke::spill`]. No bucket of anybody's has a `+`.
 pub const EVENTS: &str = "+events";
+
+/// The bucket of what a namespace's functions were made of: see [`crate::action::Action::KeepFile`].
+pub const FILES: &str = "+files";
 
 /// Whether a bucket, by its name in the store, is the platform's own.
 pub fn is_hidden(stored: &str) -> bool {
@@ -61,6 +64,20 @@ pub fn prefix(namespace: &Name) -> String {
     if namespace.as_str() == Name::DEFAULT { String::new() } else { format!("{namespace}/") }
 }
 
+/// The name in the store of a caller's bucket.
+pub fn stored(namespace: &Name, bucket: &str) -> Result<String> {
+    named(&prefix(namespace), bucket)
+}
+
+fn named(prefix: &str, bucket: &str) -> Result<String> {
+    // Else the default namespace could name what is another's, and everybody what is the platform's.
+    if bucket.contains('/') || is_hidden(bucket) {
+        let shown: String = bucket.chars().take(80).collect();
+        return Err(Error::new(Code::NameInvalid, format!("{shown:?} is no name for a bucket")));
+    }
+    Ok(format!("{prefix}{bucket}"))
+}
+
 struct Within<G> {
     inner: Arc<dyn Objects>,
     /// Before each name in the store; nothing for the default namespace.
@@ -72,12 +89,7 @@ impl<G: Guard> Within<G> {
     /// The name in the store, if it may be touched so.
     fn name(&self, bucket: &str, touch: Touch) -> Result<String> {
         self.guard.permit(touch, bucket)?;
-        // Else the default namespace could name what is another's, and everybody what is the platform's.
-        if bucket.contains('/') || is_hidden(bucket) {
-            let shown: String = bucket.chars().take(80).collect();
-            return Err(Error::new(Code::NameInvalid, format!("{shown:?} is no name for a bucket")));
-        }
-        Ok(format!("{}{bucket}", self.prefix))
+        named(&self.prefix, bucket)
     }
 
     fn upload_in_store(&self, upload: &UploadInfo) -> Result<UploadInfo> {

@@ -48,7 +48,7 @@ impl<'e> Content<'e> {
 }
 
 /// Each part of the value is looked at once; the JSON reader has bounded its depth.
-fn any(value: &Value, path: &[String], test: &mut dyn FnMut(&Value) -> bool) -> bool {
+pub(super) fn any(value: &Value, path: &[String], test: &mut dyn FnMut(&Value) -> bool) -> bool {
     match (value, path.split_first()) {
         (Value::Array(members), _) => members.iter().any(|member| any(member, path, test)),
         (Value::Object(object), Some((key, rest))) => object.get(key).is_some_and(|value| any(value, rest, test)),

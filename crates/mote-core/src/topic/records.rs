@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::filter::Filter;
 use super::{Recipient, Subscribed, SubscriberInfo, Topics};
 use crate::clock::Timestamp;
 use crate::error::{Code, Error, Result};
-use crate::function::Name;
 use crate::function::delivery::{Destination, Retry};
+use crate::function::{Name, Qualifier};
 use crate::store::{Catalog, Write};
 use crate::webhook::HookUrl;
 
@@ -30,6 +31,9 @@ pub struct Subscriber {
     pub filter: Option<Filter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// Attributes that an event has beside its own when it comes by this subscription.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub adds: Map<String, Value>,
     pub created: Timestamp,
     /// Its receiver wanted no more: nothing is sent there, until it is subscribed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,8 +54,8 @@ pub(super) struct Records {
 impl Records {
     pub(super) fn recipients(&self, namespace: &Name, topic: &Name) -> Vec<Arc<Recipient>> {
         let recipient = |subscriber: Arc<Subscriber>| {
-            let Subscriber { name, topic, to, filter, retry, .. } = (*subscriber).clone();
-            Arc::new(Recipient { by: Some(Subscribed { topic, name }), to, filter, retry })
+            let Subscriber { name, topic, to, filter, retry, adds, .. } = (*subscriber).clone();
+            Arc::new(Recipient { by: Some(Subscribed { topic, name }), to, version: Qualifier::Live, filter, retry, adds })
         };
         self.of(namespace, Some(topic)).into_iter().filter(|subscriber| subscriber.ended.is_none()).map(recipient).collect()
     }
@@ -72,6 +76,7 @@ impl Records {
 impl Topics {
     /// Reads what is stored.
     pub async fn load(&self, catalog: &dyn Catalog) -> Result<()> {
+        self.rules.load(catalog).await?;
         let mut after: Option<String> = None;
         loop {
             let page = catalog.scan(PREFIX, after.as_deref(), PAGE).await?;
@@ -150,7 +155,7 @@ fn key(namespace: &Name, topic: &Name, name: &Name) -> String {
 
 impl From<Arc<Subscriber>> for SubscriberInfo {
     fn from(subscriber: Arc<Subscriber>) -> SubscriberInfo {
-        let Subscriber { name, topic, to, filter, retry: _, created, ended } = (*subscriber).clone();
-        SubscriberInfo { topic, name: Some(name), to, filter, created: Some(created), ended }
+        let Subscriber { name, topic, to, filter, retry: _, adds, created, ended } = (*subscriber).clone();
+        SubscriberInfo { topic, name: Some(name), to, filter, adds, created: Some(created), ended }
     }
 }

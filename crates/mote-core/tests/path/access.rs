@@ -7,16 +7,19 @@ use mote_core::Code;
 use mote_core::access::Credential;
 use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::{NewToken, TokenWish};
-use mote_core::action::{Action, Deploy, DeployWish, Done, Fate, Files, Letters, Outgoing, Platform, SettleMessages, SignWish, Target};
+use mote_core::action::{
+    Action, Deploy, DeployWish, Done, Expect, Fate, Files, Letters, Number, Outgoing, Platform, Qualifier, SettleMessages, SignWish, Target,
+};
 use mote_core::body::Body;
 use mote_core::clock::{Clock, Timestamp};
 use mote_core::engine::{Answer, Payload};
 use mote_core::error::Result;
 use mote_core::event::HttpRequest;
 use mote_core::function::delivery::Destination;
-use mote_core::function::{Cors, FunctionRef, Name, UrlAccess};
+use mote_core::function::{Binding, Bound, Cors, FunctionRef, Name, UrlAccess};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::mqtt::{Message, Qos};
+use mote_core::rule::Rule;
 use mote_core::store::{ObjectListQuery, ObjectMeta};
 use mote_core::topic::Subscriber;
 use mote_testkit::ScriptedEngine;
@@ -43,6 +46,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         to: Destination::Function(name("f")),
         filter: None,
         retry: None,
+        adds: Default::default(),
         created: scene.clock.now(),
         ended: None,
     };
@@ -71,11 +75,29 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::SettleMessages { namespace: ns(), name: name("q"), what: SettleMessages::Delete { receipts: Vec::new() } },
         Action::PurgeQueue { namespace: ns(), name: name("q") },
         Action::RedriveQueue { namespace: ns(), name: name("q"), to: None, per_second: None },
-        Action::Deploy(Box::new(Deploy { wish, files: Files::AsTheyAre, declared: None })),
+        Action::Deploy(Box::new(Deploy {
+            wish,
+            files: Files::AsTheyAre,
+            declared: None,
+            number: Number::Next,
+            layers: Vec::new(),
+            expect: Expect::Anything,
+        })),
         Action::Remove { function: function() },
-        Action::Describe { function: function() },
+        Action::Describe { function: function(), version: Qualifier::Live },
         Action::List { namespace: ns(), after: None, limit: 1 },
+        Action::ListVersions { function: function(), after: None, limit: 1 },
+        Action::Freeze { function: function(), about: Default::default(), expect: None },
+        Action::RemoveVersion { function: function(), version: 1 },
+        Action::Configure { function: function(), patch: Default::default(), expect: None },
         Action::Point { function: function(), version: None },
+        Action::Bind { bound: Box::new(bound(namespace)) },
+        Action::Unbind { namespace: ns(), id: name("b") },
+        Action::ListBound { namespace: ns(), function: None, after: None, limit: 1 },
+        Action::SetRule { rule: Box::new(rule(namespace)), expect: None },
+        Action::ShowRule { namespace: ns(), group: name("g"), name: name("r") },
+        Action::RemoveRule { namespace: ns(), group: name("g"), name: name("r") },
+        Action::ListRules { namespace: ns(), group: None },
         Action::Logs { namespace: ns(), query: Default::default() },
         Action::ListTimers { namespace: ns(), next: 1 },
         Action::PublishMqtt { namespace: ns(), message: Message::new("t".parse().unwrap(), Qos::AtMost, "").into(), body: Body::empty() },
@@ -87,6 +109,10 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::GetObject { namespace: ns(), bucket: bucket(), key: key() },
         Action::DeleteObject { namespace: ns(), bucket: bucket(), key: key() },
         Action::ListObjects { namespace: ns(), bucket: bucket(), query: ObjectListQuery::default() },
+        Action::KeepFile { namespace: ns(), key: key(), body: Body::empty(), only_new: false },
+        Action::ReadFile { namespace: ns(), key: key() },
+        Action::ListFiles { namespace: ns(), query: Default::default() },
+        Action::DropFile { namespace: ns(), key: key() },
         Action::SetSecret { namespace: ns(), name: name("s"), value: Body::empty() },
         Action::ListSecrets { namespace: ns() },
         Action::RemoveSecret { namespace: ns(), name: name("s"), force: false },
@@ -118,6 +144,36 @@ enum May {
 }
 
 /// No arm for the rest: a new action is a new line here, and one in `every`.
+fn bound(namespace: &Name) -> Bound {
+    Bound {
+        id: name("b"),
+        namespace: namespace.clone(),
+        to: Destination::Function(name("f")),
+        qualifier: Qualifier::Live,
+        binding: Binding::http("/b", Vec::new()),
+        enabled: true,
+        since: Timestamp::default(),
+        label: None,
+        about: Default::default(),
+    }
+}
+
+fn rule(namespace: &Name) -> Rule {
+    Rule {
+        namespace: namespace.clone(),
+        group: name("g"),
+        name: name("r"),
+        dialect: "plain".into(),
+        on: None,
+        timer: None,
+        enabled: true,
+        since: Timestamp::default(),
+        ends: false,
+        targets: Vec::new(),
+        about: Default::default(),
+    }
+}
+
 fn may(action: &Action) -> May {
     use Right::{Admin, Deploy, Invoke, Read};
     match action {
@@ -133,12 +189,20 @@ fn may(action: &Action) -> May {
         Action::SendMessages { .. } | Action::ReceiveMessages { .. } | Action::SettleMessages { .. } => May::Inside(Invoke),
         Action::RedriveQueue { .. } => May::Token(Invoke),
         Action::Deploy(_) | Action::Remove { .. } | Action::Point { .. } => May::Token(Deploy),
+        Action::Bind { .. } | Action::Unbind { .. } => May::Token(Deploy),
+        Action::ListBound { .. } => May::Token(Read),
+        Action::SetRule { .. } | Action::RemoveRule { .. } => May::Token(Deploy),
+        Action::ShowRule { .. } | Action::ListRules { .. } => May::Token(Read),
+        Action::Freeze { .. } | Action::RemoveVersion { .. } | Action::Configure { .. } => May::Token(Deploy),
+        Action::ListVersions { .. } => May::Token(Read),
         Action::Describe { .. } | Action::List { .. } | Action::Logs { .. } | Action::ListTimers { .. } => May::Token(Read),
         Action::PublishMqtt { .. } => May::Inside(Invoke),
         Action::ShowMqtt { .. } => May::Token(Read),
         Action::CreateBucket { .. } | Action::DeleteBucket { .. } => May::Token(Deploy),
         Action::ListBuckets { .. } | Action::GetObject { .. } | Action::ListObjects { .. } => May::Inside(Read),
         Action::PutObject { .. } | Action::DeleteObject { .. } => May::Inside(Invoke),
+        Action::KeepFile { .. } | Action::DropFile { .. } => May::Token(Deploy),
+        Action::ReadFile { .. } | Action::ListFiles { .. } => May::Token(Read),
         Action::SetSecret { .. } | Action::RemoveSecret { .. } => May::Token(Deploy),
         Action::ListSecrets { .. } | Action::ShowQuota { .. } => May::Token(Read),
         Action::CreateToken(_) | Action::ListTokens { .. } | Action::RevokeToken { .. } => May::Token(Admin),
@@ -200,7 +264,7 @@ async fn every_action_by_every_right_in_every_namespace() {
             }
         }
     }
-    assert_eq!(judged, 54 * (5 + 4 * 3 * 2));
+    assert_eq!(judged, 69 * (5 + 4 * 3 * 2));
 }
 
 #[tokio::test]
@@ -210,7 +274,7 @@ async fn a_refusal_tells_nothing_of_what_is_there() {
     let token = make(&scene, Scope::One(name("shop")), Right::Admin).await.token;
     let ask = async |function: &str| {
         let function = FunctionRef { namespace: Name::default_namespace(), name: name(function) };
-        let refused = scene.house.execute(Credential::Token(token.clone()), Action::Describe { function }).await;
+        let refused = scene.house.execute(Credential::Token(token.clone()), Action::Describe { function, version: Qualifier::Live }).await;
         refused.map(drop).unwrap_err().to_string()
     };
     assert_eq!(ask("there").await, ask("gone").await);

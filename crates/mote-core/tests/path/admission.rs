@@ -135,3 +135,20 @@ async fn a_place_is_held_until_the_replys_body_ends() {
     drop(reply);
     scene.invoker.call(live("stream"), scene.event("")).await.unwrap();
 }
+
+#[tokio::test]
+async fn who_sends_slowly_has_no_more_time_than_the_call() {
+    let scene = Arc::new(Scene::new(ScriptedEngine::echo()).await);
+    // Its dialect needs the event whole.
+    scene.install("reads-all", |f| (f.limits.instances_max, f.limits.timeout_ms) = (1, 5000));
+    let slow = tokio::spawn({
+        let scene = scene.clone();
+        let mut event = scene.event("");
+        event.body = Body::stream(futures_util::stream::pending(), None);
+        async move { scene.invoker.call(live("reads-all"), event).await.map(drop) }
+    });
+    scene.clock.sleepers(1).await;
+    scene.clock.advance(Duration::from_secs(5));
+    assert_eq!(slow.await.unwrap().unwrap_err().code(), Code::FunctionTimeout);
+    scene.invoker.call(live("reads-all"), scene.event("quick")).await.unwrap();
+}

@@ -51,7 +51,7 @@ async fn an_unknown_name_is_the_callers_fault() {
 #[tokio::test]
 async fn routes_go_before_function_urls_and_know_their_methods() {
     let scene = Scene::new(ScriptedEngine::echo()).await;
-    let on = |path: &str, methods: &[&str]| Binding::Http { path: path.into(), methods: methods.iter().map(|m| m.to_string()).collect() };
+    let on = |path: &str, methods: &[&str]| Binding::http(path, methods.iter().map(|m| m.to_string()).collect());
     scene.install("order", |f| f.bindings = vec![on("/orders/{id}", &["GET", "PUT"])]);
     scene.install("orders", |f| f.bindings = vec![on("/orders/{id}", &["DELETE"])]);
     scene.install("hidden", |f| f.http.url = false);
@@ -80,7 +80,7 @@ async fn routes_go_before_function_urls_and_know_their_methods() {
 #[tokio::test]
 async fn a_call_knows_how_much_of_its_path_only_led_there() {
     let scene = Scene::new(ScriptedEngine::echo()).await;
-    scene.install("order", |f| f.bindings = vec![Binding::Http { path: "/orders/{id}".into(), methods: Vec::new() }]);
+    scene.install("order", |f| f.bindings = vec![Binding::http("/orders/{id}", Vec::new())]);
     let check = |uri: &str, mount: &str| {
         let mut event = request(&scene, "GET", uri);
         scene.invoker.directory.resolve(&route(), &mut event).unwrap();
@@ -99,7 +99,7 @@ async fn a_call_knows_how_much_of_its_path_only_led_there() {
 #[tokio::test]
 async fn a_route_has_one_owner_per_method() {
     let scene = Scene::new(ScriptedEngine::echo()).await;
-    let on = |path: &str, methods: &[&str]| Binding::Http { path: path.into(), methods: methods.iter().map(|m| m.to_string()).collect() };
+    let on = |path: &str, methods: &[&str]| Binding::http(path, methods.iter().map(|m| m.to_string()).collect());
     scene.install("get", |f| f.bindings = vec![on("/orders/{id}", &["GET"])]);
     let owner = scene.invoker.directory.entry(&reference("get")).unwrap().function;
     let check = |path: &str, methods: &[&str], expect: Option<Code>| {

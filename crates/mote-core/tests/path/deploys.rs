@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mote_core::action::{Action, Deploy, DeployWish, Done, Files};
+use mote_core::action::{Action, Deploy, DeployWish, Done, Expect, Files, Number, Qualifier};
 use mote_core::bundle::Bundle;
 use mote_core::dialect::{Deployment, Dialect as _};
 use mote_core::directory::{Directory, Head};
@@ -39,11 +39,18 @@ async fn a_configuration_goes_live_over_the_files_that_are_there() {
     let scene = Scene::new(ScriptedEngine::echo()).await;
     let mut bundle = Bundle::default();
     bundle.insert("f.py", "1", false).unwrap();
-    let mut declared = EchoDialect.manifest(&bundle).unwrap().unwrap().remove(0);
+    let mut declared = EchoDialect.manifest(&bundle, &Default::default()).unwrap().unwrap().functions.remove(0);
     declared.limits.timeout_ms = 7;
     let change = async |declared: &Deployment| {
         let wish = DeployWish { namespace: Name::default_namespace(), name: None, default_name: None, dev: false };
-        let deploy = Deploy { wish, files: Files::AsTheyAre, declared: Some(declared.clone().into()) };
+        let deploy = Deploy {
+            wish,
+            files: Files::AsTheyAre,
+            declared: Some(declared.clone().into()),
+            number: Number::Next,
+            layers: Vec::new(),
+            expect: Expect::Anything,
+        };
         scene.admin(Action::Deploy(Box::new(deploy))).await?.whole().await
     };
     assert_eq!(change(&declared).await.err().unwrap().code(), Code::FunctionNotFound);
@@ -61,6 +68,65 @@ async fn a_configuration_goes_live_over_the_files_that_are_there() {
     assert_eq!(change(&declared).await.err().unwrap().code(), Code::StorageFull);
     assert!(!scene.engine.diary().contains(&"forget".to_owned()), "{:?}", scene.engine.diary());
     scene.invoker.call(live("f"), scene.event("")).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_declared_comes_with_the_functions_or_not_at_all() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    let files = [("f.py", "1"), ("photos.bucket", ""), ("jobs.queue", r#"{"dead_letters":{"queue":"old-jobs","receives_max":3}}"#)];
+    let queues = || scene.invoker.queues.list(&Name::default_namespace(), None, 10);
+    let before = scene.store.keys();
+    // Its dead letters have nowhere to go.
+    let refused = scene.deploy(&files).await.err().unwrap();
+    assert_eq!((refused.code(), scene.engine.diary().len(), scene.store.keys()), (Code::QueueNotFound, 0, before.clone()));
+    let files = [&files[..], &[("old-jobs.queue", "{}")]].concat();
+    scene.store.faults.fail_writes(1);
+    assert_eq!(scene.deploy(&files).await.err().unwrap().code(), Code::StorageFull);
+    assert_eq!((scene.store.buckets().len(), queues().len(), scene.store.keys()), (0, 0, before));
+    scene.deploy(&files).await.unwrap();
+    assert_eq!((scene.store.buckets(), queues().len()), (vec!["photos".to_owned()], 2));
+    // The same again, and a queue that can't become what is wanted.
+    scene.deploy(&files).await.unwrap();
+    let other = [&files[..], &[("g.py", "1"), ("jobs.queue", r#"{"fifo":true}"#)]].concat();
+    let other: Vec<_> = other.into_iter().filter(|(path, text)| *path != "jobs.queue" || text.contains("fifo")).collect();
+    assert_eq!(scene.deploy(&other).await.err().unwrap().code(), Code::Conflict);
+    assert_eq!(
+        (scene.invoker.directory.entry(&reference("g")).err().unwrap().code(), live_version(&scene).await),
+        (Code::FunctionNotFound, 2)
+    );
+}
+
+#[tokio::test]
+async fn functions_of_one_bundle_have_files_of_their_own() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.deploy(&[("f.py", "1"), ("g.py", "1"), ("g/a.txt", "2"), ("h.py", "1")]).await.unwrap();
+    let artifact = |name: &str| scene.invoker.live(&reference(name)).unwrap().artifact;
+    assert!(artifact("f") == artifact("h") && artifact("f") != artifact("g"));
+    let mut alone = Bundle::default();
+    alone.insert("a.txt", "2", false).unwrap();
+    assert_eq!(artifact("g"), alone.digest());
+}
+
+#[tokio::test]
+async fn who_decides_by_what_he_saw_changes_nothing_that_has_changed_since() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    let mut bundle = Bundle::default();
+    bundle.insert("f.py", "1", false).unwrap();
+    let declared = EchoDialect.manifest(&bundle, &Default::default()).unwrap().unwrap().functions.remove(0);
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    let seen = scene.invoker.live(&reference("f")).unwrap().id;
+    let change = async |expect: Expect| {
+        let wish = DeployWish { namespace: Name::default_namespace(), name: None, default_name: None, dev: false };
+        let declared = Some(declared.clone().into());
+        let deploy = Deploy { wish, files: Files::AsTheyAre, declared, number: Number::Draft, layers: Vec::new(), expect };
+        scene.admin(Action::Deploy(Box::new(deploy))).await?.whole().await.map(drop)
+    };
+    assert_eq!(change(Expect::Nothing).await.err().unwrap().code(), Code::Conflict);
+    // Of two at one moment the second one is told.
+    let (one, other) = tokio::join!(change(Expect::Live(seen)), change(Expect::Live(seen)));
+    let codes = [one, other].map(|changed| changed.err().map(|error| error.code()));
+    assert!(codes.contains(&None) && codes.contains(&Some(Code::Conflict)), "{codes:?}");
+    change(Expect::Anything).await.unwrap();
 }
 
 #[tokio::test]
@@ -146,7 +212,10 @@ async fn ten_versions_are_kept_and_unused_artifacts_forgotten() {
     for content in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
         scene.deploy(&[("f.py", content)]).await.unwrap();
     }
-    let Done::Function(description) = scene.admin(Action::Describe { function: reference("f") }).await.unwrap() else { panic!() };
+    let Done::Function(description) = scene.admin(Action::Describe { function: reference("f"), version: Qualifier::Live }).await.unwrap()
+    else {
+        panic!()
+    };
     assert_eq!(description.versions, (3..=12).collect::<Vec<_>>());
     assert_eq!(scene.engine.diary().iter().filter(|line| *line == "forget").count(), 2);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use mote_core::access::{Access, Credential, Root};
-use mote_core::action::{Action, Deploy, DeployWish, Deployed, Done, Files, Platform, Step, Target};
+use mote_core::action::{Action, Deploy, DeployWish, Deployed, Done, Expect, Files, Number, Platform, Step, Target};
 use mote_core::bundle::Bundle;
 use mote_core::clock::Clock;
 use mote_core::directory::Directory;
@@ -85,6 +85,15 @@ impl Scene {
     }
 
     pub(crate) async fn deploy_as(&self, name: Option<&str>, files: &[(&str, &'static str)]) -> Result<Vec<Deployed>> {
+        self.deploy_numbered(Number::Next, name, files).await
+    }
+
+    /// What the next version will be made of.
+    pub(crate) async fn draft(&self, files: &[(&str, &'static str)]) -> Result<Vec<Deployed>> {
+        self.deploy_numbered(Number::Draft, None, files).await
+    }
+
+    async fn deploy_numbered(&self, number: Number, name: Option<&str>, files: &[(&str, &'static str)]) -> Result<Vec<Deployed>> {
         let mut tar = tar::Builder::new(Vec::new());
         for (path, content) in files {
             let mut header = tar::Header::new_ustar();
@@ -94,7 +103,14 @@ impl Scene {
         }
         let name = name.map(|name| name.parse().unwrap());
         let wish = DeployWish { namespace: Name::default_namespace(), name, default_name: None, dev: false };
-        let deploy = Deploy { wish, files: Files::Archive(tar.into_inner().unwrap().into()), declared: None };
+        let deploy = Deploy {
+            wish,
+            files: Files::Archive(tar.into_inner().unwrap().into()),
+            declared: None,
+            number,
+            layers: Vec::new(),
+            expect: Expect::Anything,
+        };
         let Done::Deploying(mut steps) = self.admin(Action::Deploy(Box::new(deploy))).await? else { panic!("not a deploy") };
         while let Some(step) = steps.next().await {
             match step {

@@ -30,7 +30,7 @@ fn name(text: &str) -> mote_core::function::Name {
 
 fn topic(topic: &str, filter: Option<Value>) -> Binding {
     let filter = filter.map(|filter| Filter::read(filter).unwrap());
-    Binding::Topic(Subscription { topic: name(topic), filter, retry: None }.into())
+    Binding::Topic(Subscription { topic: name(topic), filter, retry: None, adds: Default::default() }.into())
 }
 
 impl Scene {
@@ -44,9 +44,12 @@ impl Scene {
 
     async fn subscribe(&self, topic: &str, called: &str, to: &str) -> Result<()> {
         let to = to.parse::<Destination>()?;
-        let subscriber =
-            Subscriber { name: name(called), topic: name(topic), to, filter: None, retry: None, created: self.clock.now(), ended: None };
-        self.admin(Action::Subscribe { namespace: name("default"), subscriber: Box::new(subscriber) }).await.map(drop)
+        let adds = json!({ "subscribedas": called }).as_object().unwrap().clone();
+        let (name, topic, created) = (name(called), name(topic), self.clock.now());
+        let subscriber = Subscriber { name, topic, to, filter: None, retry: None, adds, created, ended: None };
+        self.admin(Action::Subscribe { namespace: mote_core::function::Name::default_namespace(), subscriber: Box::new(subscriber) })
+            .await
+            .map(drop)
     }
 
     async fn waiting(&self, queue: &str) -> Vec<Parcel> {
@@ -82,6 +85,8 @@ async fn each_subscriber_gets_what_its_filter_takes() {
     let ids: std::collections::HashSet<_> = all.iter().chain(&paid).map(|parcel| parcel.event.id).collect();
     assert_eq!(ids.len(), 5, "each is a call of its own");
     assert_eq!(paid[0].event.extensions["motesendersid"], published.ids[0].to_string(), "and tells the event's own id");
+    let by: Vec<_> = all.iter().filter_map(|parcel| parcel.event.extensions.get("subscribedas")).collect();
+    assert_eq!(by, ["ledger", "ledger"], "which subscription brought it, as that has it");
     let hooks = scene.store.lease("webhook/default/hooks.example.com", 10, std::time::Duration::from_secs(1)).await.unwrap();
     let hook: Dispatch = serde_json::from_slice(&hooks[0].item.payload).unwrap();
     assert_eq!((hooks.len(), hook.to.url.path.as_str()), (2, "/a"));

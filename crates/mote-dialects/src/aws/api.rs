@@ -2,15 +2,25 @@
 //!
 //! One endpoint for every AWS client, as the tools for local work have it. A request is routed by the
 //! service that its signature names, else by its target, else by its path; S3's are another's
-//! ([`Parsed::NotMine`]). Then the body is read whole, since a signature covers it, the caller's
-//! namespace is asked for, and the service takes over with an [`Ask`].
+//! ([`Parsed::NotMine`]). Who is not on this machine must name a key that is known. Then the body is
+//! read whole, since a signature covers it, the caller's namespace is asked for, and the service takes
+//! over with an [`Ask`].
 
+mod buckets;
+mod events;
 mod iam;
 pub(super) mod lambda;
+mod logs;
+mod scheduler;
 pub(super) mod sender;
+mod sns;
 mod sqs;
 mod sts;
-mod wire;
+mod target;
+pub(super) mod wire;
+
+pub(super) use self::sns::subscription_id;
+pub(super) use self::sqs::queue_settings;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri, header};
@@ -19,61 +29,92 @@ use mote_core::access::sigv4::{Claim, query_pairs};
 use mote_core::action::{Action, Done};
 use mote_core::dialect::{Parsed, Request, Response, Stamp, Turn};
 use mote_core::function::Name;
-use mote_core::{Error, Result};
+use mote_core::{Code, Error, Result};
 
 use super::Keys;
-use super::arn::{Account, REGION};
+use super::arn::{self, Account, REGION};
 use wire::{Protocol, Refusal};
 
+const TARGET: &str = "x-amz-target";
 /// What services of small requests read.
 const BODY_BYTES_MAX: u64 = 8 << 20;
 
 /// The services that are answered here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Service {
+    /// What of S3 is answered here: whom a bucket tells of its objects.
+    Buckets,
+    Events,
     Iam,
     Lambda,
+    Logs,
+    Scheduler,
+    Sns,
     Sqs,
     Sts,
     /// One that mote has nothing of, by the name in its clients' signatures.
-    Unknown,
+    Unknown(Protocol),
 }
 
 impl Service {
     /// `None`: S3.
-    fn of(claim: Option<&Claim>, path: &str) -> Option<Service> {
+    fn of(claim: Option<&Claim>, headers: &HeaderMap, uri: &Uri) -> Option<Service> {
         match claim.map(|claim| claim.service.as_str()) {
-            None if lambda::is_path(path) => Some(Service::Lambda),
-            Some("s3") | None => None,
+            None if headers.contains_key(TARGET) => Some(Service::of_target(headers)),
+            None if lambda::is_path(uri.path()) => Some(Service::Lambda),
+            Some("s3") | None => buckets::is_one(uri).then_some(Service::Buckets),
+            Some("events") => Some(Service::Events),
             Some("iam") => Some(Service::Iam),
             Some("lambda") => Some(Service::Lambda),
+            Some("logs") => Some(Service::Logs),
+            Some("scheduler") => Some(Service::Scheduler),
+            Some("sns") => Some(Service::Sns),
             Some("sqs") => Some(Service::Sqs),
             Some("sts") => Some(Service::Sts),
-            Some(_) => Some(Service::Unknown),
+            Some(_) => Some(Service::Unknown(wire::spoken(headers))),
         }
     }
 
-    fn body_bytes_max(self) -> u64 {
+    /// As an unsigned request names it: `AmazonSQS.ListQueues`.
+    fn of_target(headers: &HeaderMap) -> Service {
+        let target = headers.get(TARGET).and_then(|target| target.to_str().ok()).unwrap_or_default();
+        match target.split('.').next() {
+            Some("AmazonSQS") => Service::Sqs,
+            Some("AWSEvents") => Service::Events,
+            Some("Logs_20140328") => Service::Logs,
+            _ => Service::Unknown(Protocol::Json),
+        }
+    }
+
+    fn body_bytes_max(self, method: &Method, path: &str) -> u64 {
         match self {
-            Service::Lambda => lambda::BODY_BYTES_MAX,
-            Service::Iam | Service::Sqs | Service::Sts | Service::Unknown => BODY_BYTES_MAX,
+            Service::Lambda if lambda::takes_code(method, path) => lambda::CODE_BYTES_MAX,
+            _ => BODY_BYTES_MAX,
         }
     }
 
     fn protocol(self) -> Protocol {
         match self {
-            Service::Iam | Service::Sts => Protocol::Query,
-            Service::Lambda | Service::Sqs | Service::Unknown => Protocol::Json,
+            Service::Buckets => Protocol::Rest,
+            Service::Iam | Service::Sns | Service::Sts => Protocol::Query,
+            Service::Events | Service::Lambda | Service::Logs | Service::Scheduler | Service::Sqs => Protocol::Json,
+            // Its client would choke on the other one, and never show what it was told.
+            Service::Unknown(protocol) => protocol,
         }
     }
 
     fn answer(self, ask: Ask) -> Turn {
         match self {
+            Service::Buckets => buckets::answer(ask),
+            Service::Events => events::answer(ask),
             Service::Iam => iam::answer(&ask),
             Service::Lambda => lambda::answer(ask),
+            Service::Logs => logs::answer(ask),
+            Service::Scheduler => scheduler::answer(ask),
+            Service::Sns => sns::answer(ask),
             Service::Sqs => sqs::answer(ask),
             Service::Sts => sts::answer(&ask),
-            Service::Unknown => Turn::Answer(wire::refuse(self.protocol(), &Refusal::unknown_service(), ask.stamp.id)),
+            Service::Unknown(_) => Turn::Answer(wire::refuse(self.protocol(), &Refusal::unknown_service(), ask.stamp.id)),
         }
     }
 }
@@ -113,28 +154,48 @@ pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Ke
         // S3 has a word for each way to sign badly, and its clients are the most.
         Err(_) => return Parsed::NotMine(request),
     };
-    let Some(service) = Service::of(claim.as_ref(), request.uri().path()) else { return Parsed::NotMine(request) };
+    let Some(service) = Service::of(claim.as_ref(), request.headers(), request.uri()) else { return Parsed::NotMine(request) };
     let (parts, body) = request.into_parts();
-    let local = sender::is_local(keys, &parts.uri, &parts.headers, stamp);
+    let local = sender::is_local(keys, &parts.uri, &parts.headers, stamp) && !sender::is_a_browsers(&parts.headers);
     let (stamp, account) = (stamp.clone(), account.clone());
-    let read = Turn::read(body, service.body_bytes_max(), move |read| {
-        let body = match read {
-            Ok(body) => body,
-            Err(error) => return refuse(service, &error, &stamp),
-        };
-        let region = region(claim.as_ref(), &parts.headers);
-        let who = sender::credential(claim, &parts, &body, local);
-        Turn::act(who.clone(), Action::WhoAmI, move |known| match known {
-            Ok(Done::Caller(caller)) => {
-                let (method, uri, headers) = (parts.method, parts.uri, parts.headers);
-                let ask = Ask { method, uri, headers, body, who, caller: caller.name, namespace: caller.namespace, region, account, stamp };
-                service.answer(ask)
-            }
-            Ok(_) => refuse(service, &Error::internal("nobody said who the caller is"), &stamp),
-            Err(error) => refuse(service, &error, &stamp),
+    // Nobody else's body is worth its room.
+    let known = match (&claim, local) {
+        (_, true) => None,
+        (Some(claim), false) => Some(claim.key_id.clone()),
+        (None, false) => {
+            let missing = Error::new(Code::CredentialMissing, "the request is not signed");
+            return Parsed::Turn(refuse(service, &missing, &stamp));
+        }
+    };
+    let bytes_max = service.body_bytes_max(&parts.method, parts.uri.path());
+    let asked = stamp.clone();
+    let read = move || {
+        Turn::read(body, bytes_max, move |read| {
+            let body = match read {
+                Ok(body) => body,
+                Err(error) => return refuse(service, &error, &stamp),
+            };
+            let region = region(claim.as_ref(), &parts.headers);
+            let who = sender::credential(claim, &parts, &body, local);
+            Turn::act(who.clone(), Action::WhoAmI, move |known| match known {
+                Ok(Done::Caller(caller)) => {
+                    let (method, uri, headers) = (parts.method, parts.uri, parts.headers);
+                    let ask =
+                        Ask { method, uri, headers, body, who, caller: caller.name, namespace: caller.namespace, region, account, stamp };
+                    service.answer(ask)
+                }
+                Ok(_) => refuse(service, &Error::internal("nobody said who the caller is"), &stamp),
+                Err(error) => refuse(service, &error, &stamp),
+            })
         })
-    });
-    Parsed::Turn(read)
+    };
+    Parsed::Turn(match known {
+        None => read(),
+        Some(key) => Turn::act(Credential::AccessKey(key), Action::WhoAmI, move |known| match known {
+            Ok(_) => read(),
+            Err(error) => refuse(service, &error, &asked),
+        }),
+    })
 }
 
 /// That of the signature; a request without one may still say it beside its client's name.
@@ -155,5 +216,7 @@ pub(super) fn render(result: Result<Done>) -> Response {
     wire::refuse(Protocol::Json, &Refusal::of(&error), mote_core::clock::Id(0))
 }
 
+#[cfg(test)]
+mod play;
 #[cfg(test)]
 mod tests;

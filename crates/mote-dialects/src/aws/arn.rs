@@ -49,6 +49,25 @@ pub(super) fn of_function(function: &Function, account: &Account, qualifier: Opt
     arn
 }
 
+pub(super) fn of_queue(queue: &Name, region: &str, account: &str) -> String {
+    format!("arn:{}:sqs:{region}:{account}:{queue}", partition(region))
+}
+
+/// The draft, by the name that AWS has for it.
+pub(super) const LATEST: &str = "$LATEST";
+
+/// A version as AWS speaks of it.
+pub(super) fn version(function: &Function) -> String {
+    version_word(function.version)
+}
+
+pub(super) fn version_word(version: u64) -> String {
+    match version {
+        Function::DRAFT => LATEST.to_owned(),
+        number => number.to_string(),
+    }
+}
+
 pub(super) fn region_of(function: &Function) -> &str {
     function.about.get(ABOUT_REGION).and_then(|region| region.as_str()).unwrap_or(REGION)
 }

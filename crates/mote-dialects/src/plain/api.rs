@@ -10,26 +10,22 @@ mod inside;
 mod query;
 mod render;
 
-use std::sync::Arc;
-
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
 use mote_core::access::Credential;
 use mote_core::action::{Action, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
 use mote_core::engine::{DEPTH_MAX, Depth, Standing};
-use mote_core::event::lineage::{Cause, How, TRACE_PARENT, is_trace_parent};
-use mote_core::event::{Event, HttpRequest, cloudevents};
+use mote_core::event::Event;
+use mote_core::event::lineage::{Cause, How, TRACE_PARENT};
 use mote_core::function::{FunctionRef, Name};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::{Code, Error, Result};
 
 pub(super) use control::parse as control;
 pub(super) use inside::parse as inside;
-pub(super) use render::render;
+pub(crate) use render::render;
 
-pub(super) const PATH_BYTES_MAX: usize = 8 << 10;
-pub(super) const QUERY_BYTES_MAX: usize = 8 << 10;
-const REQUEST_ID_BYTES_MAX: usize = 128;
+use crate::requests;
 
 /// Any request is a call of whatever has its route. Always anonymous: an `Authorization` header
 /// here is between the caller and the function.
@@ -76,49 +72,7 @@ fn deeper(event: &mut Event, depth: &Depth, to: &str) -> Result<()> {
 
 fn event(request: Request, stamp: &Stamp) -> Result<Event> {
     let (parts, body) = request.into_parts();
-    bounded(&parts.uri)?;
-    let mut event = Event::new(stamp.id, "/http", "mote.http.request", stamp.time, body);
-    event.content_type = text(&parts.headers, header::CONTENT_TYPE);
-    trace_parent(&parts.headers, &mut event);
-    if let Some(id) = parts.headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX) {
-        event.extensions.insert("requestid".to_owned(), id.into());
-    }
-    // Who says that it is an event is taken at his word; all else is a request.
-    if parts.headers.contains_key("ce-specversion") {
-        cloudevents::read_headers(&parts.headers, &mut event)?;
-    }
-    event.request = Some(Arc::new(HttpRequest {
-        method: parts.method,
-        origin: stamp.origin.clone(),
-        path: parts.uri.path().to_owned(),
-        mount: 0,
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        headers: parts.headers,
-        params: Vec::new(),
-        peer: stamp.peer.clone(),
-    }));
-    Ok(event)
-}
-
-/// What is no trace context is as good as none, as the standard has it.
-fn trace_parent(headers: &HeaderMap, event: &mut Event) {
-    if let Some(trace) = headers.get(TRACE_PARENT).and_then(|value| value.to_str().ok()).filter(|text| is_trace_parent(text)) {
-        event.extensions.insert(TRACE_PARENT.to_owned(), trace.into());
-    }
-}
-
-fn bounded(uri: &http::Uri) -> Result<()> {
-    for (part, length, limit) in [("path", uri.path().len(), PATH_BYTES_MAX), ("query", uri.query().map_or(0, str::len), QUERY_BYTES_MAX)] {
-        if length > limit {
-            return Err(invalid(format!("the {part} has {length} bytes, more than the limit of {limit}"))
-                .hint("Send what is long in the request's body."));
-        }
-    }
-    Ok(())
-}
-
-fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<String> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    requests::event(parts, body, stamp)
 }
 
 fn invalid(detail: impl Into<String>) -> Error {

@@ -1,16 +1,15 @@
-//! The call's head (host → runner) and the reply's (runner → host), and the CORS of a function.
+//! The call's head (host → runner) and the reply's (runner → host).
 //!
 //! The hot path of every call: a head is written into one buffer from what the event lends.
 //! Not here: arguments by name and their conversion, which is the runner's work.
 
-pub(super) mod cors;
 mod executable;
 mod head;
 mod server;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderValue};
 use mote_core::dialect::Encoded;
 use mote_core::engine::{Answer, Failure, Invocation, Output, Payload};
 use mote_core::function::{Binding, Family, Function};
@@ -18,17 +17,16 @@ use mote_core::reply::Reply;
 use mote_core::{Body, Code, Error, Result};
 use serde::Deserialize;
 
-const REPLY_HEADERS_MAX: usize = 100;
-const REPLY_HEADER_BYTES_MAX: usize = 32 << 10;
+use crate::{cors, replies};
+
 /// Of a message that the caller is shown.
 const MESSAGE_CHARS_MAX: usize = 1000;
 
 pub(super) fn encode(call: &mut Invocation) -> Result<Encoded> {
     if let Some(request) = call.event.request.as_deref()
-        && request.method == Method::OPTIONS
-        && cors::is_preflight(&request.headers)
+        && cors::is_preflight(&request.method, &request.headers)
     {
-        match &call.function.http.cors {
+        match call.function.cors_by(request.route.as_deref()) {
             Some(cors) => return Ok(Encoded::Reply(cors::preflight(cors, &call.function, &request.headers))),
             None if !takes_options(&call.function) => {
                 return Err(Error::new(Code::MethodNotAllowed, "the function allows no call from another origin's page")
@@ -41,7 +39,7 @@ pub(super) fn encode(call: &mut Invocation) -> Result<Encoded> {
     Ok(Encoded::Run(match call.function.runtime.family {
         _ if call.function.port.is_some() => server::payload(call, body)?,
         Family::Executable => executable::payload(call, body)?,
-        Family::Python | Family::Node => Payload { head: head::write(call)?, body },
+        Family::Python | Family::Node | Family::Java => Payload { head: head::write(call)?, body },
         Family::Flow => executable::parameters_as_body(call, body)?,
     }))
 }
@@ -50,7 +48,7 @@ pub(super) fn encode(call: &mut Invocation) -> Result<Encoded> {
 fn takes_options(function: &Function) -> bool {
     let lets = |methods: &[String]| methods.is_empty() || methods.iter().any(|method| method == "OPTIONS");
     function.http.url && lets(&function.http.methods)
-        || function.bindings.iter().any(|binding| matches!(binding, Binding::Http { methods, .. } if lets(methods)))
+        || function.bindings.iter().any(|binding| matches!(binding, Binding::Http(route) if lets(&route.methods)))
 }
 
 #[derive(Deserialize)]
@@ -84,51 +82,18 @@ pub(super) fn decode(call: &Invocation, output: Output) -> Result<Reply> {
 fn reply(head: &Bytes, body: Body) -> Result<Reply> {
     let head: ReplyHead = serde_json::from_slice(head).map_err(|e| bad_reply("its head can't be read").caused_by(e))?;
     let status = check_status(head.status)?;
-    let empty = has_no_body(status);
+    let empty = replies::has_no_body(status);
     let mut headers = HeaderMap::new();
     if !head.kind.is_empty() && !empty {
         let value = HeaderValue::from_str(&head.kind).map_err(|_| bad_reply("its content type is not one"))?;
         headers.insert(header::CONTENT_TYPE, value);
     }
-    own_headers(head.headers, &mut headers)?;
-    Ok(Reply { status, headers, body: if empty { Body::empty() } else { body }, timing: Default::default() })
+    replies::add(&head.headers, &mut headers).map_err(bad_reply)?;
+    Ok(Reply { status, headers, body: if empty { Body::empty() } else { body }, timing: Default::default(), version: 0 })
 }
 
 fn check_status(status: u16) -> Result<StatusCode> {
-    let good = StatusCode::from_u16(status).ok().filter(|status| (200..600).contains(&status.as_u16()));
-    good.ok_or_else(|| bad_reply(format!("its status is {status}, and 200 to 599 is wanted")))
-}
-
-fn has_no_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-fn own_headers(own: Vec<(String, String)>, headers: &mut HeaderMap) -> Result<()> {
-    let bytes: usize = own.iter().map(|(name, value)| name.len() + value.len()).sum();
-    if own.len() > REPLY_HEADERS_MAX || bytes > REPLY_HEADER_BYTES_MAX {
-        return Err(bad_reply(format!(
-            "it has {} headers of {bytes} bytes; {REPLY_HEADERS_MAX} of {REPLY_HEADER_BYTES_MAX} bytes is the limit",
-            own.len()
-        )));
-    }
-    for (name, value) in own {
-        let shown = || name.chars().take(60).collect::<String>();
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad_reply(format!("{:?} is not a header's name", shown())))?;
-        let value = HeaderValue::from_str(&value).map_err(|_| bad_reply(format!("the header {name} has a value that can't be sent")))?;
-        match name {
-            header::CONTENT_TYPE => drop(headers.insert(name, value)),
-            name if is_the_servers(&name) => {}
-            name => drop(headers.append(name, value)),
-        }
-    }
-    Ok(())
-}
-
-/// Framing and routing of the connection, and who failed: not the function's to say.
-fn is_the_servers(name: &HeaderName) -> bool {
-    const EXTRA: [&str; 4] = ["keep-alive", "proxy-connection", "x-mote-error", "x-request-id"];
-    [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::TRAILER, header::TE, header::UPGRADE].contains(name)
-        || EXTRA.contains(&name.as_str())
+    replies::status(status).ok_or_else(|| bad_reply(format!("its status is {status}, and 200 to 599 is wanted")))
 }
 
 fn bad_reply(why: impl std::fmt::Display) -> Error {

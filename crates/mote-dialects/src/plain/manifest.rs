@@ -3,9 +3,11 @@
 //! The keys of mote.toml stand in [`keys`]; `docs/reference/manifest.md` is their reference.
 //! Without a mote.toml one rule holds: there is exactly one candidate, or nothing is guessed.
 
+mod aws;
 mod confinement;
 mod delivery;
 mod flow;
+mod http;
 mod keys;
 mod mqtt;
 mod queue;
@@ -15,28 +17,36 @@ mod topic;
 pub(super) mod units;
 
 use mote_core::bundle::{Bundle, File};
-use mote_core::dialect::Deployment;
+use mote_core::dialect::{Deployment, Manifest, Parameters};
 use mote_core::function::{Family, HttpAccess, Limits, Runtime};
 use mote_core::{Code, Error, Result};
 
 const MANIFEST: &str = "mote.toml";
 const MANIFEST_BYTES_MAX: usize = 256 << 10;
 
-/// `None`: nothing in the bundle is plain's.
-pub(super) fn read(bundle: &Bundle) -> Result<Option<Vec<Deployment>>> {
-    let Some(text) = bundle.text(MANIFEST) else {
-        return Ok(obvious(bundle).map(|(entry, family)| vec![deployment(family.into(), entry)]));
-    };
+/// `None`: there is no mote.toml.
+pub(super) fn read(bundle: &Bundle, said: &Parameters) -> Result<Option<Manifest>> {
+    let Some(text) = bundle.text(MANIFEST) else { return Ok(None) };
     let text = text?;
+    if let Some(name) = said.values.keys().next() {
+        return Err(invalid(format!("{name} was set, and {MANIFEST} takes no parameters"))
+            .hint("Leave `--set` out: what the manifest says holds everywhere."));
+    }
     if text.len() > MANIFEST_BYTES_MAX {
         return Err(invalid(format!("{MANIFEST} has {} bytes, more than the limit of {MANIFEST_BYTES_MAX}", text.len())));
     }
-    keys::read(text, bundle).map(Some)
+    keys::read(text, bundle).map(|functions| Some(functions.into()))
+}
+
+/// What a bundle without a manifest deploys.
+pub(super) fn told_by_files(bundle: &Bundle) -> Option<Manifest> {
+    obvious(bundle).map(|(entry, family)| vec![deployment(family.into(), entry)].into())
 }
 
 /// A function with every default.
 fn deployment(runtime: Runtime, entry: &str) -> Deployment {
     Deployment {
+        files: None,
         name: None,
         runtime,
         dialect: super::NAME,
@@ -147,8 +157,8 @@ mod tests {
 
     #[test]
     fn a_lone_file_has_every_default() {
-        let deployments = read(&bundle(&[("formula.py", "")])).unwrap().unwrap();
-        assert_eq!(deployments, [deployment(Family::Python.into(), "formula.py")]);
-        assert_eq!(read(&bundle(&[("a.py", ""), ("b.py", "")])).unwrap(), None);
+        let told = told_by_files(&bundle(&[("formula.py", "")])).unwrap();
+        assert_eq!(told.functions, [deployment(Family::Python.into(), "formula.py")]);
+        assert_eq!(told_by_files(&bundle(&[("a.py", ""), ("b.py", "")])), None);
     }
 }

@@ -20,6 +20,8 @@ async function load(start, io) {
   logs.install();
   const { Stream } = require('./aws_stream.cjs');
   Stream.globals();
+  // Node has looked for it before the function's own variables were there.
+  if (process.env.NODE_PATH) require('module')._initPaths();
   let fn;
   try {
     fn = await Load.from(process.cwd(), start.entry);
@@ -66,6 +68,8 @@ class Handler {
     this.io = io;
     this.streams = require('./aws_stream.cjs').Stream.is(fn);
     this.streamsBody = false;
+    // Two calls at once would take each other's words for their own.
+    this.finishes = true;
     this.signature = {};
   }
 
@@ -85,7 +89,7 @@ class Handler {
   /** What no code caught, of the clients up to nodejs22.x: told, and the end of the process. */
   lost(error, cause, status) {
     error.reason = cause;
-    if (current) current.fail(error);
+    if (current) current.fail(error, true);
     else require('./aws_logs.cjs').error('Unhandled Promise Rejection', error);
     this.leave(status);
   }
@@ -102,7 +106,7 @@ class Handler {
   uncaught(error) {
     require('./aws_logs.cjs').error('Uncaught Exception', error);
     if (!isModern() && current) {
-      current.fail(error);
+      current.fail(error, true);
       return this.leave(129);
     }
     this.io.flush();
@@ -175,17 +179,21 @@ class Call {
     this.resolve({ head: JSON_HEAD, body });
   }
 
-  fail(error) {
+  /** `last`: the process ends with it. */
+  fail(error, last = false) {
     if (this.over) return;
     this.end();
     if (!isModern() && (error === undefined || error === null)) error = 'handled';
     require('./aws_logs.cjs').error('Invoke Error', error);
-    this.reject(failure(error));
+    const told = failure(error);
+    told.last = last;
+    this.reject(told);
   }
 
   end() {
     this.over = true;
-    if (current === this) current = null;
+    if (current !== this) return;
+    current = null;
     this.io.socket.ref();
   }
 }

@@ -109,16 +109,20 @@ const Stream = {
         first();
         return end(chunk, ...rest);
       };
-      const fail = (error) => {
+      const fail = (error, whole = stream.writableEnded) => {
         if (broken) return;
         const failed = told(error);
-        // The answer is whole: it has no place for an error any more.
-        if (stream.writableEnded) return;
-        if (!begun) return reject(failed);
+        // It has no place for an error any more.
+        if (whole) return;
         broken = failed;
+        if (!begun) return reject(failed);
         changed();
       };
-      stream.on('error', fail);
+      stream.on('error', (error) => fail(error, ended));
+      // Destroyed with a part of it unsent: nothing more will come.
+      stream.on('close', () => {
+        if (!ended) fail(new Error('Response stream is not finished.'), false);
+      });
       let result;
       try {
         result = fn(event, stream, context);

@@ -3,7 +3,8 @@
 //
 // A dialect gives a handler: `signature`, `streamsBody`, and `start(head, body, call) -> result`,
 // whose result (or the promise of it) is `{ head: Buffer, body: string | Buffer }` or
-// `{ head, chunks: AsyncIterator<Buffer> }`. The frames are in wire.cjs, the logs in logs.cjs.
+// `{ head, chunks: AsyncIterator<Buffer> }`. One that `finishes` can't be told to stop: its call is
+// over when it is done, whoever waits. The frames are in wire.cjs, the logs in logs.cjs.
 
 const { AsyncLocalStorage } = require('async_hooks');
 const wire = require('./wire.cjs');
@@ -32,6 +33,8 @@ class Call {
     this.wake = null;
     this.abort = null;
     this.done = false;
+    // Nobody waits for it any more, and it goes on to its end.
+    this.forsaken = false;
     this.lines = null;
   }
 }
@@ -47,8 +50,7 @@ function receive(kind, id, payload) {
     call.window += payload.readUInt32LE(0);
     if (call.wake) call.wake();
   } else if (kind === wire.CANCEL) {
-    if (call.abort) call.abort.abort();
-    fail(call, CANCELLED);
+    cancel(call);
   } else if (call.bodyStream) {
     call.bodyStream.receive(kind, payload);
   } else if (call.chunks) {
@@ -132,6 +134,16 @@ function discard(result) {
   if (result.chunks && result.chunks.return) Promise.resolve(result.chunks.return()).catch(() => {});
 }
 
+/** To say that it is over while it runs would let the next call begin beside it. */
+function cancel(call) {
+  if (!handler.finishes || call.chunks !== null) {
+    if (call.abort) call.abort.abort();
+    return fail(call, CANCELLED);
+  }
+  call.forsaken = true;
+  if (call.wake) call.wake();
+}
+
 function end(call) {
   call.done = true;
   if (call.lines) logs().finish(call);
@@ -148,8 +160,8 @@ function fail(call, error) {
 /** The function's own frames alone: those of the runner and of Node come below them. */
 function describe(error) {
   if (error instanceof Failure) {
-    const { code, kind, message, trace, document } = error;
-    return { code, type: kind, message: message.slice(0, 16384), trace: (trace || '').slice(0, 65536), document };
+    const { code, kind, message, trace, document, last } = error;
+    return { code, type: kind, message: message.slice(0, 16384), trace: (trace || '').slice(0, 65536), document, last };
   }
   let type = 'Error', message, trace = '';
   try {

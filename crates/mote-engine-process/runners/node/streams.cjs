@@ -3,7 +3,7 @@
 
 const wire = require('./wire.cjs');
 
-/** Sends chunks as far as the engine has granted, until the call is over. */
+/** Sends chunks as far as the engine has granted, until the call is over; of a forsaken one nothing, to its end. */
 async function send(io, call, chunks) {
   const iterator = chunks[Symbol.asyncIterator] ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
   try {
@@ -11,8 +11,9 @@ async function send(io, call, chunks) {
       const { done, value } = await iterator.next();
       if (done) return;
       for (let at = 0; at < value.length;) {
-        while (call.window <= 0 && !call.done) await new Promise((wake) => (call.wake = wake));
+        while (call.window <= 0 && !call.done && !call.forsaken) await new Promise((wake) => (call.wake = wake));
         if (call.done) return;
+        if (call.forsaken) break;
         const size = Math.min(wire.CHUNK_MAX, call.window, value.length - at);
         call.window -= size;
         io.send(wire.CHUNK, call.id, value.subarray(at, at + size));

@@ -17,12 +17,13 @@ const CHUNK_MAX = 64 << 10;
 const SLAB = 128 << 10;
 const EMPTY = Buffer.alloc(0);
 
-/** A call's failure in the words that the engine takes; `code` is a slug, or empty. */
+/** A call's failure in the words that the engine takes; `code` is a slug, or empty. After the `last` the process ends. */
 class Failure extends Error {
   constructor(code, message, kind = '') {
     super(message);
     this.code = code;
     this.kind = kind;
+    this.last = false;
   }
 }
 

@@ -76,3 +76,21 @@ async fn accepting_that_fails_is_tried_again_later_and_not_in_a_loop() {
         clock.advance(RESPITE);
     }
 }
+
+#[tokio::test]
+async fn instances_that_wait_take_no_places_from_one_another() {
+    let clock = Arc::new(FakeClock::default());
+    let shared = Arc::new(egress::Shared::with_accepted(2));
+    let waiting = futures_util::future::join_all((0..8).map(|_| async {
+        let heard = Arc::new(Listens::default());
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let serving =
+            serve(doors(listener), origin(&*clock), Seams { shared: shared.clone(), ..seams(heard.clone(), clock.clone()) }).unwrap();
+        client.write_all(b"a").unwrap();
+        heard.0.notified().await;
+        (serving, client)
+    }));
+    let waiting = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert_eq!(waiting.expect("some were never accepted").len(), 8);
+}

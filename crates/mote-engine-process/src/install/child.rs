@@ -47,7 +47,7 @@ pub(super) async fn run(
     progress: &Progress,
 ) -> Result<Ended> {
     let null = File::open("/dev/null").map_err(|error| Error::internal("/dev/null can't be opened").caused_by(error))?;
-    let jail = Jail::spawn(server, shell, None, groups)?;
+    let jail = Jail::spawn(server, shell, None, groups).await?;
     jail.fill(&Fill { artifact: None, program: Some(program), limits: LIMITS, secrets: Vec::new() }, Some(OwnedFd::from(null)))?;
     let mut running = Running { jail: Some(jail), place: Some(place) };
     let tail = Mutex::new(VecDeque::new());

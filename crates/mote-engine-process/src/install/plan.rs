@@ -54,7 +54,7 @@ impl Plan {
         let found = match interpreter.family {
             Family::Python => plan.python(artifact)?,
             Family::Node => plan.node(artifact)?,
-            Family::Executable | Family::Flow => false,
+            Family::Java | Family::Executable | Family::Flow => false,
         };
         if !found {
             return Ok(None);
@@ -190,7 +190,7 @@ impl Plan {
                 let options = [verb, "--omit=dev", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=warn"].map(str::to_owned);
                 [&start[..], &options].concat()
             }
-            Family::Executable | Family::Flow => Vec::new(),
+            Family::Java | Family::Executable | Family::Flow => Vec::new(),
         }
     }
 

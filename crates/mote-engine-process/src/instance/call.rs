@@ -249,8 +249,11 @@ impl Instance {
         let Some(mut ended) = state.end_call(id, self) else { return Ok(()) };
         drop(state);
         let mut word = word;
-        if let FromRunner::Failed(failure) = &mut word {
+        if let FromRunner::Failed { failure, last } = &mut word {
             self.mask.report(&mut failure.report);
+            if *last {
+                ended.place.replace();
+            }
         }
         self.tell_dropped(Some(ended.invocation), &ended.log);
         let word = match self.judge(&mut ended, word) {
@@ -268,7 +271,7 @@ impl Instance {
     fn judge(&self, call: &mut Call, word: FromRunner) -> Option<FromRunner> {
         let error = match &word {
             FromRunner::Reply { body, .. } if !call.may_reply(body) => Limit::Reply.error(&self.function),
-            FromRunner::Failed(failure) => match Limit::behind_failure(&failure.report, self.events()) {
+            FromRunner::Failed { failure, .. } => match Limit::behind_failure(&failure.report, self.events()) {
                 Some(limit) => {
                     self.log(Some(call.invocation), LogSource::Platform, format!("the function {}", limit.text(&self.function)));
                     call.place.replace();
@@ -310,7 +313,7 @@ fn settle(id: u32, call: &mut Call, word: FromRunner) -> Result<(), Broken> {
                 return Err(broken);
             }
         },
-        FromRunner::Failed(failure) => match (call.answer.take(), &call.stream) {
+        FromRunner::Failed { failure, .. } => match (call.answer.take(), &call.stream) {
             (Some(answer), _) => drop(answer.send(Ok(Answer::Failed(failure)))),
             (None, Some(stream)) => {
                 let detail = format!("the function failed in the middle of its reply: {}", failure.report.message);

@@ -4,11 +4,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use mote_core::engine::in_time::overdue;
 use mote_core::error::Report;
 use mote_core::store::LogSource;
 use tokio::task::JoinHandle;
 
-use super::{Ending, Instance, crashed, cut_off, overdue};
+use super::{Ending, Instance, crashed, cut_off, pull};
 use crate::artifact::Use;
 use crate::gateway::Serving;
 use crate::jail::{Events, Exit, Jail};
@@ -29,6 +30,8 @@ pub(super) struct Parts {
 
 /// How long the process may take to say how it ended after it closed its socket.
 const LAST_WORD: Duration = Duration::from_secs(1);
+/// How long a process that has extensions may take for its end, from the signal that tells of it.
+const LEAVE_WITHIN: Duration = Duration::from_millis(500);
 /// How long the pipes of a killed process may stay open; the kernel needs far less.
 const DRAIN: Duration = Duration::from_secs(2);
 
@@ -52,6 +55,10 @@ pub(super) async fn guard(instance: Arc<Instance>, mut parts: Parts, pool: Weak<
     instance.state().ending.get_or_insert(Ending::Exited);
     if let Some(pool) = pool.upgrade() {
         pool.lost(&instance);
+    }
+    if exit.is_none() && instance.api().is_some_and(pull::Api::has_extensions) && parts.jail.terminate().is_ok() {
+        // How it ends by that says nothing of why.
+        tokio::select! { _ = parts.jail.exited() => {}, () = clock.sleep(LEAVE_WITHIN) => {} }
     }
     // While the group is still there to be asked.
     let events = parts.jail.events();

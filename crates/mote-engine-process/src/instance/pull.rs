@@ -4,11 +4,13 @@
 //! is this instance's process and nobody else. One call at a time: it is offered, taken by `next`,
 //! answered, and over when the runtime asks for the next one. Until then what is printed is the
 //! call's, its deadline counts, and no other call is given: a runtime may report a failure and end.
+//! The same of its [`extensions`].
 //! What is said on the connection: [`answer`] and [`door`]; the words themselves:
 //! [`crate::runtime_api`]. What an instance is otherwise stays with [`super::guard`].
 
 mod answer;
 mod door;
+mod extensions;
 mod program;
 mod start;
 mod streamed;
@@ -17,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use mote_core::engine::pull::PullHead;
-use mote_core::engine::{Answer, Payload};
+use mote_core::engine::{Answer, Payload, in_time};
 use mote_core::error::Report;
 use mote_core::{Error, Result};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
@@ -28,6 +30,7 @@ use crate::host::Job;
 use crate::pool::Place;
 use crate::runtime_api::Refusal;
 pub(super) use door::serve;
+use extensions::Extensions;
 pub(crate) use start::start;
 
 /// More than an event comes to in any dialect, which bounds it before.
@@ -39,14 +42,17 @@ pub(super) struct Api {
     state: Mutex<State>,
     /// A call is there to be taken.
     offered: Notify,
-    /// The runtime has asked for its first call, or said that there can be none.
+    /// The runtime or an extension of it has asked for its first call, or said that there can be none.
     begun: Notify,
+    /// An extension is to hear of a call.
+    called: Notify,
     connections: Semaphore,
 }
 
 struct State {
     begun: Begun,
     turn: Turn,
+    extensions: Extensions,
 }
 
 enum Begun {
@@ -68,6 +74,8 @@ enum Phase {
     Answering,
     /// It was given, and the runtime may still have something to do.
     Answered,
+    /// The runtime has nothing left to do, but an extension has.
+    Rested,
 }
 
 /// A call that waits to be taken.
@@ -81,8 +89,14 @@ struct Offer {
 
 impl Api {
     fn new() -> Api {
-        let state = State { begun: Begun::Not, turn: Turn::Rest };
-        Api { state: Mutex::new(state), offered: Notify::new(), begun: Notify::new(), connections: Semaphore::new(CONNECTIONS_MAX) }
+        let state = State { begun: Begun::Not, turn: Turn::Rest, extensions: Extensions::default() };
+        Api {
+            state: Mutex::new(state),
+            offered: Notify::new(),
+            begun: Notify::new(),
+            called: Notify::new(),
+            connections: Semaphore::new(CONNECTIONS_MAX),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -111,6 +125,8 @@ impl Api {
         match std::mem::replace(&mut state.turn, Turn::Rest) {
             Turn::Offered(offer) => {
                 state.turn = Turn::Running { call: offer.call, request_id: offer.asked.request_id.clone(), phase: Phase::Open };
+                state.extensions.call(&offer.asked);
+                self.called.notify_waiters();
                 Some(*offer)
             }
             other => {
@@ -131,14 +147,12 @@ impl Api {
             Begun::Failed(_) => return Err(Refusal::NotNow),
             Begun::Ready => {}
         }
-        match state.turn {
-            Turn::Running { call, phase: Phase::Answered, .. } => {
-                state.turn = Turn::Rest;
-                Ok(Some(call))
-            }
-            Turn::Running { .. } => Err(Refusal::NotNow),
-            Turn::Rest | Turn::Offered(_) => Ok(None),
+        match &mut state.turn {
+            Turn::Running { phase: phase @ (Phase::Answered | Phase::Rested), .. } => *phase = Phase::Rested,
+            Turn::Running { .. } => return Err(Refusal::NotNow),
+            Turn::Rest | Turn::Offered(_) => {}
         }
+        Ok(state.over())
     }
 
     fn start_failed(&self, report: Report) -> Result<(), Refusal> {
@@ -153,10 +167,11 @@ impl Api {
 
     /// What the runtime has said of its start.
     fn outcome(&self) -> Option<Result<(), Report>> {
-        match &self.state().begun {
-            Begun::Not => None,
+        let state = self.state();
+        match &state.begun {
             Begun::Failed(report) => Some(Err(report.clone())),
-            Begun::Ready => Some(Ok(())),
+            Begun::Ready if state.extensions.have_started() => Some(Ok(())),
+            Begun::Not | Begun::Ready => None,
         }
     }
 
@@ -182,11 +197,12 @@ pub(super) async fn exchange(
         Ok(asked) => asked,
         Err(error) => return Ok(Err(error)),
     };
-    let event = match body.collect(EVENT_BYTES_MAX).await {
+    let clock = &instance.host.clock;
+    let event = match in_time::collect(body, EVENT_BYTES_MAX, &instance.function, call.deadline, &**clock).await {
         Ok(event) => event,
         Err(error) => return Ok(Err(error)),
     };
-    let deadline = instance.host.clock.monotonic() + call.deadline.since(instance.host.clock.now());
+    let deadline = clock.monotonic() + call.deadline.since(clock.now());
     let (answer, told) = oneshot::channel();
     let id = match instance.register(Call::without_wire(call, deadline, answer, place), &call.standing) {
         Ok(id) => id,
@@ -266,7 +282,7 @@ impl Instance {
         }
     }
 
-    fn api(&self) -> Option<&Api> {
+    pub(super) fn api(&self) -> Option<&Api> {
         match &self.contract {
             super::Contract::Pull(api) => Some(api),
             super::Contract::Runner | super::Contract::Server(_) => None,

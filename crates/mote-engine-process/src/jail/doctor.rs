@@ -12,8 +12,7 @@ use serde::Serialize;
 use super::cgroup::{Entrance, Groups};
 use super::message::{self, Ask, Word};
 use super::spec::{Channel, CodeTree, FUNCTION_ID, Fill, JailLimits, Network, Profile, Program, Shell};
-use super::users::{self, Users};
-use super::{Barrier, ForkServer};
+use super::{Barrier, fork_server, users};
 
 /// One barrier and whether this host lets mote set it up.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,15 +50,15 @@ pub fn doctor() -> Vec<Check> {
 
 /// The same with another binary that can become a jail.
 pub fn doctor_of(executable: &Path) -> Vec<Check> {
-    let (probed, no_way_out) = match probe(executable, Network::Redirected) {
-        Ok(word) => match lacks_way_out(word) {
-            Ok(why) => (probe(executable, Network::Sealed), Some(why)),
-            Err(word) => (Ok(word), None),
-        },
-        failed => (failed, None),
+    let probed = probe(executable, Network::Redirected);
+    let (probed, no_way_out) = match &probed {
+        Ok(Word::Failed { barrier, error, .. }) if barrier == Barrier::Redirects.name() => {
+            (probe(executable, Network::Sealed), Some(error.clone()))
+        }
+        _ => (probed, None),
     };
     let broken = match probed {
-        Ok(Word::Failed { barrier, error }) => Some((barrier, error)),
+        Ok(Word::Failed { barrier, error, .. }) => Some((barrier, error)),
         Ok(_) => None,
         Err(error) => Some((Barrier::Start.name().to_owned(), error.to_string())),
     };
@@ -79,19 +78,37 @@ pub fn doctor_of(executable: &Path) -> Vec<Check> {
     Barrier::ALL.iter().enumerate().map(judge).chain(super::ladder::optional(&groups)).collect()
 }
 
-/// What kept a jail from being built, if that is its way out alone.
-fn lacks_way_out(word: Word) -> Result<String, Word> {
+/// Why no function here can ever have a way out, or that one can; an error if this look can't tell.
+/// Builds a jail, and blocks for so long; `place` is a directory to do it in. Whatever else is
+/// missing is for the first start to say.
+pub(crate) fn missing_way_out(executable: &Path, place: &Path) -> io::Result<Option<String>> {
+    lacks_way_out(probe_in(executable, place, Network::Redirected)?)
+}
+
+fn lacks_way_out(word: Word) -> io::Result<Option<String>> {
     match word {
-        Word::Failed { barrier, error } if barrier == Barrier::Redirects.name() => Ok(error),
-        other => Err(other),
+        Word::Failed { barrier, error, errno: Some(errno) } if barrier == Barrier::Redirects.name() && LACKING.contains(&errno) => {
+            Ok(Some(error))
+        }
+        Word::Failed { error, .. } => Err(io::Error::other(error)),
+        Word::Built | Word::Filled | Word::Sockets | Word::Exited(_) => Ok(None),
     }
 }
 
-/// Why no function here can have a way out. Builds a jail, and blocks for so long; `place` is a
-/// directory to do it in. Whatever else is missing is for the first start to say.
-pub(crate) fn missing_way_out(executable: &Path, place: &Path) -> Option<String> {
-    probe_in(executable, place, Network::Redirected).ok().and_then(|word| lacks_way_out(word).ok())
-}
+/// What a kernel says of something that it does not have, or has not for this process, and never
+/// for want of memory or descriptors: that may be otherwise a moment later.
+const LACKING: &[i32] = &[
+    libc::ENOSYS,
+    libc::EPERM,
+    libc::EACCES,
+    libc::ENOENT,
+    libc::EINVAL,
+    libc::EOPNOTSUPP,
+    libc::ENOPROTOOPT,
+    libc::EAFNOSUPPORT,
+    libc::EPROTONOSUPPORT,
+    libc::ESOCKTNOSUPPORT,
+];
 
 /// What to do about that.
 pub(crate) const NO_WAY_OUT: &str = "`modprobe nft_tproxy`, or boot a kernel with CONFIG_NFT_TPROXY, and start mote again. With `egress = \"none\"` a function runs without it.";
@@ -162,10 +179,10 @@ fn probe_in(executable: &Path, place: &Path, network: Network) -> io::Result<Wor
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let null: OwnedFd = fs::File::open("/dev/null")?.into();
     let nowhere = || Ok::<_, io::Error>(OwnedFd::from(fs::File::options().write(true).open("/dev/null")?));
-    let server = ForkServer::new(executable.to_owned(), Users::one());
-    server.fork(&shell, theirs, [nowhere()?, nowhere()?])?;
+    let _server = fork_server::fork_once(executable, &shell, theirs, [nowhere()?, nowhere()?])?;
     message::ask(ours.as_fd(), Ask::Build { entrance: Entrance::default(), user: FUNCTION_ID }, &shell, &[])?;
-    message::ask(ours.as_fd(), Ask::Fill, &fill, &[null])?;
+    // One that failed already takes it no more, and has said why.
+    let _ = message::ask(ours.as_fd(), Ask::Fill, &fill, &[null]);
     let verdict = loop {
         let (bytes, _) = message::receive(ours.as_fd())?;
         match serde_json::from_slice(&bytes) {
@@ -179,4 +196,27 @@ fn probe_in(executable: &Path, place: &Path, network: Network) -> io::Result<Wor
     rustix::net::shutdown(&ours, rustix::net::Shutdown::Write)?;
     while message::receive(ours.as_fd()).is_ok_and(|(bytes, _)| !bytes.is_empty()) {}
     verdict
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_kernel_will_never_have_is_a_missing_way_out() {
+        let failed = |barrier: Barrier, errno| Word::Failed { barrier: barrier.name().to_owned(), error: "why".to_owned(), errno };
+        let check = |word, wanted: Option<Option<&str>>| {
+            assert_eq!(lacks_way_out(word).ok(), wanted.map(|why| why.map(str::to_owned)));
+        };
+        for errno in [libc::EPROTONOSUPPORT, libc::ENOENT, libc::EPERM] {
+            check(failed(Barrier::Redirects, Some(errno)), Some(Some("why")));
+        }
+        for errno in [libc::ENOMEM, libc::ENOBUFS, libc::EMFILE, libc::ENFILE, libc::EAGAIN, libc::EINTR] {
+            check(failed(Barrier::Redirects, Some(errno)), None);
+        }
+        check(failed(Barrier::Redirects, None), None);
+        // Nobody got so far as to see.
+        check(failed(Barrier::Namespaces, Some(libc::EPERM)), None);
+        check(Word::Filled, Some(None));
+    }
 }

@@ -20,6 +20,7 @@ const COPIED: &[(&[&str], &str)] = &[
     (&["/etc/ld.so.cache"], "ld.so.cache"),
     (&["/etc/localtime"], "localtime"),
     (&["/etc/mime.types"], "mime.types"),
+    (&["/etc/ssl/certs/java/cacerts"], "ssl/certs/java/cacerts"),
     (&["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"], "ssl/certs/ca-certificates.crt"),
 ];
 
@@ -58,7 +59,7 @@ pub fn write(directory: &Path, path: &Path, content: &[u8]) -> io::Result<()> {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
 }
 
-fn files() -> Vec<(&'static str, Vec<u8>)> {
+fn files() -> Vec<(String, Vec<u8>)> {
     let id = FUNCTION_ID;
     let mut files = vec![
         ("passwd", format!("function:x:{id}:{id}:function:/tmp:/bin/sh\n").into_bytes()),
@@ -73,7 +74,41 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
             files.push((target, content));
         }
     }
+    let mut files: Vec<_> = files.into_iter().map(|(path, content)| (path.to_owned(), content)).collect();
+    for jdk in jdks() {
+        let name = jdk.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        settings(&jdk, &name, JDK_DEPTH_MAX, &mut files);
+    }
     files
+}
+
+/// Where a distribution keeps what its JDKs read when they start.
+fn jdks() -> Vec<PathBuf> {
+    let entries = fs::read_dir("/etc").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> =
+        entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"java-")).map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+const JDK_DEPTH_MAX: u32 = 4;
+const JDK_FILES_MAX: usize = 256;
+const JDK_FILE_BYTES_MAX: u64 = 256 << 10;
+
+/// The files below `from` that everybody may read.
+fn settings(from: &Path, at: &str, depth: u32, files: &mut Vec<(String, Vec<u8>)>) {
+    let mut entries: Vec<_> = fs::read_dir(from).into_iter().flatten().flatten().collect();
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, at) = (entry.path(), format!("{at}/{}", entry.file_name().to_string_lossy()));
+        let Ok(meta) = entry.metadata() else { continue };
+        if meta.is_dir() && depth > 0 {
+            settings(&path, &at, depth - 1, files);
+        } else if meta.is_file() && meta.permissions().mode() & 0o4 != 0 && meta.len() <= JDK_FILE_BYTES_MAX && files.len() < JDK_FILES_MAX
+        {
+            files.extend(fs::read(&path).ok().map(|content| (at, content)));
+        }
+    }
 }
 
 /// Some hosts install interpreters as links through this directory.

@@ -16,15 +16,16 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::function::Isolation;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use super::inside::FLOOR;
 use super::message::{self, Word};
@@ -37,6 +38,7 @@ use super::{Barrier, NAME, inside, namespaces, privileges, seccomp, syscalls};
 pub struct ForkServer {
     executable: PathBuf,
     users: Arc<Users>,
+    /// Who waits for it holds no thread.
     running: Mutex<Option<Running>>,
 }
 
@@ -60,21 +62,55 @@ impl ForkServer {
 
     /// A process that is about to become the jail of `shell`, which it is told of at the other end
     /// of `line`. That closes when the jail has ended. `output` is what it has at 1 and 2.
-    pub(super) fn fork(&self, shell: &Shell, line: OwnedFd, output: [OwnedFd; 2]) -> io::Result<()> {
-        let wanted = serde_json::to_vec(&Wanted { profile: shell.profile, isolation: shell.isolation })?;
-        let [stdout, stderr] = &output;
+    pub(super) async fn fork(&self, shell: &Shell, line: OwnedFd, output: [OwnedFd; 2]) -> io::Result<()> {
+        self.carry_out(Arc::new(Order::new(shell, line, output)?)).await
+    }
+
+    async fn carry_out(&self, order: Arc<Order>) -> io::Result<()> {
         use io::ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
-        let fds = [line.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = self.running.lock().await;
         if let Some(running) = &*running {
-            match message::send(running.line.as_fd(), &wanted, &fds) {
+            let outcome = match order.give(&running.line, SendFlags::DONTWAIT) {
+                // A burst: what takes time is not for a thread that serves others.
+                Err(error) if error.kind() == WouldBlock => {
+                    let (order, line) = (order.clone(), running.line.clone());
+                    tokio::task::spawn_blocking(move || order.give(&line, SendFlags::empty())).await.map_err(io::Error::other)?
+                }
+                outcome => outcome,
+            };
+            match outcome {
                 // It was killed, or is stopped and takes nothing more.
                 Err(error) if matches!(error.kind(), BrokenPipe | ConnectionReset | WouldBlock) => {}
-                other => return other,
+                outcome => return outcome,
             }
         }
-        let started = running.insert(Running::start(&self.executable)?);
-        message::send(started.line.as_fd(), &wanted, &fds)
+        let executable = self.executable.clone();
+        let started = tokio::task::spawn_blocking(move || Running::start(&executable)).await.map_err(io::Error::other)??;
+        order.give(&running.insert(started).line, SendFlags::DONTWAIT)
+    }
+}
+
+/// The same by a server of its own, for who has no runtime: it ends when this is dropped.
+pub(super) fn fork_once(executable: &Path, shell: &Shell, line: OwnedFd, output: [OwnedFd; 2]) -> io::Result<impl Drop + use<>> {
+    let running = Running::start(executable)?;
+    Order::new(shell, line, output)?.give(&running.line, SendFlags::empty())?;
+    Ok(running)
+}
+
+/// What is sent for one fork.
+struct Order {
+    wanted: Vec<u8>,
+    fds: [OwnedFd; 3],
+}
+
+impl Order {
+    fn new(shell: &Shell, line: OwnedFd, [stdout, stderr]: [OwnedFd; 2]) -> io::Result<Order> {
+        let wanted = serde_json::to_vec(&Wanted { profile: shell.profile, isolation: shell.isolation })?;
+        Ok(Order { wanted, fds: [line, stdout, stderr] })
+    }
+
+    fn give(&self, to: &OwnedFd, flags: SendFlags) -> io::Result<()> {
+        message::send_with(to.as_fd(), &self.wanted, &self.fds.each_ref().map(AsFd::as_fd), flags)
     }
 }
 
@@ -84,18 +120,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Running {
     /// It ends when this closes, should mote be gone.
-    line: OwnedFd,
+    line: Arc<OwnedFd>,
     process: Child,
 }
 
 impl Running {
-    fn start(executable: &PathBuf) -> io::Result<Running> {
+    fn start(executable: &Path) -> io::Result<Running> {
         let (line, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         // A fork takes a part of a millisecond, and some hundred of them wait in the line before one of mote's threads does.
         set_socket_timeout(&line, Timeout::Send, Some(PATIENCE))?;
         let mut command = Command::new(executable);
         command.arg0(NAME).env_clear().stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
-        Ok(Running { process: command.spawn()?, line })
+        Ok(Running { process: command.spawn()?, line: Arc::new(line) })
     }
 }
 
@@ -129,7 +165,11 @@ pub(super) fn main() -> ! {
                 become_jail(socket, [stdout, stderr])
             }
             Err(error) => {
-                message::tell(&socket, &Word::Failed { barrier: Barrier::Start.name().to_owned(), error: error.to_string() }, &[]);
+                message::tell(
+                    &socket,
+                    &Word::Failed { barrier: Barrier::Start.name().to_owned(), error: error.to_string(), errno: error.raw_os_error() },
+                    &[],
+                );
             }
         }
     }
@@ -164,14 +204,17 @@ fn become_jail(socket: OwnedFd, output: [OwnedFd; 2]) -> ! {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
     use std::os::unix::fs::PermissionsExt;
+    use std::pin::pin;
+    use std::task::Poll;
 
     use rustix::process::{Pid, WaitOptions, waitpid};
 
     use super::*;
 
     /// One that takes nothing and ends for no line.
-    fn stopped(place: &std::path::Path) -> PathBuf {
+    fn stopped(place: &Path) -> PathBuf {
         let path = place.join("stops");
         std::fs::write(&path, "#!/bin/sh\nkill -STOP $$\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -188,5 +231,26 @@ mod tests {
         assert_eq!(sent.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock), "and not for ever");
         drop(running);
         assert!(rustix::process::test_kill_process(pid).is_err(), "nothing is left of it");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_full_holds_up_no_thread_of_the_runtime() {
+        let place = tempfile::tempdir().unwrap();
+        let server = ForkServer::new(PathBuf::from("/bin/false"), Users::open([0; 32]));
+        let stopped = Running::start(&stopped(place.path())).unwrap();
+        let pid = Pid::from_child(&stopped.process);
+        waitpid(Some(pid), WaitOptions::UNTRACED).unwrap();
+        while message::send_with(stopped.line.as_fd(), b"{}", &[], SendFlags::DONTWAIT).is_ok() {}
+        *server.running.lock().await = Some(stopped);
+        let null = || OwnedFd::from(File::open("/dev/null").unwrap());
+        let order = Order { wanted: b"{}".to_vec(), fds: [null(), null(), null()] };
+        let mut fork = pin!(server.carry_out(Arc::new(order)));
+        let waits = poll_fn(|context| Poll::Ready(fork.as_mut().poll(context).is_pending())).await;
+        assert!(waits, "it gives its thread back while the line is full");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        // The next one is gone as quickly as it came: either is an answer.
+        let _ = fork.await;
+        let next = server.running.lock().await.as_ref().map(|running| running.process.id());
+        assert!(next.is_some_and(|next| next != pid.as_raw_nonzero().get() as u32), "another took its place");
     }
 }

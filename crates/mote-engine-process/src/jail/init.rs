@@ -67,6 +67,8 @@ pub(super) fn main(
     // The function's output must end when the function does, not when this process does.
     syscalls::close_standard().at(Barrier::Start)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at(Barrier::User)?;
+    // While nobody waits.
+    syscalls::empty_bounding_set().at(Barrier::Capabilities)?;
     let (function, waiting, artifacts) = (waiting.pid, Some(waiting), Some(artifacts));
     let mut init = Init { socket, watcher, children, shell, user, artifacts, function, waiting };
     message::tell(socket, &Word::Built, doors.as_ref().map(Doors::to_send).as_ref().map_or(&[], |fds| fds.as_slice()));
@@ -111,13 +113,18 @@ impl Init<'_> {
                 sockets::hand_out(self.socket);
                 Ok(())
             }
+            Ok(Ask::Terminate) if self.artifacts.is_none() => {
+                // One that has ended already is reaped in a moment.
+                let _ = rustix::process::kill_process(self.function, Signal::TERM);
+                Ok(())
+            }
             _ => Err(Failed(Barrier::Start, io::Error::other("mote said what can't be done now"))),
         }
     }
 
     fn fill(&mut self, artifacts: Artifacts, file: OwnedFd, channel: Option<OwnedFd>) -> Result<(), Failed> {
         let fill: Fill = message::read(&file).at(Barrier::Start)?;
-        artifacts.show(fill.artifact.as_deref()).at(Barrier::Root)?;
+        let others = artifacts.show(fill.artifact.as_deref()).at(Barrier::Root)?;
         if fill.limits.tmp_bytes != self.shell.tmp_bytes {
             mounts::resize(fill.limits.tmp_bytes).at(Barrier::Root)?;
         }
@@ -135,6 +142,7 @@ impl Init<'_> {
             }
         }
         message::tell(self.socket, &Word::Filled, &[]);
+        drop(others);
         Ok(())
     }
 

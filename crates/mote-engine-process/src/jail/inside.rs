@@ -31,6 +31,12 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     }
 }
 
+/// The kernel's own number, also behind words that say what was tried.
+fn errno(error: &io::Error) -> Option<i32> {
+    let behind = || error.get_ref()?.source()?.downcast_ref::<io::Error>()?.raw_os_error();
+    error.raw_os_error().or_else(behind)
+}
+
 /// The number from which on descriptors stay out of the program's way.
 pub(super) const FLOOR: i32 = 10;
 
@@ -38,7 +44,7 @@ pub(super) const FLOOR: i32 = 10;
 pub(super) fn main(socket: &OwnedFd) -> ! {
     // All three processes come back here if they fail.
     let Err(Failed(barrier, error)) = watcher(socket);
-    let word = Word::Failed { barrier: barrier.name().to_owned(), error: error.to_string() };
+    let word = Word::Failed { barrier: barrier.name().to_owned(), error: error.to_string(), errno: errno(&error) };
     message::tell(socket, &word, &[]);
     syscalls::exit(2)
 }
@@ -73,6 +79,7 @@ fn watcher(socket: &OwnedFd) -> Result<std::convert::Infallible, Failed> {
     match forked {
         Some(init) => {
             drop((channel, own, born, groups));
+            syscalls::empty_bounding_set().at(Barrier::Capabilities)?;
             privileges::retire(user).at(Barrier::Capabilities)?;
             syscalls::exit(watch(socket, init))
         }
@@ -109,5 +116,19 @@ fn watch(socket: &OwnedFd, init: Pid) -> i32 {
             end();
             return 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_number_is_found_behind_words() {
+        let check = |error, wanted| assert_eq!(errno(&error), wanted, "{error}");
+        let kernels = || io::Error::from_raw_os_error(libc::ENOMEM);
+        check(kernels(), Some(libc::ENOMEM));
+        check(super::super::network::named("the route to loopback", kernels()), Some(libc::ENOMEM));
+        check(io::Error::other("mote sent no shell"), None);
     }
 }

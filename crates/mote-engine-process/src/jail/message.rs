@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
@@ -27,6 +28,8 @@ pub(super) enum Ask {
     Fill,
     /// After the fill, as often as wanted: answered by [`Word::Sockets`].
     Sockets,
+    /// After the fill: a signal to the function's process, whose end is the answer.
+    Terminate,
     // What else mote asks of init while the function runs belongs here, its answer into `Word`, and
     // the work into `init::Init::answer`.
 }
@@ -40,8 +43,9 @@ pub(super) enum Word {
     Filled,
     /// Unconnected TCP sockets of the jail's network come along; none if it can make none.
     Sockets,
-    /// A barrier could not be set up, or the program could not be started: nothing runs.
-    Failed { barrier: String, error: String },
+    /// A barrier could not be set up, or the program could not be started: nothing runs. `errno` is
+    /// the kernel's, where it was the kernel that refused.
+    Failed { barrier: String, error: String, errno: Option<i32> },
     /// The function's process ended.
     Exited(Exit),
 }
@@ -49,9 +53,9 @@ pub(super) enum Word {
 impl Word {
     /// An error says what it has to say at its start; in JSON a byte takes six at most.
     fn in_short(&self) -> Word {
-        let Word::Failed { barrier, error } = self else { return self.clone() };
+        let Word::Failed { barrier, error, errno } = self else { return self.clone() };
         let cut = |text: &str, bytes: usize| text[..text.floor_char_boundary(bytes)].to_owned();
-        Word::Failed { barrier: cut(barrier, 100), error: cut(error, 500) }
+        Word::Failed { barrier: cut(barrier, 100), error: cut(error, 500), errno: *errno }
     }
 }
 
@@ -94,6 +98,10 @@ const MESSAGE_BYTES_MAX: usize = 4096;
 pub(super) const DESCRIPTORS_MAX: usize = 8;
 
 pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    send_with(socket, bytes, fds, SendFlags::empty())
+}
+
+pub(super) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>], flags: SendFlags) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -103,7 +111,7 @@ pub(super) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>])
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(io::Error::other(format!("a message of {} bytes; {MESSAGE_BYTES_MAX} are the most", bytes.len())));
     }
-    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL | flags)?;
     Ok(())
 }
 
@@ -112,7 +120,12 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = vec![0; MESSAGE_BYTES_MAX];
-    let got = recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut taken = || recvmsg(socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC);
+    // Who is gone and left something unheard is told of first, and then what it had said.
+    let got = match taken() {
+        Err(Errno::CONNRESET) => taken(),
+        other => other,
+    }?;
     bytes.truncate(got.bytes);
     let fds = control.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(fds) => Some(fds),
@@ -124,7 +137,7 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedF
 /// Whether nothing has been said that was not received yet, and the other side is there.
 pub(super) fn is_silent(socket: BorrowedFd<'_>) -> bool {
     let peeked = rustix::net::recv(socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-    matches!(peeked, Err(rustix::io::Errno::AGAIN))
+    matches!(peeked, Err(Errno::AGAIN))
 }
 
 /// Tells mote. If it is gone there is nobody to tell, and the jail is about to end anyway.
@@ -163,10 +176,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_last_word_of_who_left_with_something_unheard_arrives() {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        ask(here.as_fd(), Ask::Terminate, &(), &[]).unwrap();
+        tell(&there, &Word::Filled, &[]);
+        drop(there);
+        let (bytes, _) = receive(here.as_fd()).unwrap();
+        assert_eq!(serde_json::from_slice::<Word>(&bytes).unwrap(), Word::Filled);
+        assert!(receive(here.as_fd()).unwrap().0.is_empty());
+    }
+
+    #[test]
     fn the_longest_error_arrives() {
         use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
         let (here, there) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
-        tell(&here, &Word::Failed { barrier: "network".into(), error: "\u{1}ä".repeat(10_000) }, &[]);
+        tell(&here, &Word::Failed { barrier: "network".into(), error: "\u{1}ä".repeat(10_000), errno: Some(i32::MIN) }, &[]);
         let (bytes, _) = receive(there.as_fd()).unwrap();
         assert!(matches!(serde_json::from_slice(&bytes).unwrap(), Word::Failed { error, .. } if error.starts_with("\u{1}ä")));
         assert!(send(here.as_fd(), &[0; MESSAGE_BYTES_MAX + 1], &[]).is_err());

@@ -29,6 +29,8 @@ const PROGRAMS: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64",
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 const LINKS: &[(&str, &str)] =
     &[("/proc/self/fd", "dev/fd"), ("/proc/self/fd/0", "dev/stdin"), ("/proc/self/fd/1", "dev/stdout"), ("/proc/self/fd/2", "dev/stderr")];
+/// What `/opt` leads to: the layers in the artifact, if it has some.
+const LAYERS: &str = "/code/.mote/opt";
 /// For POSIX shared memory; what it holds counts as memory, so it is small.
 const SHM_BYTES: u64 = 64 << 20;
 
@@ -67,25 +69,35 @@ pub(super) fn enter(shell: &Shell) -> io::Result<Artifacts> {
 /// Nobody else in the jail can reach them. They are a detached mount, which no path leads to, known
 /// by a descriptor of init's alone; and init's descriptors in `/proc` are for who may trace it,
 /// which takes a capability over init's user namespace, that no other process in the jail is in.
-/// The kernel copies a part of a mount only if that is attached somewhere (before 6.15), so for a
-/// moment it is: below a directory of mode 0000 on a read-only mount, which needs a capability to be
-/// searched and can't be changed. All of it is over before mote hears that a standby may have its code.
 pub(super) struct Artifacts(Option<OwnedFd>);
 
 impl Artifacts {
-    /// Shows one of them at `/code`; nothing is left of the others.
-    pub(super) fn show(self, name: Option<&str>) -> io::Result<()> {
+    /// Shows one of them at `/code`. Gives back the others, to be closed when nobody waits: the kernel
+    /// lets a mount go only when a grace period is over.
+    pub(super) fn show(self, name: Option<&str>) -> io::Result<Option<OwnedFd>> {
         let (all, name) = match (self.0, name) {
-            (None, None) => return Ok(()),
+            (None, None) => return Ok(None),
             (Some(all), Some(name)) if is_plain(name) => (all, name),
             _ => return Err(io::Error::other("no artifact is named, or one where something is built")),
         };
-        let place = Path::new("/").join(HIDDEN).join("artifacts");
-        attach(&all, CWD, &place)?;
-        let one = copy(&place.join(name), OpenTreeFlags::AT_SYMLINK_NOFOLLOW);
-        unmount(&place, UnmountFlags::DETACH)?;
-        attach(&one?, CWD, "/code")
+        let one = match copy(&all, Path::new(name), OpenTreeFlags::AT_SYMLINK_NOFOLLOW) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => copy_attached(&all, name)?,
+            copied => copied?,
+        };
+        attach(&one, CWD, "/code")?;
+        Ok(Some(all))
     }
+}
+
+/// Before Linux 6.15 a part of a mount is copied only if that is attached somewhere, so for a moment it is:
+/// below a directory of mode 0000 on a read-only mount, which needs a capability to be searched and
+/// can't be changed. All of it is over before mote hears that a standby may have its code.
+fn copy_attached(all: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    let place = Path::new("/").join(HIDDEN).join("artifacts");
+    attach(all, CWD, &place)?;
+    let one = copy(CWD, &place.join(name), OpenTreeFlags::AT_SYMLINK_NOFOLLOW);
+    unmount(&place, UnmountFlags::DETACH)?;
+    one
 }
 
 /// One component that stays where it is.
@@ -115,7 +127,7 @@ struct Tree {
 impl Tree {
     fn open(from: &Path, to: &Path, attributes: u64) -> io::Result<Tree> {
         let told = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", from.display()));
-        let mount = copy(from, OpenTreeFlags::empty())?;
+        let mount = copy(CWD, from, OpenTreeFlags::empty())?;
         mount_setattr(mount.as_fd(), attributes, true).map_err(told)?;
         let is_file = !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&mount)?.st_mode).is_dir();
         Ok(Tree { from: from.to_owned(), to: to.to_owned(), mount, is_file })
@@ -133,9 +145,9 @@ impl Tree {
 }
 
 /// A detached copy of a mount, or of the part of it that `from` names.
-fn copy(from: &Path, more: OpenTreeFlags) -> io::Result<OwnedFd> {
+fn copy(below: impl AsFd, from: &Path, more: OpenTreeFlags) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_RECURSIVE | more;
-    open_tree(CWD, from, flags)
+    open_tree(below, from, flags)
         .map_err(io::Error::from)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", from.display())))
 }
@@ -189,7 +201,14 @@ fn links(root: &OwnedFd) -> io::Result<()> {
             rustix::fs::symlinkat(&target, root, relative(Path::new(program)))?;
         }
     }
-    LINKS.iter().try_for_each(|(target, link)| Ok(rustix::fs::symlinkat(*target, root, *link)?))
+    for (target, link) in LINKS {
+        rustix::fs::symlinkat(*target, root, *link)?;
+    }
+    // A host that has programs there shows those.
+    match rustix::fs::symlinkat(LAYERS, root, "opt") {
+        Err(Errno::EXIST) => Ok(()),
+        linked => Ok(linked?),
+    }
 }
 
 /// What belongs to this jail alone.

@@ -11,6 +11,7 @@
 //!
 //! Nothing here decides where a connection may go: see [`crate::egress`].
 
+use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -70,8 +71,27 @@ pub(super) fn open_low_ports() -> io::Result<()> {
     std::fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
 }
 
-fn named(what: &str, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+/// Keeps the kernel's own error as its source.
+pub(super) fn named(what: &'static str, source: io::Error) -> io::Error {
+    io::Error::new(source.kind(), Named { what, source })
+}
+
+#[derive(Debug)]
+struct Named {
+    what: &'static str,
+    source: io::Error,
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.source)
+    }
+}
+
+impl std::error::Error for Named {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
 }
 
 fn loopback() -> io::Result<()> {

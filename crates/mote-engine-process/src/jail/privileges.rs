@@ -128,9 +128,9 @@ pub(super) fn drop_everything() -> io::Result<()> {
     Ok(())
 }
 
-/// The same for the two processes that only wait, which stay in the namespaces they are in.
+/// The same for the two processes that only wait, which stay in the namespaces they are in. Their
+/// bounding sets are emptied before: that is a call for each capability, and needs none of what they keep.
 pub(super) fn retire(user: Option<u32>) -> io::Result<()> {
-    syscalls::empty_bounding_set()?;
     if let Some(user) = user {
         syscalls::become_user(user)?;
     }

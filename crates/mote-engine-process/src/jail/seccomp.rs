@@ -36,7 +36,7 @@ impl From<Family> for Profile {
         match family {
             Family::Python => Profile::Python,
             Family::Node => Profile::Node,
-            Family::Executable | Family::Flow => Profile::Any,
+            Family::Java | Family::Executable | Family::Flow => Profile::Any,
         }
     }
 }

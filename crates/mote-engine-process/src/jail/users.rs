@@ -52,11 +52,6 @@ impl Users {
         Arc::new(Users { numbers, state: Mutex::default() })
     }
 
-    /// All jails are one.
-    pub(super) fn one() -> Arc<Users> {
-        Arc::new(Users { numbers: 0..0, state: Mutex::default() })
-    }
-
     pub(super) fn take(self: &Arc<Self>, shell: &Shell) -> User {
         let own = match shell.code {
             CodeTree::Below(_) => self.free(),

@@ -20,7 +20,12 @@ const UNKNOWN: &str = "Runtime.Unknown";
 
 /// Of a request's headers (or the trailers of a reply) and its body.
 pub fn report(headers: &HeaderMap, body: &[u8]) -> Report {
-    let named = || headers.get(TYPE_HEADER).and_then(|kind| kind.to_str().ok()).filter(|kind| !kind.is_empty()).unwrap_or(UNKNOWN);
+    report_named(TYPE_HEADER, headers, body)
+}
+
+/// The same where another header names it.
+pub fn report_named(type_header: &str, headers: &HeaderMap, body: &[u8]) -> Report {
+    let named = || headers.get(type_header).and_then(|kind| kind.to_str().ok()).filter(|kind| !kind.is_empty()).unwrap_or(UNKNOWN);
     if body.len() > DOCUMENT_BYTES_MAX {
         let message = format!("the failure's own words are {} bytes, and {DOCUMENT_BYTES_MAX} are read", body.len());
         return Report { kind: named().to_owned(), message, ..Report::default() };

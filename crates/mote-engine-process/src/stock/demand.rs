@@ -20,7 +20,7 @@ const AVAILABLE_KB_MORE: u64 = 1 << 20;
 
 /// When functions of each family were called last.
 #[derive(Default)]
-pub(super) struct Calls([AtomicU64; 3]);
+pub(super) struct Calls([AtomicU64; 4]);
 
 impl Calls {
     pub(super) fn note(&self, family: Family, now: Duration) {
@@ -32,10 +32,11 @@ impl Calls {
     }
 
     fn of(&self, family: Family) -> &AtomicU64 {
-        let [python, node, executable] = &self.0;
+        let [python, node, java, executable] = &self.0;
         match family {
             Family::Python => python,
             Family::Node => node,
+            Family::Java => java,
             Family::Executable | Family::Flow => executable,
         }
     }

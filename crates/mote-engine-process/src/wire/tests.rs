@@ -33,8 +33,8 @@ fn a_frame_waits_until_it_is_whole() {
 
 #[test]
 fn a_failure_is_one_flat_object() {
-    let mut bytes = raw(70, 1, br#"{"code":"argument-missing","type":"TypeError","message":"b","trace":"t"}"#);
-    let Some((1, FromRunner::Failed(failure))) = FromRunner::decode(&mut bytes).unwrap() else { panic!("not a failure") };
+    let mut bytes = raw(70, 1, br#"{"code":"argument-missing","type":"TypeError","message":"b","trace":"t","last":true}"#);
+    let Some((1, FromRunner::Failed { failure, last: true })) = FromRunner::decode(&mut bytes).unwrap() else { panic!("not a failure") };
     assert_eq!(
         (failure.code.as_str(), failure.report.kind.as_str(), failure.report.trace.as_str()),
         ("argument-missing", "TypeError", "t")

@@ -94,7 +94,15 @@ impl House {
     pub(crate) fn invocation(&self, function: &Arc<Function>) -> Invocation {
         let id = self.clock.id();
         let timeout = Duration::from_millis(function.limits.timeout_ms);
-        Invocation { id, function: function.clone(), event: event(id, &*self.clock), deadline: self.clock.now().plus(timeout), attempt: 1 }
+        Invocation {
+            id,
+            function: function.clone(),
+            event: event(id, &*self.clock),
+            deadline: self.clock.now().plus(timeout),
+            attempt: 1,
+            called: Default::default(),
+            opening: Default::default(),
+        }
     }
 
     pub(crate) async fn run(&self, function: &Arc<Function>, query: &str, body: impl Into<Body>) -> Result<Output> {

@@ -4,6 +4,8 @@ mod calls;
 mod cold;
 mod confinement;
 mod executables;
+mod extensions;
+mod handlers;
 mod house;
 mod install;
 mod instances;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::egress::Egress;
+use mote_core::engine::opening::Opening;
 use mote_core::engine::pull::{PullHead, PulledHead};
 use mote_core::engine::{Answer, Engine, Output, Payload};
 use mote_core::error::Report;
@@ -206,6 +207,18 @@ async fn a_deadline_ends_the_instance() {
 }
 
 #[tokio::test]
+async fn an_event_that_does_not_come_has_no_more_time_than_its_call() {
+    let house = House::new();
+    let f = deploy(&house, |f| f.limits.timeout_ms = 500).await.unwrap();
+    let call = house.invocation(&f);
+    let body = Body::stream(futures_util::stream::pending(), None);
+    let outcome = house.engine.run(&call, Payload { head: PullHead::default().write().unwrap(), body }).await;
+    assert_eq!(outcome.map(drop).unwrap_err().code(), Code::FunctionTimeout);
+    // Nothing ran, and the place is free.
+    assert_eq!(said(&house, &f, json!({})).await["count"], 1);
+}
+
+#[tokio::test]
 async fn who_leaves_early_harms_no_later_call() {
     let house = House::new();
     let f = deploy(&house, |_| {}).await.unwrap();
@@ -215,12 +228,28 @@ async fn who_leaves_early_harms_no_later_call() {
 }
 
 #[tokio::test]
+async fn a_call_is_announced_when_its_instance_has_started() {
+    let house = House::new();
+    let f = deploy(&house, |f| f.contract_start = Some("INIT_START".into())).await.unwrap();
+    let mut call = house.invocation(&f);
+    let (logs, (seen, announced)) = (house.logs.clone(), std::sync::mpsc::channel());
+    call.opening = Opening::new(move || seen.send(logs.lines().iter().map(|line| line.text.clone()).collect()).unwrap());
+    let head = PullHead { request_id: call.id.to_string(), ..PullHead::default() };
+    house.engine.run(&call, Payload { head: head.write().unwrap(), body: "{}".into() }).await.unwrap();
+    call.opening.say();
+    let before: Vec<Vec<String>> = announced.try_iter().collect();
+    assert_eq!(before, [["INIT_START"]], "once, between the start and the call");
+}
+
+#[tokio::test]
 async fn what_is_printed_belongs_to_the_running_call() {
     let house = House::new();
-    let f = deploy(&house, |_| {}).await.unwrap();
+    let f = deploy(&house, |f| f.contract_start = Some("INIT_START".into())).await.unwrap();
     said(&house, &f, json!({})).await;
     said(&house, &f, json!({})).await;
     let lines = house.logs.lines();
+    let starts: Vec<_> = lines.iter().enumerate().filter(|(_, line)| line.text == "INIT_START").collect();
+    assert!(matches!(starts[..], [(0, first)] if first.invocation.is_none()), "once, before all else: {starts:?}");
     let of = |text: &str| lines.iter().filter(|line| line.text == text).map(|line| line.invocation).collect::<Vec<_>>();
     let (begins, posted) = (of("begins None"), of("posted"));
     assert!(begins.len() == 2 && begins[0].is_some() && begins[0] != begins[1], "{begins:?}");

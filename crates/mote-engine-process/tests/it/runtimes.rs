@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mote_core::bundle::Bundle;
 use mote_core::engine::pull::PulledHead;
@@ -78,7 +79,7 @@ async fn holds(house: &House, f: &Arc<Function>, kind: &str, document: impl Fn(&
 async fn program(name: &str) -> (House, Arc<Function>) {
     let house = House::new();
     let mut bundle = Bundle::default();
-    bundle.insert("bootstrap", std::fs::read(installed(name)).unwrap(), true).unwrap();
+    bundle.insert("bootstrap", std::fs::read(installed(name).join("bootstrap")).unwrap(), true).unwrap();
     let f = deploy(&house, "executable", "bootstrap", &bundle).await.unwrap();
     (house, f)
 }
@@ -177,4 +178,28 @@ async fn aws_lambda_go() {
     assert_eq!(report.message, "midway");
     let Answer::Reply(Payload { head, .. }) = run(&house, &f, json!({})).await.unwrap().answer else { panic!("it failed") };
     assert_eq!(PulledHead::read(&head).unwrap().content_type, "application/json");
+    // It has registered an extension, which is how a process here hears of its end.
+    house.engine.stop(Duration::from_secs(5)).await;
+    assert!(house.logs.lines().iter().any(|line| line.text == "asked to end"));
+}
+
+#[tokio::test]
+#[ignore = "needs a function on AWS's client for Java: `cargo xtask test --only runtimes`"]
+async fn aws_lambda_java() {
+    let house = House::new();
+    let mut bundle = Bundle::default();
+    add(&mut bundle, &installed("java"), "");
+    let f = deploy(&house, "java", "app.Handler::handleRequest", &bundle).await.unwrap();
+    holds(&house, &f, "java.lang.IllegalStateException", |document| {
+        assert!(document["stackTrace"][0].as_str().unwrap().contains("app.Handler.handleRequest(Handler.java:"), "{document}");
+    })
+    .await;
+    said(&house, &f, json!({"do": "print"})).await;
+    let lines = house.logs.lines();
+    for text in ["one", "two"] {
+        assert!(lines.iter().any(|line| line.text == text && line.invocation.is_some()), "{text}: {lines:?}");
+    }
+    // It looks for its handler, and tells at the first call what it did not find.
+    let f = deploy(&house, "java", "app.Nothing", &bundle).await.unwrap();
+    assert_eq!(failure(&house, &f, json!({})).await.kind, "java.lang.ClassNotFoundException");
 }

@@ -7,7 +7,7 @@ use mote_core::Result;
 use mote_core::directory::Directory;
 use mote_core::event::StoredEvent;
 use mote_core::function::delivery::{Destination, Retry};
-use mote_core::function::{Binding, Name};
+use mote_core::function::{self, Binding, Name, Qualifier};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::mqtt::{MESSAGE, Message, Qos};
 use mote_core::store::Item;
@@ -25,6 +25,7 @@ pub(super) struct Bound {
 
 struct Wanted {
     function: Name,
+    version: Qualifier,
     qos: Qos,
     retry: Option<Retry>,
 }
@@ -38,14 +39,12 @@ impl Bound {
 
 fn index(directory: &Directory) -> Arc<HashMap<Name, Tree<Wanted>>> {
     let mut index: HashMap<Name, Tree<Wanted>> = HashMap::new();
-    let bindings = directory.bindings(|function, binding| match binding {
-        Binding::Mqtt(filter) => Some((function.reference(), filter.clone())),
-        Binding::Http { .. } | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) => {
-            None
-        }
+    let bindings = directory.bindings(|function, by, binding| match binding {
+        Binding::Mqtt(filter) => Some((function.reference(), function::Bound::called(by), filter.clone())),
+        Binding::Http(_) | Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) => None,
     });
-    for (function, bound) in bindings {
-        let wanted = Wanted { function: function.name.clone(), qos: bound.qos, retry: bound.retry.clone() };
+    for (function, version, bound) in bindings {
+        let wanted = Wanted { function: function.name.clone(), version, qos: bound.qos, retry: bound.retry.clone() };
         index.entry(function.namespace).or_default().insert(bound.filter.as_str(), &function.name.as_str().into(), wanted);
     }
     Arc::new(index)
@@ -66,7 +65,8 @@ impl MqttBroker {
         let Some(tree) = index.get(namespace) else { return Ok(items) };
         tree.visit(message.topic.as_str(), &mut |here| found.extend(here.iter().map(|(_, wanted)| wanted)));
         for wanted in found.into_iter().filter(|wanted| wanted.qos <= message.qos) {
-            let (to, wish) = (Destination::Function(wanted.function.clone()), Wish { retry: wanted.retry.clone(), ..Wish::default() });
+            let to = Destination::Function(wanted.function.clone());
+            let wish = Wish { retry: wanted.retry.clone(), version: wanted.version.clone(), ..Wish::default() };
             items.extend(self.seams.invoke.items(namespace, &to, self.event(message), message.hops, wish)?);
         }
         Ok(items)

@@ -2,6 +2,7 @@
 
 mod over;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,10 +10,9 @@ use std::time::Duration;
 use mote_core::Result;
 use mote_core::store::Write;
 use tokio::sync::OwnedMutexGuard;
-use tokio::task::AbortHandle;
 
 use super::MqttBroker;
-use crate::limits::{RETAINED_MAX, SESSIONS_MAX, SUBSCRIPTIONS_MAX};
+use crate::limits::{OWNERS_SESSIONS_MAX, RETAINED_MAX, SESSIONS_MAX, SUBSCRIPTIONS_MAX};
 use crate::session::{Kept, Session, Subscribed};
 use crate::space::{Space, parted};
 use crate::wire::{Breach, Options, Reason};
@@ -40,16 +40,18 @@ impl Seat {
 }
 
 impl MqttBroker {
-    /// Sits down as that client; whoever did so before is sent away.
-    pub(crate) async fn sit(&self, space: &Arc<Space>, client: &str, clean: bool, expiry_s: u32) -> Result<Seat, Breach> {
+    /// Sits down as that client; whoever did so before is sent away. `owner` is whose share the session
+    /// is of, if it is a new one.
+    pub(crate) async fn sit(&self, space: &Arc<Space>, client: &str, owner: &str, clean: bool, expiry_s: u32) -> Result<Seat, Breach> {
         let busy = |why: &str| Breach::new(Reason::Busy, why);
         loop {
             let session = {
                 let mut sessions = space.sessions();
-                if !sessions.contains_key(client) && sessions.len() >= SESSIONS_MAX {
-                    return Err(Breach::new(Reason::Quota, format!("the namespace has {SESSIONS_MAX} sessions")));
+                if !sessions.contains_key(client) {
+                    has_room(&sessions, owner)?;
                 }
-                let new = || Arc::new(Session::new(&space.name, client, Kept::default()));
+                let kept = Kept { owner: Some(owner.into()), ..Kept::default() };
+                let new = || Arc::new(Session::new(&space.name, client, kept));
                 sessions.entry(client.into()).or_insert_with(new).clone()
             };
             let turn = session.turn.fetch_add(1, Ordering::SeqCst) + 1;
@@ -73,7 +75,11 @@ impl MqttBroker {
             {
                 let mut state = session.state();
                 (state.is_connected, state.kept.left, state.kept.expiry_s) = (true, None, expiry_s);
-                state.will.take().inspect(AbortHandle::abort);
+                state.kept.owner.get_or_insert_with(|| owner.into());
+                if let Some(resumed) = state.will.as_mut().and_then(|will| will.resumed.take()) {
+                    // It may have ended meanwhile.
+                    let _ = resumed.send(present);
+                }
             }
             session.due.store(true, Ordering::SeqCst);
             let seat = Seat { session, present, turn, _guard: guard };
@@ -127,7 +133,8 @@ impl MqttBroker {
             {
                 let mut state = session.state();
                 let subscriptions = &mut state.kept.subscriptions;
-                if !subscriptions.contains_key(&text) && subscriptions.len() >= SUBSCRIPTIONS_MAX {
+                let is_new = !subscriptions.contains_key(&text);
+                if is_new && (subscriptions.len() >= SUBSCRIPTIONS_MAX || !space.more_subscriptions()) {
                     told.push(Err(Reason::Quota));
                     continue;
                 }
@@ -153,8 +160,10 @@ impl MqttBroker {
     pub(crate) async fn unsubscribe(&self, space: &Arc<Space>, session: &Session, filters: &[String]) -> Result<Vec<bool>> {
         let mut found = Vec::new();
         for text in filters {
-            found.push(session.state().kept.subscriptions.remove(text).is_some());
+            let was_there = session.state().kept.subscriptions.remove(text).is_some();
             space.unsubscribe(&session.client, text);
+            space.less_subscriptions(was_there.into());
+            found.push(was_there);
         }
         if session.persists() {
             self.write(space, session).await?;
@@ -194,6 +203,7 @@ impl MqttBroker {
         kept.left.get_or_insert(self.seams.clock.now());
         let session = Arc::new(Session::new(&space.name, client, kept.clone()));
         session.waiting.store(self.seams.queue.depth(&session.queue).await?, Ordering::SeqCst);
+        space.subscriptions.fetch_add(kept.subscriptions.len(), Ordering::SeqCst);
         for (text, subscribed) in &kept.subscriptions {
             if let Ok((_, filter)) = parted(text) {
                 space.subscribe(&session, text, &filter, *subscribed);
@@ -202,6 +212,19 @@ impl MqttBroker {
         space.sessions().insert(session.client.clone(), session);
         Ok(())
     }
+}
+
+/// For one more session, of that owner.
+fn has_room(sessions: &HashMap<Arc<str>, Arc<Session>>, owner: &str) -> Result<(), Breach> {
+    if sessions.len() >= SESSIONS_MAX {
+        return Err(Breach::new(Reason::Quota, format!("the namespace has {SESSIONS_MAX} sessions")));
+    }
+    let owned = || sessions.values().filter(|session| session.state().kept.owner.as_deref() == Some(owner)).count();
+    // Counted only where there may be so many.
+    if sessions.len() >= OWNERS_SESSIONS_MAX && owned() >= OWNERS_SESSIONS_MAX {
+        return Err(Breach::new(Reason::Quota, format!("{owner} has {OWNERS_SESSIONS_MAX} sessions of the namespace")));
+    }
+    Ok(())
 }
 
 fn key(space: &Space, session: &Session) -> String {

@@ -44,15 +44,15 @@ pub(super) async fn greet(
     };
     let outcome = async {
         let connect = connect?;
-        let Admitted { namespace, who } = admit(broker, guests, &connect)?;
+        let Admitted { namespace, mut who } = admit(broker, guests, &connect)?;
         let (client, assigned) = client(broker, &connect)?;
         let space = broker.space(&namespace);
         if connect.will.is_some() && !who.may(broker, &space, Device::Publish) {
             return Err(Breach::new(Reason::NotAuthorized, "a will, and the token does not allow to publish"));
         }
         let expiry_s = connect.expiry_s.min(EXPIRY_MAX_S);
-        let seat = broker.sit(&space, &client, connect.clean, expiry_s).await?;
-        match settle_in(broker, &who, &space, &seat) {
+        let seat = broker.sit(&space, &client, &who.caller.label(), connect.clean, expiry_s).await?;
+        match settle_in(broker, &mut who, &space, &seat) {
             Ok(place) => Ok((connect, who, space, seat, place, assigned, expiry_s)),
             Err(breach) => {
                 broker.rise(&space, seat).await;
@@ -113,7 +113,7 @@ pub(super) async fn greet(
 }
 
 /// Whether whoever sits there may stay.
-fn settle_in(broker: &MqttBroker, who: &Who, space: &Arc<Space>, seat: &Seat) -> Result<Place, Breach> {
+fn settle_in(broker: &MqttBroker, who: &mut Who, space: &Arc<Space>, seat: &Seat) -> Result<Place, Breach> {
     // Somebody else may have subscribed, with another token.
     if seat.present && seat.session.listens() && !who.may(broker, space, Device::Subscribe) {
         return Err(Breach::new(Reason::NotAuthorized, "the session has subscriptions, and the token does not allow to read"));
@@ -149,7 +149,7 @@ fn admit(broker: &MqttBroker, guests: &Guests, connect: &Connect) -> Result<Admi
     let Some(password) = connect.password.as_deref().filter(|password| !password.is_empty()) else {
         let guests = guests.0.as_ref().filter(|namespace| asked.as_ref().is_none_or(|asked| asked == *namespace));
         let namespace = guests.ok_or_else(|| Breach::new(Reason::NotAuthorized, "no password, where a token is wanted"))?;
-        let who = Who { credential: Credential::Anonymous, caller: Caller::Anonymous, is_guest: true };
+        let who = Who { credential: Credential::Anonymous, caller: Caller::Anonymous, is_guest: true, refused: Vec::new() };
         return Ok(Admitted { namespace: namespace.clone(), who });
     };
     let token = std::str::from_utf8(password).map_err(|_| Breach::new(Reason::BadCredential, "the password is no token"))?;
@@ -157,7 +157,7 @@ fn admit(broker: &MqttBroker, guests: &Guests, connect: &Connect) -> Result<Admi
     let caller = access.caller(&credential).map_err(refused(Reason::BadCredential))?;
     let namespace = asked.or_else(|| caller.bound().cloned()).unwrap_or_else(Name::default_namespace);
     access.permit(&caller, &Device::Connect.rule(&namespace)).map_err(refused(Reason::NotAuthorized))?;
-    Ok(Admitted { namespace, who: Who { credential, caller, is_guest: false } })
+    Ok(Admitted { namespace, who: Who { credential, caller, is_guest: false, refused: Vec::new() } })
 }
 
 /// The client's name, and whether it was made up here.

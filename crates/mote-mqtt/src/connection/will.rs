@@ -6,10 +6,11 @@ use std::time::Duration;
 use mote_core::access::rights::Device;
 use mote_core::mqtt::Qos;
 use mote_core::{Code, Result};
+use tokio::sync::oneshot;
 
 use super::Who;
 use crate::broker::MqttBroker;
-use crate::session::Session;
+use crate::session::{LeftWill, Session};
 use crate::space::Space;
 use crate::wire::Will;
 
@@ -19,20 +20,30 @@ const TRIES: u32 = 120;
 /// So long the next connection of the client waits for it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// At once, or later if the client does not come back before. There is one task for a session at most.
+/// At once, or when its delay or the session is over, whichever is first; never if the client comes back
+/// to the session before. There is one task for a session at most: a later will takes an earlier one's
+/// place that still waits for room.
 pub(super) async fn leave(broker: &Arc<MqttBroker>, space: &Arc<Space>, session: &Arc<Session>, who: Who, will: Will) {
     let delay_s = will.delay_s.min(session.state().kept.expiry_s);
     let clock = broker.seams.clock.clone();
+    let (resumed, told) = oneshot::channel();
     let publishing = tokio::spawn({
         let (broker, space, session) = (broker.clone(), space.clone(), session.clone());
         async move {
-            broker.seams.clock.sleep(Duration::from_secs(delay_s.into())).await;
+            tokio::select! {
+                biased;
+                () = broker.seams.clock.sleep(Duration::from_secs(delay_s.into())) => {}
+                resumed = told => if resumed == Ok(true) { return },
+            }
             if let Err(error) = publish(&broker, &space, &session, who, will).await {
                 tracing::warn!(?error, client = %session.client, "a will could not be published");
             }
         }
     });
-    session.state().will = Some(publishing.abort_handle());
+    let left = LeftWill { resumed: Some(resumed), task: publishing.abort_handle() };
+    if let Some(earlier) = session.state().will.replace(left) {
+        earlier.task.abort();
+    }
     if delay_s == 0 {
         tokio::select! { _ = publishing => {}, () = clock.sleep(PATIENCE) => {} }
     }

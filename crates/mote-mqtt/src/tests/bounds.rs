@@ -2,22 +2,30 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mote_core::Code;
-use mote_core::function::Name;
-use mote_core::mqtt::{Message, Qos, Topic};
+use mote_core::access::rights::{Right, Rights};
+use mote_core::clock::{Clock as _, Id};
+use mote_core::function::mqtt::MqttFilter;
+use mote_core::function::{Binding, Name};
+use mote_core::mqtt::{Filter, Message, Qos, Topic};
+use mote_core::store::{Item, Queue as _};
 use mote_core::trigger::Stopper;
 use mote_core::trigger::shares::Shares;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::world::{ROOT, World, text};
 use crate::MqttDoor;
 use crate::connection::Guests;
-use crate::limits::{PEER_STRANGERS_MAX, RECEIVE_MAX, RETAINED_BYTES_MAX};
+use crate::limits::{OWNERS_SESSIONS_MAX, PEER_STRANGERS_MAX, RECEIVE_MAX, RETAINED_BYTES_MAX, SPACE_SUBSCRIPTIONS_MAX, WAITING_MAX};
+use crate::wire::Options;
 use crate::wire::client::{ClientWire, Heard};
 
 const RECEIVE_MAXIMUM_EXCEEDED: u8 = 0x93;
+const NOT_AUTHORIZED_V5: u8 = 0x87;
 
 #[tokio::test]
 async fn a_client_of_version_5_leaves_so_many_messages_open_and_no_more() {
@@ -123,4 +131,84 @@ fn a_message_that_is_too_large_is_skipped_on_its_way_from_another_broker() {
     // What is no message can't be left out.
     let mut acks = bytes::BytesMut::from(&[0x90, 0xff, 0xff, 0x7f, 0, 1][..]);
     assert!(ClientWire::new().hear(&mut acks).is_err());
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_neither_retained_nor_in_the_place_of_another() {
+    let world = World::new().await;
+    let space = world.broker.space(&Name::default_namespace());
+    let mut reader = world.returning("reader").await;
+    reader.subscribe("t", 1).await;
+    drop(reader);
+    let session = space.sessions()["reader"].clone();
+    // Until it has left: what is no message would be done with at once.
+    drop(session.seat.lock().await);
+    let items = |queue: &str, count: u64, from: u128| {
+        let item = |n: u64| Item::new(Id(from + u128::from(n)), queue.to_owned(), world.clock.now(), "{}");
+        (0..count).map(item).collect::<Vec<_>>()
+    };
+    world.store.enqueue(items(&session.queue, WAITING_MAX, 1 << 100)).await.unwrap();
+    world.store.enqueue(items("invoke/default/f", 100, 1 << 101)).await.unwrap();
+    session.waiting.store(WAITING_MAX, Ordering::SeqCst);
+    let mut function = mote_testkit::function("f");
+    let bound = MqttFilter { filter: Filter::new("t").unwrap(), qos: Qos::AtLeast, retry: None };
+    function.bindings.push(Binding::Mqtt(bound.into()));
+    world.broker.seams.directory.replace(vec![function.into()]);
+    world.quota(json!({ "queued": 100 })).await;
+    let message = Message { retain: true, ..Message::new(Topic::new("t").unwrap(), Qos::AtLeast, "x") };
+    let message = Arc::new(message);
+    for _ in 0..3 {
+        let refused = world.broker.accept(&space, None, vec![message.clone()]).await;
+        assert_eq!(refused.err().map(|error| error.code()), Some(Code::Throttled));
+    }
+    let waiting = || async { world.store.depth(&session.queue).await.unwrap() };
+    assert_eq!((world.status().await.retained, waiting().await), (0, WAITING_MAX), "each try left all as it was");
+    world.quota(json!({ "queued": 101 })).await;
+    world.broker.accept(&space, None, vec![message]).await.unwrap();
+    assert_eq!((world.status().await.retained, waiting().await), (1, WAITING_MAX - 63));
+}
+
+#[tokio::test]
+async fn all_clients_of_a_namespace_together_have_so_many_subscriptions() {
+    let world = World::new().await;
+    let space = world.broker.space(&Name::default_namespace());
+    let Ok(seat) = world.broker.sit(&space, "d", ROOT, true, 0).await else { panic!("nobody sits there") };
+    let subscribe = async |filter: &str| {
+        let wanted = vec![(filter.to_owned(), Options::default())];
+        world.broker.subscribe(&space, &seat.session, None, wanted).await.unwrap()[0].is_ok()
+    };
+    let others = SPACE_SUBSCRIPTIONS_MAX - 1;
+    space.subscriptions.store(others, Ordering::SeqCst);
+    assert!(subscribe("a").await && subscribe("a").await, "once more the same is none more");
+    assert!(!subscribe("b").await);
+    world.broker.unsubscribe(&space, &seat.session, &["a".to_owned(), "c".to_owned()]).await.unwrap();
+    assert!(subscribe("b").await);
+    world.broker.rise(&space, seat).await;
+    assert_eq!(space.subscriptions.load(Ordering::SeqCst), others, "a session that is over has none");
+}
+
+#[tokio::test]
+async fn one_token_does_not_have_all_sessions() {
+    let world = World::new().await;
+    let space = world.broker.space(&Name::default_namespace());
+    for n in 0..OWNERS_SESSIONS_MAX {
+        assert!(world.broker.sit(&space, &format!("d{n}"), "one", false, 0).await.is_ok());
+    }
+    assert!(world.broker.sit(&space, "more", "one", false, 0).await.is_err());
+    assert!(world.broker.sit(&space, "d0", "one", false, 0).await.is_ok(), "it is there already");
+    assert!(world.broker.sit(&space, "more", "another", false, 0).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_device_that_publishes_without_the_right_fills_no_audit() {
+    let world = World::new().await;
+    let token = world.token("looks", Rights::from_iter([Right::Read])).await;
+    let before = world.access.audit(None, 1000).await.unwrap().len();
+    let mut device = world.arrive();
+    assert_eq!(device.connect_v5("d", &token).await, 0);
+    for id in 1..=20 {
+        device.say(0x32, &[text("t"), vec![0, id, 0], b"x".to_vec()].concat()).await;
+        assert_eq!(device.hear().await, Some((0x40, vec![0, id, NOT_AUTHORIZED_V5, 0])));
+    }
+    assert_eq!(world.access.audit(None, 1000).await.unwrap().len(), before + 1);
 }

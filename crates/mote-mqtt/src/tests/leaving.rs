@@ -1,6 +1,7 @@
 //! What is left behind: by a session that is over, a token that may not read, a connection that breaks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mote_core::access::rights::{Right, Rights};
 use mote_core::clock::{Clock as _, Id};
@@ -19,7 +20,7 @@ use crate::wire::Options;
 const SHARED: &str = "$share/workers/t";
 
 async fn member(world: &World, space: &Arc<Space>, client: &str) -> Seat {
-    let Ok(seat) = world.broker.sit(space, client, false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
+    let Ok(seat) = world.broker.sit(space, client, ROOT, false, EXPIRY_MAX_S).await else { panic!("nobody sits there") };
     let options = Options { qos: Qos::AtLeast, ..Options::default() };
     world.broker.subscribe(space, &seat.session, None, vec![(SHARED.to_owned(), options)]).await.unwrap();
     seat
@@ -49,9 +50,9 @@ async fn a_session_that_can_not_be_handed_over_is_handed_over_later() {
     let world = World::new().await;
     let space = world.broker.space(&Name::default_namespace());
     let _second = left_behind(&world, &space, 3).await;
-    let anew = || world.broker.sit(&space, "first", true, 0);
-    world.store.faults.fail_writes(3);
-    assert!(anew().await.is_err(), "its messages could not be given to another");
+    let anew = || world.broker.sit(&space, "first", ROOT, true, 0);
+    world.store.faults.fail_writes(6);
+    assert!(anew().await.is_err(), "its messages could not be given to another, nor given back");
     assert!(has_record(&world, "first"));
     assert_eq!((waiting(&world, "first").await, waiting(&world, "second").await), (3, 0));
     // Until the leases of the first try are over, nobody knows what became of it.
@@ -64,13 +65,44 @@ async fn a_session_that_can_not_be_handed_over_is_handed_over_later() {
 }
 
 #[tokio::test]
+async fn a_client_does_not_wait_for_the_leases_of_a_handing_over_that_failed() {
+    let world = World::new().await;
+    let space = world.broker.space(&Name::default_namespace());
+    let _second = left_behind(&world, &space, 3).await;
+    let anew = || world.broker.sit(&space, "first", ROOT, true, 0);
+    world.store.faults.fail_writes(1);
+    assert!(anew().await.is_err(), "one of its messages could not be given to another");
+    assert_eq!((waiting(&world, "first").await, waiting(&world, "second").await), (1, 2));
+    assert!(anew().await.is_ok(), "the store works again, and the clock stands still");
+    assert_eq!((waiting(&world, "first").await, waiting(&world, "second").await), (0, 3));
+}
+
+#[tokio::test]
+async fn a_will_with_a_delay_is_void_for_who_comes_back_and_said_for_who_begins_anew() {
+    let world = World::new().await;
+    let mut reader = world.fresh("reader").await;
+    reader.subscribe("t", 1).await;
+    for (clean, payload) in [(false, "void"), (false, "said"), (true, "last")] {
+        let mut device = world.arrive();
+        assert_eq!(device.connect_v5_with("d", ROOT, clean, Some((600, payload))).await, 0);
+    }
+    assert_eq!(published("t", reader.hear().await).2, "said", "its session was over");
+    let session = world.broker.space(&Name::default_namespace()).sessions()["d"].clone();
+    drop(session.seat.lock().await);
+    world.clock.advance(Duration::from_secs(601));
+    assert_eq!(published("t", reader.hear().await).2, "last", "its time was over");
+    reader.ping().await;
+    assert_eq!(reader.hear().await, Some((0xd0, vec![])), "nothing came of the one that was void");
+}
+
+#[tokio::test]
 async fn a_session_is_handed_over_though_its_namespace_is_full() {
     let world = World::new().await;
     let space = world.broker.space(&Name::default_namespace());
     // More than one round of them.
     let second = left_behind(&world, &space, 100).await;
     world.quota(json!({ "queued": 100 })).await;
-    let Ok(seat) = world.broker.sit(&space, "first", true, 0).await else { panic!("there is nothing to wait for") };
+    let Ok(seat) = world.broker.sit(&space, "first", ROOT, true, 0).await else { panic!("there is nothing to wait for") };
     world.broker.rise(&space, seat).await;
     assert_eq!((waiting(&world, "first").await, waiting(&world, "second").await), (0, 100));
     let leases = world.store.lease(&second.session.queue, 100, LEASE).await.unwrap();
@@ -86,7 +118,7 @@ async fn a_session_is_handed_over_though_its_namespace_is_full() {
 async fn a_session_that_is_over_leaves_nothing_in_its_queue() {
     let world = World::new().await;
     let space = world.broker.space(&Name::default_namespace());
-    let Ok(seat) = world.broker.sit(&space, "d", true, 0).await else { panic!("nobody sits there") };
+    let Ok(seat) = world.broker.sit(&space, "d", ROOT, true, 0).await else { panic!("nobody sits there") };
     // Put there by somebody who began while it was still a session that lasts.
     let item = Item::new(Id(1 << 100), seat.session.queue.clone(), world.clock.now(), "{}");
     world.store.enqueue(vec![item]).await.unwrap();

@@ -58,7 +58,8 @@ impl Invoke for Door {
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
         let (topics, queues) = (Topics::new(self.directory.clone()), Queues::new([7; 32]));
-        let known = Addresses { directory: &self.directory, topics: &topics, queues: &queues, clock: &*self.clock };
+        let known =
+            Addresses { directory: &self.directory, topics: &topics, queues: &queues, dialects: &Default::default(), clock: &*self.clock };
         address::items(&known, namespace, to, event, hops, wish)
     }
 
@@ -76,7 +77,7 @@ impl World {
         let clock = Arc::new(FakeClock::default());
         let store = MemoryStore::new(clock.clone());
         let root = Root { token: ROOT.to_owned(), keys: Vec::new(), server_key: [1; 32] };
-        let access = Arc::new(Access::new(root, clock.clone()));
+        let access = Arc::new(Access::new(root, clock.clone()).audited(store.clone()));
         let directory = Arc::new(Directory::default());
         let invoke = Arc::new(Door { directory: directory.clone(), clock: clock.clone() });
         let seams = Seams { queue: store.clone(), catalog: store.clone(), clock: clock.clone(), directory, access: access.clone(), invoke };
@@ -163,8 +164,16 @@ impl Device {
 
     /// Of version 5, with a session that lasts: CONNACK's reason.
     pub(super) async fn connect_v5(&mut self, client: &str, token: &str) -> u8 {
-        let lasts = [vec![5, 0x11], 3600_u32.to_be_bytes().to_vec()].concat();
-        let body = [text("MQTT"), vec![5, 0xc0, 0, 0], lasts, text(client), text("default"), text(token)].concat();
+        self.connect_v5_with(client, token, false, None).await
+    }
+
+    /// The same, with a will for `t` that has a delay in seconds.
+    pub(super) async fn connect_v5_with(&mut self, client: &str, token: &str, clean: bool, will: Option<(u32, &str)>) -> u8 {
+        let number = |kind, value: u32| [vec![5, kind], value.to_be_bytes().to_vec()].concat();
+        let flags = 0xc0 | u8::from(clean) << 1 | if will.is_some() { 0b1100 } else { 0 };
+        let will = will.map(|(delay_s, payload)| [number(0x18, delay_s), text("t"), text(payload)].concat()).unwrap_or_default();
+        let head = [text("MQTT"), vec![5, flags, 0, 0], number(0x11, 3600)].concat();
+        let body = [head, text(client), will, text("default"), text(token)].concat();
         self.say(0x10, &body).await;
         let Some((0x20, answer)) = self.hear().await else { panic!("no CONNACK") };
         answer[1]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
 use mote_core::Body;
-use mote_core::store::{ObjectInfo, ObjectMeta};
+use mote_core::store::{ObjectInfo, ObjectMeta, Precondition};
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, s3_error};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +36,7 @@ pub(super) async fn object(store: &Store, req: S3Request<CopyObjectInput>) -> An
     let mut meta = if replace { said!(input).into_meta()? } else { from.meta.clone() };
     meta.checksums = kept(&from.meta, sum);
     let named = wanted.if_match.is_some();
+    let wanted = Precondition { is_copy: true, ..wanted };
     let info = match store.objects.put(&input.bucket, &input.key, staged, meta, wanted, None).await {
         Ok(info) => info,
         Err(error) => return Err(write::unmet(store, &input.bucket, &input.key, named, error).await),

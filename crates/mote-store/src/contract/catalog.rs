@@ -52,6 +52,19 @@ pub(super) async fn a_batch_happens_whole_or_not_at_all(subject: Subject) {
     catalog.commit(Vec::new()).await.unwrap();
 }
 
+pub(super) async fn a_bucket_comes_with_its_batch_or_not_at_all(subject: Subject) {
+    let (catalog, objects) = (&subject.catalog, &subject.objects);
+    let bucket = |name: &str| Write::Bucket { name: name.into() };
+    refused(catalog.commit(vec![bucket("photos"), put("a", 7, "x")]).await, Code::Conflict);
+    refused(catalog.commit(vec![bucket("photos"), bucket("No Bucket")]).await, Code::NameInvalid);
+    assert!(objects.buckets().await.unwrap().is_empty());
+    catalog.commit(vec![put("a", 0, "x"), bucket("photos")]).await.unwrap();
+    let made = objects.bucket("photos").await.unwrap();
+    // One that is there stays as it is.
+    catalog.commit(vec![bucket("photos"), bucket("n/photos")]).await.unwrap();
+    assert_eq!((objects.bucket("photos").await.unwrap(), objects.buckets().await.unwrap().len()), (made, 2));
+}
+
 pub(super) async fn scans_go_by_bytes_and_pages(subject: Subject) {
     let catalog = &subject.catalog;
     // `.` is before `/`, `0` behind it; `é` and `𝄞` are behind all ASCII; by UTF-16 they would not be in this order.

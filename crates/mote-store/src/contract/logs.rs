@@ -35,6 +35,11 @@ pub(super) async fn lines_are_found_and_followed(subject: Subject) {
     assert_eq!(read(LogQuery { tail: 2, ..odd.clone() }).await.concat(), "79");
     assert_eq!(read(LogQuery { invocation: Some(Id(4)), ..all.clone() }).await.concat(), "4");
     assert_eq!(read(LogQuery { namespace: Some("other".into()), ..all.clone() }).await.concat(), "");
+    let oldest = LogQuery { tail: 3, from_oldest: true, ..all.clone() };
+    assert_eq!(read(oldest.clone()).await.concat(), "012");
+    assert_eq!(read(LogQuery { version: Some(3), ..oldest.clone() }).await.concat(), "012");
+    assert_eq!(read(LogQuery { version: Some(4), ..oldest.clone() }).await.concat(), "");
+    let then = subject.clock.now();
     (subject.advance)(std::time::Duration::from_secs(1));
     let now = subject.clock.now();
     assert_eq!(read(LogQuery { since: Some(now), ..all.clone() }).await.concat(), "");
@@ -44,5 +49,16 @@ pub(super) async fn lines_are_found_and_followed(subject: Subject) {
     logs.append(line(&subject, "odd", 11, "11"));
     assert_eq!(follow.next().await.unwrap().unwrap().text, "9");
     assert_eq!(follow.next().await.unwrap().unwrap(), line(&subject, "odd", 11, "11"));
-    assert_eq!(read(LogQuery { since: Some(now), ..all }).await, ["10", "11"]);
+    assert_eq!(read(LogQuery { since: Some(now), ..all.clone() }).await, ["10", "11"]);
+    assert_eq!(read(LogQuery { until: Some(then), tail: 2, ..all }).await, ["8", "9"]);
+    assert_eq!(read(LogQuery { since: Some(now), tail: 1, ..oldest }).await, ["10"]);
+
+    // What several write at once may be stored out of turn.
+    let late = LogLine { time: then, ..line(&subject, "late", 12, "12") };
+    let early = LogLine { time: now, ..late.clone() };
+    logs.append(early);
+    logs.append(LogLine { text: "13".into(), ..late });
+    let late = LogQuery { function: Some("late".into()), tail: 1, ..LogQuery::default() };
+    assert_eq!(read(LogQuery { from_oldest: true, ..late.clone() }).await, ["13"]);
+    assert_eq!(read(LogQuery { until: Some(now), ..late }).await, ["12"]);
 }

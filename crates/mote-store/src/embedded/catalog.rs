@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mote_core::BoxFuture;
+use mote_core::clock::Clock;
 use mote_core::error::{Code, Error, Result};
 use mote_core::store::{Catalog, Record, Revision, Write};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::fault::{self, Fault};
 use super::writer::Transaction;
-use super::{Database, range};
+use super::{Database, objects, range};
 
 pub(super) struct Records {
     pub(super) db: Arc<Database>,
@@ -43,13 +44,15 @@ impl Catalog for Records {
     }
 
     fn commit(&self, batch: Vec<Write>) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.db.writer.run(move |transaction| batch.into_iter().try_for_each(|write| apply(transaction, write))))
+        let clock = self.db.clock.clone();
+        Box::pin(self.db.writer.run(move |transaction| batch.into_iter().try_for_each(|write| apply(transaction, write, &*clock))))
     }
 }
 
-fn apply(transaction: &Transaction<'_>, write: Write) -> Result<(), Fault> {
+fn apply(transaction: &Transaction<'_>, write: Write, clock: &dyn Clock) -> Result<(), Fault> {
     let (key, expect) = match &write {
         Write::Put { key, expect, .. } | Write::Delete { key, expect } => (key.clone(), *expect),
+        Write::Bucket { name } => return objects::make_bucket(transaction, name, clock.now()).map(drop),
     };
     let changed = match write {
         Write::Put { key, expect: 0, value } => transaction
@@ -66,6 +69,8 @@ fn apply(transaction: &Transaction<'_>, write: Write) -> Result<(), Fault> {
         Write::Delete { key, expect } => {
             transaction.prepare_cached("DELETE FROM records WHERE key = ?1 AND revision = ?2")?.execute(params![key.as_bytes(), expect])?
         }
+        // Made above.
+        Write::Bucket { .. } => 1,
     };
     if changed == 1 { Ok(()) } else { Err(conflict(&key, expect).into()) }
 }

@@ -127,7 +127,9 @@ fn matches(query: &LogQuery, line: &LogLine) -> bool {
     query.namespace.as_ref().is_none_or(|namespace| *namespace == line.namespace)
         && query.function.as_ref().is_none_or(|function| *function == line.function)
         && query.invocation.is_none_or(|invocation| Some(invocation) == line.invocation)
+        && query.version.is_none_or(|version| line.version == version)
         && query.since.is_none_or(|since| line.time >= since)
+        && query.until.is_none_or(|until| line.time <= until)
 }
 
 /// A line in the place of those that are missing.

@@ -42,19 +42,24 @@ pub(super) struct ObjectStore {
     pub(super) files: Arc<Files>,
 }
 
+/// Whether it was not there.
+pub(super) fn make_bucket(transaction: &Transaction<'_>, name: &str, now: Timestamp) -> Result<bool, Fault> {
+    names::check_bucket(name)?;
+    let mut insert = transaction.prepare_cached("INSERT INTO buckets VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    Ok(insert.execute(params![name, now.0])? > 0)
+}
+
 impl Objects for ObjectStore {
     fn create_bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            names::check_bucket(name)?;
             let (name, clock) = (name.to_owned(), self.db.clock.clone());
             let work = move |transaction: &mut Transaction<'_>| {
-                let mut insert = transaction.prepare_cached("INSERT INTO buckets VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
-                match insert.execute(params![name, clock.now().0])? {
-                    0 => Err(Error::new(Code::Conflict, format!("there is a bucket {name} already"))
-                        .hint("Use it as it is, or take another name; `mote bucket list` shows them.")
-                        .into()),
-                    _ => Ok(()),
+                if make_bucket(transaction, &name, clock.now())? {
+                    return Ok(());
                 }
+                Err(Error::new(Code::Conflict, format!("there is a bucket {name} already"))
+                    .hint("Use it as it is, or take another name; `mote bucket list` shows them.")
+                    .into())
             };
             self.db.writer.run(work).await
         })

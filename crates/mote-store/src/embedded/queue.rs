@@ -115,16 +115,24 @@ fn note(transaction: &Transaction<'_>, queue: &str, once: &Once, id: Id, now: Ti
 impl Queue for Items {
     fn enqueue_within(&self, items: Vec<Item>, rooms: Vec<Room>) -> BoxFuture<'_, Result<Vec<Id>>> {
         let now = self.db.clock.now();
-        Box::pin(self.db.writer.run(move |transaction| {
-            let ids = add(transaction, &items, now)?;
-            rooms.iter().filter(|room| enters(room, &items) > 0).try_for_each(|room| holds(transaction, room))?;
-            Ok(ids)
+        Box::pin(self.db.writer.run_sure(move |transaction| {
+            let rooms: Vec<Room> = rooms.into_iter().filter(|room| enters(room, &items) > 0).collect();
+            let suffices = |room: &Room| Ok::<_, Fault>(lying(transaction, room)? + enters(room, &items) <= room.items_max);
+            if rooms.iter().map(suffices).collect::<Result<Vec<_>, _>>()?.iter().all(|suffices| *suffices) {
+                return add(transaction, &items, now);
+            }
+            // Still they may find room: what was taken before, or another stands for, takes none.
+            transaction.or_undo(|transaction| {
+                let ids = add(transaction, &items, now)?;
+                rooms.iter().try_for_each(|room| holds(transaction, room))?;
+                Ok(ids)
+            })
         }))
     }
 
     fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>> {
         let (queue, clock, epochs) = (queue.to_owned(), self.db.clock.clone(), self.epochs.clone());
-        Box::pin(self.db.writer.run(move |transaction| {
+        Box::pin(self.db.writer.run_sure(move |transaction| {
             let now = clock.now();
             lease(transaction, &queue, max.min(LEASES_MAX), now, now.plus(visibility), &epochs)
         }))
@@ -132,7 +140,7 @@ impl Queue for Items {
 
     fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>> {
         let until = self.db.clock.now().plus(visibility);
-        Box::pin(self.db.writer.run(move |transaction| {
+        Box::pin(self.db.writer.run_sure(move |transaction| {
             let sql = "UPDATE items SET ready = ?3 WHERE id = ?1 AND epoch = ?2 AND held = 1";
             match transaction.prepare_cached(sql)?.execute(params![key(lease.id), lease.epoch, ms(until)])? {
                 0 => Err(lost(lease).into()),
@@ -143,7 +151,13 @@ impl Queue for Items {
 
     fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>> {
         let now = self.db.clock.now();
-        Box::pin(self.db.writer.run(move |transaction| settle(transaction, lease, how, now)))
+        Box::pin(async move {
+            match how.end {
+                // A lease that is lost is seen before anything is changed.
+                End::Done | End::Again { .. } => self.db.writer.run_sure(move |transaction| settle(transaction, lease, how, now)).await,
+                End::Advance { .. } | End::Dead { .. } => self.db.writer.run(move |transaction| settle(transaction, lease, how, now)).await,
+            }
+        })
     }
 
     fn cancel(&self, id: Id, result: Option<Kept>) -> BoxFuture<'_, Result<bool>> {
@@ -273,35 +287,34 @@ fn lease(
     until: Timestamp,
     epochs: &Epochs,
 ) -> Result<Vec<Lease>, Fault> {
-    let mut due = transaction.prepare_cached(
-        "SELECT seq, id, lane, gap FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3
-         ORDER BY ready, seq LIMIT ?4",
-    )?;
-    let mut found: Vec<(i64, Option<lane::Gap>)> = Vec::new();
+    let sql = format!(
+        "SELECT {QUEUED}, since, seq FROM items WHERE queue = ?1 AND priority = ?2 AND blocked = 0 AND ready <= ?3
+         ORDER BY ready, seq LIMIT ?4"
+    );
+    let mut due = transaction.prepare_cached(&sql)?;
+    let mut found: Vec<(row::Queued, Timestamp, i64)> = Vec::new();
     for priority in row::PRIORITIES {
         let left = max.saturating_sub(found.len());
         if left > 0 {
-            let first = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, lane::Gap::read(row)?));
-            let some = due.query_map(params![queue, row::priority(priority), ms(now), left], first)?;
+            let read = |row: &rusqlite::Row<'_>| Ok((row::Queued::read(row)?, Timestamp(row.get(10)?), row.get(11)?));
+            let some = due.query_map(params![queue, row::priority(priority), ms(now), left], read)?;
             found.extend(some.collect::<rusqlite::Result<Vec<_>>>()?);
         }
     }
-    let sql = format!(
-        "UPDATE items SET held = 1, woken = 0, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1 RETURNING {QUEUED}, since"
-    );
-    let mut hold = transaction.prepare_cached(&sql)?;
+    // Not what it returns, but what was read: for that SQLite would fill a table of its own each time.
+    let mut hold = transaction
+        .prepare_cached("UPDATE items SET held = 1, woken = 0, ready = ?2, epoch = ?3, attempts = attempts + 1 WHERE seq = ?1")?;
     let (mut leases, mut is_put_off) = (Vec::with_capacity(found.len()), false);
-    for (seq, gap) in found {
-        if let Some(gap) = gap
+    for (row, since, seq) in found {
+        if let Some(gap) = lane::Gap::of(&row.item)
             && !gap.is_over(transaction, queue, seq, now)?
         {
             is_put_off = true;
             continue;
         }
         let epoch = epochs.next();
-        let read = |row: &rusqlite::Row<'_>| Ok((row::Queued::read(row)?, Timestamp(row.get(10)?)));
-        let (row, since) = hold.query_row(params![seq, ms(until), epoch], read)?;
-        leases.push(Lease { item: row.item, epoch, attempt: row.attempts, until, since, history: row.history });
+        hold.execute(params![seq, ms(until), epoch])?;
+        leases.push(Lease { item: row.item, epoch, attempt: row.attempts + 1, until, since, history: row.history });
     }
     drop((due, hold));
     if is_put_off {
@@ -315,7 +328,6 @@ fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement,
     let Settlement { end, follow, rooms, result, wake } = how;
     let rooms = widened(transaction, rooms, &follow)?;
     let can_wait = matches!(end, End::Advance { .. });
-    let held = params![key(lease.id), lease.epoch];
     match end {
         End::Again { due, counted, error } => row::again(transaction, lease, due, counted, error, now)?,
         End::Advance { due, payload } => row::advance(transaction, lease, due, &payload, now)?,
@@ -323,15 +335,25 @@ fn settle(transaction: &mut Transaction<'_>, lease: LeaseToken, how: Settlement,
             if let End::Dead { reason } = end {
                 dead::bury(transaction, lease, reason, now)?;
             }
-            let sql = "DELETE FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1 RETURNING queue, lane, width";
-            let gone = transaction.prepare_cached(sql)?.query_row(held, lane::Place::read).optional()?;
-            lane::release(transaction, &gone.ok_or_else(|| lost(lease))?)?;
+            take_away(transaction, lease)?;
             transaction.settled();
         }
     }
     keep(transaction, lease.id, result, now)?;
     follow_on(transaction, follow, &rooms, can_wait, now)?;
     wake.into_iter().try_for_each(|id| row::wake(transaction, id, now))
+}
+
+/// The leased item is no more, and who comes next in its lane is let in.
+fn take_away(transaction: &mut Transaction<'_>, lease: LeaseToken) -> Result<(), Fault> {
+    let held = params![key(lease.id), lease.epoch];
+    let laneless = "DELETE FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1 AND lane IS NULL";
+    if transaction.prepare_cached(laneless)?.execute(held)? > 0 {
+        return Ok(());
+    }
+    let sql = "DELETE FROM items WHERE id = ?1 AND epoch = ?2 AND held = 1 RETURNING queue, lane, width";
+    let gone = transaction.prepare_cached(sql)?.query_row(held, lane::Place::read).optional()?;
+    lane::release(transaction, &gone.ok_or_else(|| lost(lease))?)
 }
 
 /// The rooms that items go into, each at least as large as what lies in it now.
@@ -372,14 +394,20 @@ fn follow_on(transaction: &mut Transaction<'_>, items: Vec<Item>, rooms: &[Room]
     add(transaction, &queued, now).map(drop)
 }
 
-fn keep(transaction: &Transaction<'_>, id: Id, result: Option<Kept>, now: Timestamp) -> Result<(), Fault> {
+fn keep(transaction: &mut Transaction<'_>, id: Id, result: Option<Kept>, now: Timestamp) -> Result<(), Fault> {
     let Some(Kept { expires, value }) = result else { return Ok(()) };
-    let sweep = "DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE expires <= ?1 ORDER BY expires LIMIT ?2)";
-    transaction.prepare_cached(sweep)?.execute(params![ms(now), SWEPT_AT_ONCE])?;
     let sql = "INSERT OR REPLACE INTO results (id, expires, value) VALUES (?1, ?2, ?3)";
     transaction.prepare_cached(sql)?.execute(params![key(id), ms(expires), &value[..]])?;
+    transaction.kept(now);
+    Ok(())
+}
+
+/// Once for all that have kept `count` results: more than those go, as long as there are some that have expired.
+pub(super) fn sweep_results(connection: &Connection, count: u32, now: Timestamp) -> rusqlite::Result<()> {
+    let sweep = "DELETE FROM results WHERE seq IN (SELECT seq FROM results WHERE expires < ?1 ORDER BY expires LIMIT ?2)";
+    connection.prepare_cached(sweep)?.execute(params![ms(now), count.saturating_add(SWEPT_AT_ONCE)])?;
     let oldest = "DELETE FROM results WHERE seq <= (SELECT max(seq) FROM results) - ?1";
-    transaction.prepare_cached(oldest)?.execute([RESULTS_MAX])?;
+    connection.prepare_cached(oldest)?.execute([RESULTS_MAX])?;
     Ok(())
 }
 

@@ -19,11 +19,14 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use super::fault::Fault;
 use super::layout;
 use super::readers::Readers;
+use super::schema;
 
 /// Rows that are deleted in one transaction.
 const PIECE: usize = 1000;
 /// Whoever looks at the file from outside may hold it up for so long.
 const BUSY: Duration = Duration::from_secs(1);
+/// As in [`schema`].
+const STATEMENTS_MAX: usize = 32;
 /// Beyond this the write-ahead log is cut back after a checkpoint.
 pub(super) const JOURNAL_BYTES_MAX: u64 = 4 << 20;
 
@@ -259,7 +262,7 @@ fn connect(path: &Path, shape: &Shape) -> Result<(Connection, i64), Fault> {
     // What was said is gone from the file when its row is. Less (`FAST`) spares the pages that a
     // long text leaves free.
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.set_prepared_statement_cache_capacity(32);
+    schema::keep_prepared(&connection, STATEMENTS_MAX)?;
     let version: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = shape.steps.len() as u32;
     if version > known {

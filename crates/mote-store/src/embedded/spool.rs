@@ -222,11 +222,24 @@ mod tests {
 
     #[tokio::test]
     async fn what_finds_no_room_is_refused_and_what_waits_at_the_end_is_written() {
-        let (spool, batches) = spool(10);
+        let (batches, (first, writing), (go_on, told)) = (Batches::default(), std_mpsc::channel(), std_mpsc::channel());
+        let (kept, mut is_first) = (batches.clone(), true);
+        let spool = Spool::start("spool", 10, 0, Arc::new(FakeClock::default()), move |batch: Vec<u32>| {
+            if std::mem::take(&mut is_first) {
+                first.send(()).unwrap();
+                told.recv().unwrap();
+            }
+            kept.lock().unwrap().push(batch);
+        });
+        let spool = spool.unwrap();
+        // While it writes, nothing of what waits goes.
+        assert!(spool.push(0, 1));
+        writing.recv().unwrap();
         assert!(spool.push(1, 8) && !spool.push(2, 3));
+        go_on.send(()).unwrap();
         spool.written().await;
         assert!(spool.push(3, 10));
         drop(spool);
-        assert_eq!(batches.lock().unwrap().concat(), [1, 3]);
+        assert_eq!(batches.lock().unwrap().concat(), [0, 1, 3]);
     }
 }

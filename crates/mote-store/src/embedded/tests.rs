@@ -1,6 +1,7 @@
 //! The contract suite on this store, and what is this store's alone: its directory and its files.
 
 mod older;
+mod together;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,8 +1,9 @@
 //! The one writer: every change of the database goes through its thread.
 //!
-//! Callers send pieces of work. The writer takes all that wait, runs each in a savepoint of one
-//! transaction, commits once, which is one fsync, and then answers all of them. So the rate is
-//! bound by the disk's fsyncs times the callers that wait, and no two writers ever conflict.
+//! Callers send pieces of work. The writer takes all that wait, runs each in one transaction, in a
+//! savepoint of its own unless it is sure, commits once, which is one fsync, and then answers all of
+//! them. So the rate is bound by the disk's fsyncs times the callers that wait, and no two writers
+//! ever conflict.
 //! Not here: what the work does; that is `catalog.rs`, `queue.rs` and `objects.rs`.
 
 use std::ops::Deref;
@@ -12,13 +13,14 @@ use std::sync::Arc;
 use std::sync::mpsc as sync;
 use std::thread::{self, JoinHandle};
 
+use mote_core::clock::Timestamp;
 use mote_core::error::{Code, Error, Result};
 use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::fault::{self, Fault};
 use super::objects::{Leftovers, StagedFile};
-use super::{checkpoint, schema};
+use super::{checkpoint, queue, schema};
 
 /// Pieces of work that may wait; further callers wait for a place.
 const WAITING_MAX: usize = 1024;
@@ -35,7 +37,11 @@ const RESERVE_AT: u64 = 32;
 /// On a fuller disk the log grows only as it must.
 const RESERVE_FREE_BYTES_MIN: u64 = 512 << 20;
 
-type Work = Box<dyn FnOnce(&mut Transaction<'_>) -> Ran + Send>;
+struct Work {
+    run: Box<dyn FnOnce(&mut Transaction<'_>) -> Ran + Send>,
+    /// It can fail after it has changed something: then that is undone, and nothing else.
+    undoes: bool,
+}
 
 /// Work that has run: why its changes are not to be kept, if so, and how to answer for it once
 /// the commit is known to have happened (`None`) or failed.
@@ -57,6 +63,10 @@ struct After {
     discarded: Vec<Vec<i64>>,
     queued: bool,
     settled: bool,
+    /// How many results were kept, and when the last of them was.
+    kept: (u32, Timestamp),
+    /// Rows that were changed and changed back: SQLite counts both.
+    undone: u64,
 }
 
 /// Who hears of a commit.
@@ -93,8 +103,27 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     {
+        self.send(work, true).await
+    }
+
+    /// The same for work that fails before it changes anything, if at all, unless the store itself
+    /// fails: this spares the savepoint, which copies each page that is changed. Should it fail
+    /// otherwise all the same, everybody's changes of that time are undone with it.
+    pub(super) async fn run_sure<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.send(work, false).await
+    }
+
+    async fn send<T, F>(&self, work: F, undoes: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let work: Work = Box::new(move |transaction| {
+        let run = Box::new(move |transaction: &mut Transaction<'_>| {
             // Effects are foreign code: a panic in them must not take the writer along.
             let result = std::panic::catch_unwind(AssertUnwindSafe(|| work(transaction)))
                 .unwrap_or_else(|_| Err(Error::internal("a change of the store broke off").into()))
@@ -108,10 +137,10 @@ impl Writer {
                 // Nobody listens any more if the caller went away: it is done all the same.
                 let _ = reply.send(result);
             };
-            Ran { failed, answer: Box::new(answer) }
+            Ran { failed, answer: Box::new(answer) as Box<dyn FnOnce(Option<Code>)> }
         });
         let sender = self.work.as_ref().ok_or_else(closed)?;
-        sender.send(work).await.map_err(|_| closed())?;
+        sender.send(Work { run, undoes }).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
@@ -160,6 +189,24 @@ impl Transaction<'_> {
     /// An item has come to its end.
     pub(super) fn settled(&mut self) {
         self.after.settled = true;
+    }
+
+    /// A result was kept; as many that have expired go before the commit.
+    pub(super) fn kept(&mut self, now: Timestamp) {
+        self.after.kept = (self.after.kept.0.saturating_add(1), now);
+    }
+
+    /// An error of this part of the work undoes it.
+    pub(super) fn or_undo<T>(&mut self, part: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let before = self.connection.total_changes();
+        self.connection.prepare_cached("SAVEPOINT part")?.execute([])?;
+        let done = part(self);
+        if done.is_err() {
+            self.connection.prepare_cached("ROLLBACK TO part")?.execute([])?;
+            self.after.undone += self.connection.total_changes() - before;
+        }
+        self.connection.prepare_cached("RELEASE part")?.execute([])?;
+        done
     }
 }
 
@@ -225,24 +272,35 @@ impl State {
         self.statement("BEGIN IMMEDIATE")?;
         let mut next = Some(first);
         while let Some(work) = next {
-            self.statement("SAVEPOINT work")?;
+            let Work { run, undoes } = work;
+            if undoes {
+                self.statement("SAVEPOINT work")?;
+            }
+            let before = self.connection.total_changes() - after.undone;
             let (claimed, discarded, queued) = (after.claimed.len(), after.discarded.len(), after.queued);
-            let ran = work(&mut Transaction { connection: &self.connection, after });
+            let ran = run(&mut Transaction { connection: &self.connection, after });
             answers.push(ran.answer);
             if let Some(code) = ran.failed {
-                if self.connection.is_autocommit() {
-                    // SQLite has undone the whole transaction, as it may when the disk is full.
+                // SQLite may have undone the whole transaction, as when the disk is full.
+                if self.connection.is_autocommit() || (!undoes && self.connection.total_changes() - after.undone != before) {
                     return Err(fault::again(code));
                 }
                 after.claimed.truncate(claimed);
                 after.discarded.truncate(discarded);
                 after.queued = queued;
-                self.statement("ROLLBACK TO work")?;
+                if undoes {
+                    self.statement("ROLLBACK TO work")?;
+                }
             }
-            self.statement("RELEASE work")?;
+            if undoes {
+                self.statement("RELEASE work")?;
+            }
             next = if answers.len() < BATCH_MAX { waiting.try_recv().ok() } else { None };
         }
         self.leftovers.forget(&self.connection).map_err(fault::sql)?;
+        if let (count @ 1.., now) = after.kept {
+            queue::sweep_results(&self.connection, count, now).map_err(fault::sql)?;
+        }
         self.statement("COMMIT")
     }
 

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use mote_core::access::Root;
 use mote_core::clock::{Id, Timestamp};
+use mote_core::function::delivery::Retry;
 use mote_core::function::{Binding, Family, Function, Name};
 use mote_core::invoke::deliver::parcel::Parcel;
 use mote_core::store::Item;
@@ -205,7 +206,7 @@ async fn a_put_fires_each_function_that_is_bound_to_it() {
     let (recorder, trigger) = world();
     put(&trigger, "photos", "in/cat.jpg", None).await;
     let items = recorder.fired();
-    let data = json!({"bucket": "photos", "key": "in/cat.jpg", "size": 3, "etag": "abc", "content_type": "image/jpeg"});
+    let data = json!({"bucket": "photos", "key": "in/cat.jpg", "size": 3, "etag": "abc", "content_type": "image/jpeg", "operation": "put"});
     let kind = "mote.object.created";
     assert_eq!(parcels(&items), [event("index", kind, data.clone()), event("thumbnail", kind, data)]);
     assert_ne!(items[0].id, items[1].id);
@@ -213,6 +214,20 @@ async fn a_put_fires_each_function_that_is_bound_to_it() {
     assert_eq!(recorder.fired().len(), 1);
     put(&trigger, "others", "in/cat.jpg", None).await;
     assert_eq!(recorder.fired(), []);
+}
+
+#[tokio::test]
+async fn who_wants_one_way_of_coming_hears_of_no_other() {
+    let (recorder, trigger) = world();
+    trigger.directory.replace(vec![function("copied", &[ObjectChange::Copy], "", "")]);
+    let copy = Precondition { is_copy: true, ..Precondition::default() };
+    let staged = trigger.stage(Body::empty()).await.unwrap();
+    trigger.put("photos", "a", staged, ObjectMeta::default(), copy, None).await.unwrap();
+    let data = json!({"bucket": "photos", "key": "a", "size": 3, "etag": "abc", "operation": "copy"});
+    let kind = "mote.object.created";
+    assert_eq!(parcels(&recorder.fired()), [event("copied", kind, data.clone()), event("index", kind, data)]);
+    put(&trigger, "photos", "a", None).await;
+    assert_eq!(recorder.fired().len(), 1);
 }
 
 #[tokio::test]

@@ -2,20 +2,21 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use mote_core::action::Target;
+use mote_core::clock::Timestamp;
 use mote_core::event::Event;
 use mote_core::invoke::Invoke;
 use mote_core::invoke::retry::Next;
 use mote_core::queues::Taken;
-use mote_core::queues::message::BATCH;
+use mote_core::queues::batch::{self, BATCH, Batch};
 use mote_core::reply::Reply;
 use mote_core::store::{End, LeaseToken, Settlement};
-use mote_core::{Code, Error, Result};
-use serde_json::{Value, json};
+use mote_core::{Code, Error, Fault, Result};
+use serde_json::Value;
 
-use super::{Parts, Source, VISIBILITY};
+use super::{Parts, Source, VISIBILITY, unless_lost};
 
 /// The largest reply that is read for the messages that it names.
 const REPLY_BYTES_MAX: u64 = 1 << 20;
@@ -34,7 +35,7 @@ impl Call {
         let outcome = tokio::select! {
             biased;
             outcome = self.call(&batch) => outcome,
-            () = self.keep(&tokens) => Err(Error::new(Code::LeaseLost, "the leases of the batch were lost")),
+            () = self.keep(tokens) => Err(Error::new(Code::LeaseLost, "the leases of the batch were lost")),
         };
         let (failed, error) = match outcome {
             Ok(failed) if failed.is_empty() => (failed, None),
@@ -50,22 +51,19 @@ impl Call {
     }
 
     async fn settle(&self, token: LeaseToken, how: Settlement) {
-        match self.parts.queue.settle(token, how).await {
-            Err(error) if error.code() != Code::LeaseLost => {
-                tracing::warn!(id = %token.id, ?error, "a message could not be settled; it will be received again");
-            }
-            _ => {}
+        if let Err(error) = self.parts.queue.settle(token, how).await.or_else(unless_lost) {
+            tracing::warn!(id = %token.id, ?error, "a message could not be settled; it will be received again");
         }
     }
 
     /// The ids of those messages that failed.
     async fn call(&self, batch: &[Taken]) -> Result<HashSet<String>> {
         let attempt = batch.iter().map(|one| one.lease.attempt).max().unwrap_or(1);
-        let reply = self.door.attempt(Target::live(self.source.function.reference()), self.event(batch), attempt).await?;
+        let reply = self.door.attempt(self.source.target(), self.event(batch), attempt).await?;
         if reply.status.is_server_error() || reply.status == http::StatusCode::TOO_MANY_REQUESTS {
             return Err(Error::new(Code::FunctionFailed, format!("the function answered {}", reply.status)));
         }
-        if self.source.binding.batch == 1 {
+        if !self.source.binding.reads_reply() {
             // Only with its reply's end has it succeeded; what it says is nobody's, however long it is.
             let mut body = reply.body;
             while let Some(piece) = body.chunk().await {
@@ -78,7 +76,7 @@ impl Call {
 
     /// A message of its own is the event; several are one event's data.
     fn event(&self, batch: &[Taken]) -> Event {
-        if let ([one], 1) = (batch, self.source.binding.batch) {
+        if let ([one], false) = (batch, self.source.binding.is_batched()) {
             let mut event = Event::from(one.message.event.clone());
             event.id = one.lease.item.id;
             event.depth = one.message.hops;
@@ -87,8 +85,10 @@ impl Call {
             return event;
         }
         let (clock, queue) = (&self.parts.clock, &self.source.binding.queue);
-        let messages: Vec<_> = batch.iter().map(|one| one.message.in_batch(one.lease.item.id, one.lease.attempt)).collect();
-        let data = json!({ "queue": queue, "messages": messages }).to_string();
+        let receives = self.source.binding.receiver.is_some();
+        let receipt = |one: &Taken| self.parts.queues.receipt(&self.source.function.namespace, queue, one.lease.token());
+        let told = |one: &Taken| batch::told(&one.message, one.lease.item.id, one.lease.attempt, receives.then(|| receipt(one)));
+        let data = Batch::write(queue, batch.iter().map(told).collect());
         let mut event = Event::new(clock.id(), format!("/queues/{queue}"), BATCH, clock.now(), data).with_content_type("application/json");
         // Of the message that most functions led to: so a circle ends, whatever else comes with it.
         if let Some(Taken { message, .. }) = batch.iter().max_by_key(|one| one.message.hops) {
@@ -103,6 +103,9 @@ impl Call {
         let Some(error) = error else { return End::Done.into() };
         let (now, id) = (self.parts.clock.now(), one.lease.item.id);
         let function = &self.source.function;
+        if self.source.binding.receiver.is_some() && error.code().fault() != Fault::Platform {
+            return End::Again { due: self.visible_again(&one).max(now), counted: true, error: format!("{error:?}") }.into();
+        }
         let rule = self.source.binding.retry.as_ref().unwrap_or(&function.delivery.retry);
         let text = format!("{error:?}");
         match rule.after(error, one.lease.attempt, one.lease.since, now, id) {
@@ -113,18 +116,29 @@ impl Call {
         }
     }
 
-    /// Extends the leases until one of them is somebody else's.
-    async fn keep(&self, tokens: &[LeaseToken]) {
+    /// When a message that was not worked off is its queue's again, as if a receiver had been silent.
+    fn visible_again(&self, one: &Taken) -> Timestamp {
+        let queue = self.parts.queues.get(&self.source.function.namespace, &self.source.binding.queue).unwrap_or_default();
+        let taken = Timestamp(one.lease.until.0.saturating_sub(VISIBILITY.as_millis() as u64));
+        taken.plus(Duration::from_millis(queue.settings.visibility_ms))
+    }
+
+    /// Extends the leases until one of them is somebody else's. One that its function has deleted is too,
+    /// but that function goes on.
+    async fn keep(&self, mut tokens: Vec<LeaseToken>) {
+        let deletes = self.source.binding.receiver.is_some();
         loop {
             self.parts.clock.sleep(VISIBILITY / 3).await;
             let extended = join_all(tokens.iter().map(|token| self.parts.queue.extend(*token, VISIBILITY))).await;
-            for (token, outcome) in tokens.iter().zip(extended) {
+            for (token, outcome) in std::mem::take(&mut tokens).into_iter().zip(extended) {
                 match outcome {
+                    Err(error) if error.code() == Code::LeaseLost && deletes => continue,
                     // All together, or a batch would go on of which a part runs elsewhere too.
                     Err(error) if error.code() == Code::LeaseLost => return,
                     Ok(()) => {}
                     Err(error) => tracing::warn!(id = %token.id, ?error, "a lease could not be extended; trying again"),
                 }
+                tokens.push(token);
             }
         }
     }
@@ -133,7 +147,10 @@ impl Call {
 /// `{"failed": ["id", …]}` names those messages that are to come again; a reply without such a key names
 /// none. One that names what was not in the batch is not one to go by.
 async fn partial(reply: Reply, batch: &[Taken]) -> Result<HashSet<String>> {
-    let bytes = reply.body.collect(REPLY_BYTES_MAX).await?;
+    let bytes = reply.body.collect(REPLY_BYTES_MAX).await.map_err(|error| match error.code() {
+        Code::BodyTooLarge => Error::new(Code::ReplyInvalid, format!("the reply to a batch has more than {REPLY_BYTES_MAX} bytes")),
+        _ => error,
+    })?;
     let data: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let Some(named) = data.get("failed") else { return Ok(HashSet::new()) };
     let known: HashSet<String> = batch.iter().map(|one| one.lease.item.id.to_string()).collect();

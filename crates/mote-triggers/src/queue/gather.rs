@@ -17,8 +17,10 @@ use super::{Source, VISIBILITY};
 
 /// Of one call's messages together, whatever the function's `body`.
 const BATCH_BYTES_MAX: u64 = 6 << 20;
-/// What a message has in a batch beside what it has in its queue, and what is around them all.
+/// What a message has in a batch beside what it has in its queue, and what is around them all; most of
+/// it where another system's words are put around each.
 const FRAME_BYTES: u64 = 256;
+const RECEIVERS_FRAME_BYTES: u64 = 1024;
 
 #[derive(Default)]
 pub(super) struct Gathering {
@@ -73,9 +75,10 @@ impl Gathering {
     /// the function's body would be refused for good, each message of which it takes alone.
     fn fitting(&self, source: &Source) -> (usize, bool) {
         let bytes_max = source.function.limits.body_bytes.min(BATCH_BYTES_MAX);
-        let mut bytes = FRAME_BYTES;
+        let frame_bytes = if source.binding.receiver.is_some() { RECEIVERS_FRAME_BYTES } else { FRAME_BYTES };
+        let mut bytes = frame_bytes;
         for (count, one) in self.fresh.iter().enumerate() {
-            bytes += one.lease.item.payload.len() as u64 + FRAME_BYTES;
+            bytes += one.lease.item.payload.len() as u64 + frame_bytes;
             if count == source.binding.batch as usize || (count > 0 && bytes > bytes_max) {
                 return (count, true);
             }
@@ -139,8 +142,8 @@ mod tests {
     fn a_batch_is_no_larger_than_the_functions_body() {
         let limits = Limits { body_bytes: 10_000, ..Limits::default() };
         let function = Function { limits, ..mote_testkit::function("f") };
-        let binding = QueueBinding { queue: "work".parse().unwrap(), batch: 4, window_ms: 1000, concurrency: 1, retry: None };
-        let source = Source { function: function.into(), binding: Arc::new(binding) };
+        let binding = QueueBinding { batch: 4, window_ms: 1000, ..QueueBinding::new("work".parse().unwrap()) };
+        let source = Source { function: function.into(), version: Default::default(), by: None, binding: Arc::new(binding) };
         let mut gathering = Gathering::default();
         let sizes = [3000, 3000, 6000, 20_000, 10, 10, 10, 10, 10];
         gathering.add(sizes.map(taken).into(), Duration::from_secs(1), Duration::ZERO);

@@ -40,7 +40,7 @@ impl Running {
 
     pub(super) fn begin(&mut self, key: Key, call: impl Future<Output = ()> + Send + 'static) {
         *self.held.entry(key.clone()).or_default() += 1;
-        *self.of_namespace.entry(key.0.namespace.clone()).or_default() += 1;
+        *self.of_namespace.entry(key.function.namespace.clone()).or_default() += 1;
         self.tasks.spawn(async move {
             // On a task of its own: should it panic, its place is free all the same.
             let _ = tokio::spawn(call).await;
@@ -50,7 +50,7 @@ impl Running {
 
     pub(super) fn end(&mut self, key: Option<Key>) {
         let Some(key) = key else { return };
-        one_less(&mut self.of_namespace, &key.0.namespace);
+        one_less(&mut self.of_namespace, &key.function.namespace);
         one_less(&mut self.held, &key);
     }
 }
@@ -74,8 +74,8 @@ mod tests {
 
     fn source(namespace: &str, queue: &str) -> Source {
         let function = Function { namespace: namespace.parse().unwrap(), ..mote_testkit::function("f") };
-        let binding = QueueBinding { queue: queue.parse().unwrap(), batch: 1, window_ms: 0, concurrency: 1000, retry: None };
-        Source { function: function.into(), binding: Arc::new(binding) }
+        let binding = QueueBinding { concurrency: 1000, ..QueueBinding::new(queue.parse().unwrap()) };
+        Source { function: function.into(), version: Default::default(), by: None, binding: Arc::new(binding) }
     }
 
     #[tokio::test]

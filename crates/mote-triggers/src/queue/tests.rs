@@ -1,5 +1,8 @@
 //! Batches as functions get them, and what becomes of their messages.
 
+mod drain;
+mod receiver;
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
@@ -58,7 +61,13 @@ impl Invoke for Door {
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
         let topics = Topics::new(self.directory.clone());
-        let known = Addresses { directory: &self.directory, topics: &topics, queues: &self.queues, clock: &*self.clock };
+        let known = Addresses {
+            directory: &self.directory,
+            topics: &topics,
+            queues: &self.queues,
+            dialects: &Default::default(),
+            clock: &*self.clock,
+        };
         address::items(&known, namespace, to, event, hops, wish)
     }
 
@@ -74,7 +83,7 @@ impl Invoke for Door {
 struct World {
     store: Arc<MemoryStore>,
     door: Arc<Door>,
-    _stopper: Stopper,
+    stopper: Stopper,
     running: tokio::task::JoinHandle<Result<()>>,
 }
 
@@ -103,7 +112,7 @@ impl World {
         let (stopper, stop) = Stopper::new();
         let invoke: Arc<dyn Invoke> = door.clone();
         let running = tokio::spawn(async move { trigger.serve(invoke, stop).await });
-        World { store, door, _stopper: stopper, running }
+        World { store, door, stopper, running }
     }
 
     async fn say(&self, bodies: &[&'static str]) -> Vec<Id> {
@@ -138,6 +147,15 @@ impl World {
         }
     }
 
+    /// Waits until so many messages are leased of those that are there.
+    async fn until_leased(&self, count: u64) {
+        let stored = Queues::stored(&ns(), &name("work"));
+        // A store tells nobody of a lease, and a trigger that sleeps may not have looked yet.
+        while self.store.tally(&stored).await.unwrap().leased != count {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Lets time pass once the trigger sleeps.
     async fn pass(&self, seconds: u64) {
         self.door.clock.sleepers(1).await;
@@ -164,7 +182,7 @@ fn fifo(retention_ms: u64) -> Patch {
 }
 
 fn binding(batch: u32, window_ms: u64) -> QueueBinding {
-    QueueBinding { queue: name("work"), batch, window_ms, concurrency: 1, retry: None }
+    QueueBinding { batch, window_ms, concurrency: 1, ..QueueBinding::new(name("work")) }
 }
 
 fn bodies(call: &(String, Value)) -> Vec<String> {

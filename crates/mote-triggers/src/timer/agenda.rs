@@ -11,7 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use mote_core::clock::Timestamp;
 use mote_core::function::timer::{Cursor, Timer};
-use mote_core::function::{Function, Name};
+use mote_core::function::{Function, Name, Qualifier};
+use mote_core::rule::Rule;
 use mote_core::schedule::CatchUp;
 
 /// Cursors by their keys.
@@ -32,9 +33,46 @@ pub(super) struct Agenda {
     unwritten_since: Option<Duration>,
 }
 
+/// A timer, and whose it is since when.
+pub(super) struct Live {
+    pub(super) owner: Owner,
+    pub(super) timer: Arc<Timer>,
+    pub(super) since: Timestamp,
+}
+
+/// Whom a timer's fires are for.
+pub(super) enum Owner {
+    Function(Arc<Function>, Qualifier),
+    Rule(Arc<Rule>),
+}
+
+impl Owner {
+    pub(super) fn namespace(&self) -> &Name {
+        match self {
+            Owner::Function(function, _) => &function.namespace,
+            Owner::Rule(rule) => &rule.namespace,
+        }
+    }
+
+    pub(super) fn name<'a>(&'a self, timer: &'a Timer) -> &'a Name {
+        match self {
+            Owner::Function(function, _) => timer.name(&function.name),
+            Owner::Rule(rule) => &rule.name,
+        }
+    }
+
+    /// Where the timer's cursor is kept.
+    fn key(&self, timer: &Timer) -> String {
+        match self {
+            Owner::Function(function, _) => Cursor::key(&function.reference(), self.name(timer)),
+            Owner::Rule(rule) => format!("{}rule:{}/{}", Cursor::prefix(&rule.namespace), rule.group, rule.name),
+        }
+    }
+}
+
 pub(super) struct Entry {
     pub(super) key: String,
-    pub(super) function: Arc<Function>,
+    pub(super) owner: Owner,
     pub(super) timer: Arc<Timer>,
     pub(super) body: Bytes,
     pub(super) content_type: Option<&'static str>,
@@ -64,6 +102,12 @@ pub(super) struct Step {
     pub(super) dropped: u64,
 }
 
+impl Step {
+    pub(super) fn is_of_the_same(&self, other: &Step) -> bool {
+        self.entry == other.entry
+    }
+}
+
 impl Agenda {
     pub(super) fn new(stored: Known) -> Agenda {
         let (entries, heap, gone) = (Vec::new(), BinaryHeap::new(), BTreeSet::new());
@@ -71,15 +115,16 @@ impl Agenda {
     }
 
     /// These are live now. One whose rule is the same goes on where it was.
-    pub(super) fn renew(&mut self, timers: Vec<(Arc<Function>, Arc<Timer>)>) {
+    pub(super) fn renew(&mut self, timers: Vec<Live>) {
         let mut before: HashMap<String, Entry> = self.entries.drain(..).map(|entry| (entry.key.clone(), entry)).collect();
         let mut stored = std::mem::take(&mut self.stored);
-        for (function, timer) in timers {
-            let key = Cursor::key(&function.reference(), timer.name(&function.name));
+        for live in timers {
+            let timer = &live.timer;
+            let key = live.owner.key(timer);
             let entry = match (before.remove(&key), stored.remove(&key)) {
-                (Some(entry), _) if entry.cursor.rule == timer.rule() => entry.changed(function, timer),
-                (_, Some(cursor)) if cursor.rule == timer.rule() => Entry::new(key, function, timer, Some(cursor)),
-                _ => Entry::new(key, function, timer, None),
+                (Some(entry), _) if entry.cursor.rule == timer.rule() => entry.changed(live),
+                (_, Some(cursor)) if cursor.rule == timer.rule() => Entry::new(key, live, Some(cursor)),
+                _ => Entry::new(key, live, None),
             };
             self.gone.remove(&entry.key);
             self.entries.push(entry);
@@ -129,11 +174,12 @@ impl Agenda {
         }
     }
 
-    /// A namespace has no room: what of its timers is due counts as missed now, and is offered again then.
-    /// True if it had room before.
-    pub(super) fn refused(&mut self, namespace: &Name, now: Timestamp, again: Timestamp) -> bool {
+    /// There is no room for a namespace, or for one of its steps: what of its timers is due counts as missed
+    /// now, and is offered again then. True if it had room before.
+    pub(super) fn refused(&mut self, namespace: &Name, alone: Option<&Step>, now: Timestamp, again: Timestamp) -> bool {
         let mut is_new = true;
-        for entry in self.entries.iter_mut().filter(|entry| entry.function.namespace == *namespace) {
+        let of_it = |place: usize, entry: &Entry| alone.map_or_else(|| entry.owner.namespace() == namespace, |step| step.entry == place);
+        for (_, entry) in self.entries.iter_mut().enumerate().filter(|(place, entry)| of_it(*place, entry)) {
             // What was given out and not done.
             entry.taken = entry.cursor.at;
             entry.next = entry.timer.schedule.next_after(entry.taken, &entry.timer.options);
@@ -142,6 +188,16 @@ impl Agenda {
         }
         self.arrange();
         is_new
+    }
+
+    /// Rules that were to go with their last fire, which is behind them.
+    pub(super) fn ended(&self) -> Vec<Arc<Rule>> {
+        let ended = self.entries.iter().filter(|entry| entry.next.is_none() && entry.cursor.at >= entry.taken);
+        let rules = ended.filter_map(|entry| match &entry.owner {
+            Owner::Rule(rule) if rule.ends => Some(rule.clone()),
+            Owner::Rule(_) | Owner::Function(..) => None,
+        });
+        rules.collect()
     }
 
     /// How long nothing is due.
@@ -173,18 +229,18 @@ impl Agenda {
 }
 
 impl Entry {
-    /// Without a cursor it begins where its function went live.
-    fn new(key: String, function: Arc<Function>, timer: Arc<Timer>, cursor: Option<Cursor>) -> Entry {
+    /// Without a cursor it begins where it went live.
+    fn new(key: String, Live { owner, timer, since }: Live, cursor: Option<Cursor>) -> Entry {
         let is_unwritten = cursor.is_none();
-        let cursor = cursor.unwrap_or_else(|| Cursor { rule: timer.rule(), at: function.live_since, fired: None, dropped: 0 });
+        let cursor = cursor.unwrap_or_else(|| Cursor { rule: timer.rule(), at: since, fired: None, dropped: 0 });
         let (body, content_type) = payload(&timer);
         let (taken, next) = (cursor.at, timer.schedule.next_after(cursor.at, &timer.options));
-        Entry { key, function, timer, body, content_type, cursor, is_unwritten, taken, next, held: None }
+        Entry { key, owner, timer, body, content_type, cursor, is_unwritten, taken, next, held: None }
     }
 
-    fn changed(self, function: Arc<Function>, timer: Arc<Timer>) -> Entry {
+    fn changed(self, Live { owner, timer, .. }: Live) -> Entry {
         let (body, content_type) = payload(&timer);
-        Entry { function, timer, body, content_type, ..self }
+        Entry { owner, timer, body, content_type, ..self }
     }
 
     /// When its next fire is due, its jitter included.

@@ -4,6 +4,7 @@ mod cursors;
 mod life;
 mod many;
 mod nights;
+mod rules;
 mod world;
 
 use std::time::Duration;

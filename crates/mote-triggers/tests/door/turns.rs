@@ -7,7 +7,7 @@ use mote_core::access::Credential;
 use mote_core::action::{Action, Done, Target};
 use mote_core::bundle::Bundle;
 use mote_core::clock::Id;
-use mote_core::dialect::{Deployment, Dialect, Encoded, Parsed, Request, Response, Stamp, Turn};
+use mote_core::dialect::{Dialect, Encoded, Manifest, Parameters, Parsed, Request, Response, Stamp, Turn};
 use mote_core::engine::{Invocation, Output};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::function::Name;
@@ -24,7 +24,7 @@ impl Dialect for Talker {
         "talker"
     }
 
-    fn manifest(&self, _: &Bundle) -> Result<Option<Vec<Deployment>>> {
+    fn manifest(&self, _: &Bundle, _: &Parameters) -> Result<Option<Manifest>> {
         Ok(None)
     }
 

@@ -19,6 +19,7 @@ Examples:
   mote deploy formula.py
   mote deploy ./orders --name orders-v2
   mote deploy ./resize --namespace shop --json | jq -r .url
+  mote deploy ./sam-app --set Stage=prod
 
 With --json: {\"name\",\"version\",\"url\",…}; of a folder with several functions {\"functions\":[…]}.";
 
@@ -31,6 +32,9 @@ pub(super) struct Deploy {
     /// The function's name, instead of the manifest's or the path's
     #[arg(long)]
     name: Option<String>,
+    /// A parameter of a template.yaml, or an option of a serverless.yml; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
     /// Show the function's own errors to its callers
     #[arg(long)]
     dev: bool,
@@ -45,7 +49,9 @@ impl Deploy {
         let client = self.common.server.connect()?;
         let waiting = output::Waiting::start("packing");
         let wish = Wish { namespace: &self.namespace.namespace, name: self.name.as_deref(), dev: self.dev };
-        let packed = pack::pack(&self.path)?;
+        let mut parameters = pack::asked(&self.path);
+        parameters.extend(self.set);
+        let packed = pack::pack_with(&self.path, &parameters)?;
         let mut said = Vec::new();
         let sent = tokio::select! {
             sent = send(&client, packed, &wish, |line| {
@@ -73,6 +79,11 @@ impl Deploy {
         }
         Ok(Exit::Done)
     }
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or("NAME=VALUE is wanted")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// What fires it beside its URL. It is live already: what can't be asked now is left out.

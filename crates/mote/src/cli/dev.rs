@@ -82,6 +82,7 @@ impl Dev {
                 bridge: None,
                 connections_each: CONNECTIONS_EACH,
                 records: RecordBounds::default(),
+                retry_scale: 1.0,
                 aws: AwsClients::default(),
             })
             .await?;

@@ -118,8 +118,9 @@ mod tests {
             let folder = dir.path().join("greeting");
             make(&folder, "greeting", template).unwrap();
             let bundle = Bundle::unpack(&crate::pack::pack(&folder).unwrap().archive).unwrap();
-            let deployments = mote_dialects::plain::Plain::public().manifest(&bundle).unwrap().unwrap();
-            let names: Vec<_> = deployments.iter().map(|deployment| deployment.name.as_ref().unwrap().as_str()).collect();
+            let plain = mote_dialects::plain::Plain::public();
+            let manifest = plain.manifest(&bundle, &Default::default()).unwrap().or_else(|| plain.obvious(&bundle)).unwrap();
+            let names: Vec<_> = manifest.functions.iter().map(|deployment| deployment.name.as_ref().unwrap().as_str()).collect();
             assert_eq!(names, ["greeting"], "{template:?}");
             assert!(make(&folder, "greeting", template).is_err(), "an existing folder was overwritten");
         }

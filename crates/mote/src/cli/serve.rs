@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use mote_core::invoke::deliver::WAIT_SCALE_MIN;
 use mote_dialects::plain::size_bytes;
 use mote_mqtt::Guests;
 use mote_store::RecordBounds;
@@ -13,7 +14,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::{Output, age};
-use crate::config::{Addresses, AwsClients, check_data_dir, default_data_dir};
+use crate::config::{Addresses, AwsClients, AwsKeys, check_data_dir, default_data_dir};
 use crate::failure::{Exit, Failure};
 use crate::keyring::PassphraseFrom;
 use crate::output;
@@ -61,10 +62,18 @@ pub(super) struct Serve {
     /// Keep so many bytes of them, `100MB` or `1GiB`, a quarter at most of one function [default: 256MiB]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     records_size: Option<u64>,
+    /// Wait this part of the time that lies between two tries of an event: for tests, which can't wait for minutes
+    #[arg(long, value_name = "PART", default_value_t = 1.0, value_parser = part)]
+    retry_scale: f64,
     #[command(flatten)]
     aws: AwsClients,
     #[command(flatten)]
     pub(super) output: Output,
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    let part: f64 = text.parse().map_err(|_| "wanted: a number from 0.001 to 1, such as 0.01".to_owned())?;
+    if (WAIT_SCALE_MIN..=1.0).contains(&part) { Ok(part) } else { Err("wanted: a number from 0.001 to 1".to_owned()) }
 }
 
 /// An office behind one address has that many; to fill a door takes several addresses.
@@ -83,11 +92,27 @@ impl Serve {
         };
         let (guests, connections_each) = (Guests(self.mqtt_anonymous), self.connections_each);
         let aws = self.aws;
-        let config = Config { data_dir, addresses, busy: Busy::Refuse, passphrase, tls, guests, bridge, connections_each, records, aws };
+        let config = Config {
+            data_dir,
+            addresses,
+            busy: Busy::Refuse,
+            passphrase,
+            tls,
+            guests,
+            bridge,
+            connections_each,
+            records,
+            retry_scale: self.retry_scale,
+            aws,
+        };
         listen_to_tracing("info");
         block_on(async {
             let mut signals = Signals::new()?;
+            let any_key = config.aws.aws_keys == AwsKeys::Local;
             let server = Server::start(config).await?;
+            if any_key {
+                tracing::info!("the aws door believes whatever key a program on this machine signs with; `--aws-keys known` ends that");
+            }
             mote_engine_process::let_go_of_code();
             announce(&server, self.output.json);
             signals.next().await;

@@ -203,7 +203,7 @@ async fn show(it: &Show) -> Result<Exit, Failure> {
 }
 
 /// As it is written on the command line.
-fn destination(to: &Value) -> String {
+pub(super) fn destination(to: &Value) -> String {
     let Some((kind, what)) = to.as_object().and_then(|to| to.iter().next()) else { return String::new() };
     match (kind.as_str(), what) {
         ("function", name) => name.as_str().unwrap_or_default().to_owned(),
@@ -212,7 +212,14 @@ fn destination(to: &Value) -> String {
     }
 }
 
-fn listed(found: &Value, key: &str, none: &str, head: &[&str], row: impl Fn(&Value) -> Vec<String>, json: bool) -> Result<Exit, Failure> {
+pub(super) fn listed(
+    found: &Value,
+    key: &str,
+    none: &str,
+    head: &[&str],
+    row: impl Fn(&Value) -> Vec<String>,
+    json: bool,
+) -> Result<Exit, Failure> {
     let all: Vec<&Value> = found.get(key).and_then(Value::as_array).into_iter().flatten().collect();
     if json {
         all.into_iter().for_each(output::json);

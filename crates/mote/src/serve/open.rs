@@ -44,12 +44,15 @@ pub(super) fn open(
     let (invoker, handshake) = (house.invoker.clone(), || tls.map(|tls| tls.clone() as Arc<dyn Handshake>));
 
     let shares = || Shares::of(clients.connections_each);
-    let http = |dialect: Arc<dyn Dialect>| {
-        HttpDoor::new(house.clone(), vec![dialect], clock.clone()).with_handshake(handshake()).with_shares(shares())
+    let http = |dialects: Vec<Arc<dyn Dialect>>| {
+        HttpDoor::new(house.clone(), dialects, clock.clone()).with_handshake(handshake()).with_shares(shares())
     };
-    run(&mut running, "the public door", Arc::new(http(Arc::new(Plain::public()))).serve(listeners.public.socket, stop.clone()));
-    run(&mut running, "the control door", Arc::new(http(Arc::new(Plain::control()))).serve(listeners.control.socket, stop.clone()));
-    let door = http(aws.clone()).with_limits(AWS_LIMITS).with_beside(Arc::new(S3Beside { s3, dialect: aws }));
+    // A function URL is known by its path or its host; every other request is a call of a route.
+    let public = http(vec![Arc::new(aws.public()), Arc::new(Plain::public())]);
+    run(&mut running, "the public door", Arc::new(public).serve(listeners.public.socket, stop.clone()));
+    let control = http(vec![Arc::new(Plain::control())]);
+    run(&mut running, "the control door", Arc::new(control).serve(listeners.control.socket, stop.clone()));
+    let door = http(vec![aws.clone()]).with_limits(AWS_LIMITS).with_beside(Arc::new(S3Beside { s3, dialect: aws }));
     run(&mut running, "the aws door", Arc::new(door).serve(listeners.aws.socket, stop.clone()));
     let mqtt = MqttDoor::new(broker.clone(), clients.guests, handshake());
     run(&mut running, "the mqtt door", mqtt.serve(listeners.mqtt.socket, stop.clone()));

@@ -60,6 +60,7 @@ pub(super) struct Ground<'a> {
     /// Of the public door.
     pub(super) public_url: &'a str,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) retry_scale: f64,
     pub(super) stop: Stop,
 }
 
@@ -147,13 +148,16 @@ fn invoker(ground: &Ground<'_>, known: &Known, gateway: Arc<Inside>) -> Result<I
 /// With the words by which the log knows it.
 type Named = (&'static str, Box<dyn Trigger>);
 
-fn triggers(Ground { store, vault, clock, .. }: &Ground<'_>, known: &Known) -> Result<Vec<Named>, Failure> {
+fn triggers(Ground { store, vault, clock, retry_scale, .. }: &Ground<'_>, known: &Known) -> Result<Vec<Named>, Failure> {
     let (queue, logs, directory) = (|| store.queue(), || store.logs(), || known.directory.clone());
     let way_out = Arc::new(WayOut::new(clock.clone())?);
     Ok(vec![
-        ("the queue", Box::new(Deliverer::new(queue(), logs(), clock.clone()))),
+        ("the queue", Box::new(Deliverer::new(queue(), logs(), clock.clone()).with_waits_scaled(*retry_scale))),
         ("the queues of users", Box::new(QueueTrigger::new(directory(), known.queues.clone(), queue(), logs(), clock.clone()))),
-        ("the timers", Box::new(TimerTrigger::new(directory(), store.catalog(), queue(), logs(), clock.clone()))),
+        (
+            "the timers",
+            Box::new(TimerTrigger::new(directory(), known.topics.rules.clone(), store.catalog(), queue(), logs(), clock.clone())),
+        ),
         ("the webhooks", Box::new(WebhookTrigger::new(queue(), vault.clone(), way_out, clock.clone()))),
     ])
 }

@@ -270,7 +270,9 @@ fn a_server_that_is_not_there_is_exit_code_three() {
     Run::of(mote().args(["list"]).env("MOTE_URL", format!("https://127.0.0.1:{port}"))).exits(3);
     Run::of(mote().args(["list"]).env("MOTE_URL", "ftp://127.0.0.1")).exits(2);
     Run::of(mote().args(["frobnicate"])).exits(2);
-    Run::of(mote().args(["serve", "--mqtt", "nowhere"])).exits(2);
+    // The ports that it has by itself may be somebody's here.
+    let free = ["--public", "127.0.0.1:0", "--control", "127.0.0.1:0", "--aws", "127.0.0.1:0"];
+    Run::of(mote().arg("serve").args(free).args(["--mqtt", "nowhere"])).exits(2);
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub const STEP: &str = "motestep";
 /// Moves a run on, or begins one. `None`: the parcel is for no flow.
 pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -> Option<Result<()>> {
     let begun = parcel.run.is_some();
-    if !begun && parcel.version.is_none() && delivery.door.live(&parcel.to)?.flow.is_none() {
+    if !begun && parcel.version.is_live() && delivery.door.live(&parcel.to)?.flow.is_none() {
         return None;
     }
     // In boxes, so that a call that is no flow's does not carry the room for one.
@@ -57,7 +57,7 @@ pub(super) async fn drive(delivery: &Delivery, parcel: &Parcel, lease: &Lease) -
 async fn definition(delivery: &Delivery, parcel: &Parcel) -> Result<(Arc<Function>, Option<Arc<Flow>>)> {
     let by = parcel.run.as_ref().and_then(|run| run.by.clone());
     // A run that has begun needs no version, but a flow that was removed shall not go on.
-    let version = parcel.version.filter(|_| by.is_none()).map_or(Qualifier::Live, Qualifier::Version);
+    let version = if by.is_none() { parcel.version.clone() } else { Qualifier::Live };
     let function = delivery.door.version(parcel.to.clone(), version).await?;
     let flow = by.or_else(|| function.flow.clone());
     Ok((function, flow))
@@ -65,9 +65,8 @@ async fn definition(delivery: &Delivery, parcel: &Parcel) -> Result<(Arc<Functio
 
 /// The definition can't be had: another time, or never again.
 async fn lost(delivery: &Delivery, parcel: &Parcel, lease: &Lease, error: &Error) -> Result<()> {
-    let rule = delivery.door.live(&parcel.to).map(|function| function.delivery.clone()).unwrap_or_default();
-    let now = delivery.clock.now();
-    match rule.retry.after(error, lease.attempt, lease.since, now, lease.item.id) {
+    let rule = delivery.door.rule(&parcel.to, &parcel.version).unwrap_or_default();
+    match delivery.next(&rule, error, lease) {
         retry::Next::Again { at, counted } => {
             delivery.queue.settle(lease.token(), End::Again { due: at, counted, error: format!("{error:?}") }.into()).await
         }
@@ -107,7 +106,7 @@ impl<'d> Drive<'d> {
         };
         // It ends by the definition that it began with.
         if run.by.is_none() {
-            (run.by, parcel.version) = (Some(flow.clone()), Some(function.version));
+            (run.by, parcel.version) = (Some(flow.clone()), Qualifier::Version(function.version));
         }
         let data = Data { content_type: parcel.event.content_type.take(), bytes: std::mem::take(&mut parcel.event.body) };
         Drive { delivery, lease, parcel, flow, rule: function.delivery.clone(), run, data, left: Vec::new() }

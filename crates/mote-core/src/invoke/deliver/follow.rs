@@ -22,6 +22,11 @@ pub(super) struct From {
 }
 
 impl From {
+    pub(super) fn of(parcel: &Parcel) -> From {
+        let trace = parcel.event.extensions.get(TRACE_PARENT).cloned();
+        From { to: parcel.to.clone(), accepted: parcel.accepted, hops: parcel.hops, trace }
+    }
+
     pub(super) fn outcome(
         &self,
         state: State,
@@ -34,8 +39,8 @@ impl From {
     }
 
     /// The reply becomes the event's data; a body that was too large to keep is missing.
-    pub(super) fn success(&self, call: Id, reply: &KeptReply, now: Timestamp, id: Id) -> StoredEvent {
-        let mut event = self.event(call, How::Succeeded, "mote.call.succeeded", now, id);
+    pub(super) fn success(&self, lease: &Lease, reply: &KeptReply, now: Timestamp, id: Id) -> StoredEvent {
+        let mut event = self.event(lease.item.id, How::Succeeded, "mote.call.succeeded", now, id);
         event.content_type = reply.content_type.clone();
         event.body = reply.body.clone();
         event.extensions.insert("motestatus".into(), reply.status.into());
@@ -48,7 +53,7 @@ impl From {
     pub(super) fn failure(&self, lease: &Lease, error: &Error, now: Timestamp, id: Id) -> StoredEvent {
         let mut event = self.event(lease.item.id, How::Failed, "mote.call.failed", now, id);
         // It was read before, so it reads again.
-        let mut failed = serde_json::from_slice::<Parcel>(&lease.item.payload).ok().map(|parcel| parcel.event);
+        let mut failed = Parcel::read(lease).map(|parcel| parcel.event);
         let data = |failed: &Option<StoredEvent>| {
             let (error, attempts) = (KeptError::of(error), lease.attempt);
             json!({ "error": error, "attempts": attempts, "failed": lease.history, "event": failed }).to_string()

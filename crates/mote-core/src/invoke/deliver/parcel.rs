@@ -1,13 +1,13 @@
 //! What lies in a function's queue: an event, whom it is for, and what was asked for on the way in.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::clock::{Id, Timestamp};
 use crate::event::StoredEvent;
 use crate::flow::run::Run;
-use crate::function::FunctionRef;
 use crate::function::delivery::{DEBOUNCE_MAX, Delivery, KeyPath, Retry};
-use crate::store::{Burst, Item, Lane, Once, Priority};
+use crate::function::{FunctionRef, Qualifier};
+use crate::store::{Burst, Item, Lane, Lease, Once, Priority};
 
 use super::QUEUES;
 
@@ -22,9 +22,9 @@ const LANE_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Parcel {
     pub to: FunctionRef,
-    /// `None`: the one that is live when it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<u64>,
+    /// Looked up when it runs.
+    #[serde(default, skip_serializing_if = "Qualifier::is_live", deserialize_with = "qualifier")]
+    pub version: Qualifier,
     pub accepted: Timestamp,
     /// Calls that led here, each the destination of the one before.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -41,6 +41,20 @@ pub struct Parcel {
     pub awaited: bool,
 }
 
+/// Earlier ones were written as a number.
+fn qualifier<'de, D: Deserializer<'de>>(from: D) -> Result<Qualifier, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u64),
+        Word(Qualifier),
+    }
+    Ok(match Written::deserialize(from)? {
+        Written::Number(version) => Qualifier::Version(version),
+        Written::Word(qualifier) => qualifier,
+    })
+}
+
 fn is_zero(hops: &u32) -> bool {
     *hops == 0
 }
@@ -55,12 +69,19 @@ pub struct Wish {
     pub idempotency_key: Option<String>,
     /// In place of the function's own.
     pub retry: Option<Retry>,
+    /// Of a binding, which version it calls; whoever names a function says it there.
+    pub version: Qualifier,
 }
 
 impl Parcel {
     /// The queue of one function.
     pub fn queue(to: &FunctionRef) -> String {
         format!("{QUEUES}{}/{}", to.namespace, to.name)
+    }
+
+    /// What a lease holds, if it can be read.
+    pub(super) fn read(lease: &Lease) -> Option<Parcel> {
+        serde_json::from_slice(&lease.item.payload).ok()
     }
 
     pub(in crate::invoke) fn lane(&self, delivery: &Delivery) -> Option<Lane> {
@@ -130,6 +151,32 @@ fn digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::function::Name;
+
+    #[test]
+    fn a_version_is_a_word_or_as_earlier_a_number() {
+        let event = StoredEvent::new(Id(1), "/s", "k", Timestamp(0));
+        let to = FunctionRef { namespace: Name::default_namespace(), name: Name::new("f").unwrap() };
+        let of = |version| Parcel {
+            to: to.clone(),
+            version,
+            accepted: Timestamp(0),
+            hops: 0,
+            retry: None,
+            event: event.clone(),
+            run: None,
+            awaited: false,
+        };
+        for (version, written) in
+            [(Qualifier::Live, None), (Qualifier::Version(3), Some("3")), (Qualifier::Alias(Name::new("stable").unwrap()), Some("stable"))]
+        {
+            let mut value = serde_json::to_value(of(version.clone())).unwrap();
+            assert_eq!(value.get("version").and_then(|word| word.as_str()), written);
+            assert_eq!(serde_json::from_value::<Parcel>(value.clone()).unwrap().version, version);
+            value["version"] = 7.into();
+            assert_eq!(serde_json::from_value::<Parcel>(value).unwrap().version, Qualifier::Version(7));
+        }
+    }
 
     #[test]
     fn keys_of_events() {

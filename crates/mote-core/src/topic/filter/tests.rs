@@ -19,7 +19,8 @@ fn event(data: &str) -> StoredEvent {
 }
 
 const ORDER: &str = r#"{"total": 120.5, "count": 3, "state": "Paid", "note": null, "gift": false,
-    "tags": ["new", "blue"], "lines": [{"sku": "a-1"}, {"sku": "b-2", "price": 7}], "who": {"name": "Åsa"}}"#;
+    "tags": ["new", "blue"], "lines": [{"sku": "a-1"}, {"sku": "b-2", "price": 7}], "who": {"name": "Åsa"},
+    "ip": "10.1.2.3", "ip6": "2001:db8::7", "odd": "a*\\b", "$or": [1]}"#;
 
 #[test]
 fn tests_of_a_field() {
@@ -52,8 +53,68 @@ fn tests_of_a_field() {
     check(json!({"data": {"tags": ["blue"]}}), true);
     check(json!({"data": {"tags": ["red"]}}), false);
     check(json!({"data": {"lines": {"sku": [{"prefix": "b-"}], "price": [7]}}}), true);
+    check(json!({"type": [{"prefix": {"equals-ignore-case": "ORDER."}}]}), true);
+    check(json!({"type": [{"suffix": {"equals-ignore-case": "Paid"}}, "x"]}), true);
+    check(json!({"type": [{"suffix": "Paid"}]}), false);
+    for (wild, expect) in [
+        ("order.*", true),
+        ("*paid", true),
+        ("*", true),
+        ("o*r*.p*d", true),
+        ("order.paid", true),
+        ("order.paid*", true),
+        ("*er.*", true),
+        ("order", false),
+        ("*order", false),
+        ("o*x*d", false),
+        ("order.paid*d", false),
+        ("order\\*paid", false),
+        ("", false),
+    ] {
+        check(json!({"type": [{"wildcard": wild}]}), expect);
+        check(json!({"type": [{"anything-but": {"wildcard": wild}}]}), !expect);
+    }
+    check(json!({"data": {"odd": [{"wildcard": "a\\*\\\\*"}]}}), true);
+    check(json!({"type": [{"anything-but": {"prefix": ["user.", "order."]}}]}), false);
+    check(json!({"type": [{"anything-but": {"suffix": ["sent", "lost"]}}]}), true);
+    check(json!({"type": [{"anything-but": {"equals-ignore-case": ["ORDER.PAID", "x"]}}]}), false);
+    check(json!({"data": {"count": [{"anything-but": [1, 2]}]}}), true);
+    check(json!({"data": {"count": [{"anything-but": 3}]}}), false);
+    for (network, expect) in [("10.1.2.0/24", true), ("10.1.3.0/24", false), ("0.0.0.0/0", true), ("10.1.2.3/32", true), ("::/0", false)] {
+        check(json!({"data": {"ip": [{"cidr": network}]}}), expect);
+    }
+    check(json!({"data": {"ip6": [{"cidr": "2001:db8::/32"}]}}), true);
+    check(json!({"data": {"state": [{"cidr": "10.0.0.0/8"}]}}), false);
     check(json!({"data": {"missing": {"deep": [{"exists": false}]}}}), true);
     check(json!({"data": {"total": {"deeper": [1]}}}), false);
+}
+
+#[test]
+fn alternatives() {
+    let event = event(ORDER);
+    let check = |filter: Value, expect: bool| {
+        assert_eq!(Filter::read(filter.clone()).unwrap().takes(&Content::of(&event)), expect, "{filter}");
+    };
+    let paid = json!({"type": ["order.paid"]});
+    let sent = json!({"type": ["order.sent"]});
+    let eu = json!({"region": ["eu-west"], "source": ["/shop"]});
+    check(json!({"$or": [paid, sent]}), true);
+    check(json!({"$or": [sent, {"region": ["us"]}]}), false);
+    check(json!({"$or": [sent, eu], "subject": [{"prefix": "order/"}]}), true);
+    check(json!({"$or": [sent, eu], "subject": [{"prefix": "user/"}]}), false);
+    check(json!({"data": {"$or": [{"count": [7]}, {"who": {"name": [{"prefix": "Å"}]}}]}}), true);
+    check(json!({"data": {"$or": [{"count": [7]}, {"$or": [{"count": [8]}, {"total": [{"numeric": ["<", 121]}]}]}]}}), true);
+    // A field may have that name.
+    check(json!({"data": {"$or": [1, 2]}}), true);
+    check(json!({"data": {"$or": [{"numeric": ["<", 1]}, {"prefix": "x"}]}}), false);
+}
+
+#[test]
+fn json_that_is_no_event_has_the_fields_it_has() {
+    let filter = Filter::read(json!({"body": {"n": [{"numeric": [">", 1]}]}, "messageAttributes": {"a": {"stringValue": ["x"]}}})).unwrap();
+    assert!(filter.takes_json(&json!({"body": {"n": 2}, "messageAttributes": {"a": {"stringValue": "x"}}})));
+    assert!(!filter.takes_json(&json!({"body": {"n": 2}, "messageAttributes": {}})));
+    assert!(!filter.takes_json(&json!({"body": "text"})));
 }
 
 #[test]
@@ -90,6 +151,21 @@ fn what_is_no_filter_is_refused() {
         json!({"type": [{"exists": 1}]}),
         json!({"type": [{"anything-but": []}]}),
         json!({"type": [{"anything-but": [{"exists": true}]}]}),
+        json!({"type": [{"wildcard": "a**b"}]}),
+        json!({"type": [{"wildcard": "a\\b"}]}),
+        json!({"type": [{"wildcard": 7}]}),
+        json!({"type": [{"prefix": {"wildcard": "a"}}]}),
+        json!({"type": [{"anything-but": {"prefix": []}}]}),
+        json!({"type": [{"anything-but": {"numeric": ["=", 1]}}]}),
+        json!({"type": [{"cidr": "10.0.0.0"}]}),
+        json!({"type": [{"cidr": "10.0.0.0/33"}]}),
+        json!({"type": [{"cidr": "10.0.0.0/+3"}]}),
+        json!({"type": [{"cidr": "example.com/8"}]}),
+        json!({"$or": [{"type": ["x"]}]}),
+        json!({"$or": [{"type": ["x"]}, {}]}),
+        json!({"$or": {}}),
+        json!({"$or": []}),
+        json!({"$or": [{"$or": [{"a": ["x"]}, {"a": many}]}, {"b": ["y"]}]}),
         json!({"type": [long]}),
         json!({"type": many}),
         deep,

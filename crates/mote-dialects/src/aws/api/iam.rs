@@ -29,7 +29,8 @@ pub(super) fn answer(ask: &Ask) -> Turn {
         | "DeleteRolePolicy"
         | "DeleteRole"
         | "ListAttachedRolePolicies"
-        | "ListRolePolicies" => {}
+        | "ListRolePolicies"
+        | "UpdateAssumeRolePolicy" => {}
         other => return refuse(Refusal::unknown_action(other)),
     }
     let sound = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);

@@ -5,36 +5,62 @@
 //! of refusals: [`fault`]; those of a function's own failure: [`outcome`].
 
 mod account;
+mod aliases;
 mod code;
+mod concurrency;
 mod configuration;
 mod create;
 mod fault;
 mod functions;
 mod invoke;
+mod invoke_config;
+mod layers;
+mod make;
+mod mappings;
 mod names;
-mod outcome;
+pub(in crate::aws) mod outcome;
+mod policy;
 mod runtime;
+mod settings;
+mod streaming;
+mod tags;
+mod urls;
+mod versions;
 mod wish;
 
 use http::header::{self, HeaderValue};
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use mote_core::access::sigv4::query_pairs;
 use mote_core::action::{Action, Done};
 use mote_core::clock::Id;
 use mote_core::dialect::{Response, Turn};
-use mote_core::{Body, Error};
+use mote_core::{Body, Code, Error};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::fault::Fault;
+use self::invoke_config::Put;
 use self::names::Address;
 use super::Ask;
 
-pub(in crate::aws) use self::runtime::environment;
+pub(super) use self::configuration::log_group;
+pub(in crate::aws) use self::invoke_config::destination_of;
+pub(super) use self::runtime::log_stream;
+pub(in crate::aws) use self::runtime::{declared, environment, log_starting};
+pub(in crate::aws) use self::wish::{check_member, deployment};
 
 /// A zip of 50 MB as base64 in JSON, with what stands around it.
-pub(super) const BODY_BYTES_MAX: u64 = 70 << 20;
+pub(super) const CODE_BYTES_MAX: u64 = 70 << 20;
+
+/// Whether a request may bring a zip.
+pub(super) fn takes_code(method: &Method, path: &str) -> bool {
+    match (method.as_str(), path.trim_end_matches('/').rsplit('/').next()) {
+        ("POST", Some("functions")) | ("PUT", Some("code")) => true,
+        ("POST", Some("versions")) => path.contains("/layers/"),
+        _ => false,
+    }
+}
 
 /// Paths by which a request without a signature is known, as some tools for local work send it.
 pub(super) fn is_path(path: &str) -> bool {
@@ -64,24 +90,66 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
         (["2015-03-31", "functions", name, "configuration"], "PUT") => code::configure(named(&ask, name)?, ask),
         (["2015-03-31", "functions", name, "code"], "PUT") => code::update(named(&ask, name)?, ask),
         (["2015-03-31", "functions", name, "invocations"], "POST") => invoke::invoke(named(&ask, name)?, ask),
+        (["2021-11-15", "functions", name, "response-streaming-invocations"], "POST") => streaming::invoke(named(&ask, name)?, ask),
         (["2014-11-13", "functions", name, "invoke-async"], "POST") => invoke::later(named(&ask, name)?, ask),
         (["2016-08-19", "account-settings"], "GET") => Ok(account::settings(ask, None, account::Usage::default())),
-        (["2017-03-31", "tags", name], "GET") => functions::get(named(&ask, name)?, ask, functions::Told::Tags),
-        // Nothing of these is ever set, and what reads it is told so.
-        (["2015-03-31", "functions", name, "versions"], "GET") => functions::get(named(&ask, name)?, ask, functions::Told::Versions),
-        (["2015-03-31", "functions", name, "aliases"], "GET") => empty(named(&ask, name)?, ask, json!({ "Aliases": [] })),
-        (["2019-09-30", "functions", name, "concurrency"], "GET") => empty(named(&ask, name)?, ask, json!({})),
-        (["2017-10-31", "functions", name, "concurrency"], "DELETE") => unset(named(&ask, name)?, ask),
-        (["2019-09-25", "functions", name, "event-invoke-config", "list"], "GET") => {
-            empty(named(&ask, name)?, ask, json!({ "FunctionEventInvokeConfigs": [] }))
+        (["2017-03-31", "tags", name], verb @ ("GET" | "POST" | "DELETE")) => {
+            if let Some(id) = mappings::uuid_of(name) {
+                return mappings::tags(ask, id, verb);
+            }
+            let address = named(&ask, name)?;
+            match verb {
+                "GET" => tags::list(address, ask),
+                "POST" => tags::add(address, ask),
+                _ => tags::remove(address, ask),
+            }
         }
-        (["2021-10-31", "functions", name, "urls"], "GET") => empty(named(&ask, name)?, ask, json!({ "FunctionUrlConfigs": [] })),
-        (["2015-03-31", "functions", name, "policy"], "GET")
-        | (["2019-09-25", "functions", name, "event-invoke-config"], "GET")
-        | (["2021-10-31", "functions", name, "url"], "GET")
-        | (["2015-03-31", "functions", name, "aliases", _], "GET") => nothing(named(&ask, name)?, ask),
-        (["2015-03-31", "event-source-mappings"], "GET") => Ok(tell(StatusCode::OK, &json!({ "EventSourceMappings": [] }), ask.stamp.id)),
-        (["2018-10-31", "layers"], "GET") => Ok(tell(StatusCode::OK, &json!({ "Layers": [] }), ask.stamp.id)),
+        (["2015-03-31", "functions", name, "versions"], "POST") => versions::publish(named(&ask, name)?, ask),
+        (["2015-03-31", "functions", name, "versions"], "GET") => versions::list(named(&ask, name)?, ask),
+        (["2015-03-31", "functions", name, "aliases"], "POST") => aliases::create(named(&ask, name)?, ask),
+        (["2015-03-31", "functions", name, "aliases"], "GET") => aliases::list(named(&ask, name)?, ask),
+        (["2015-03-31", "functions", name, "aliases", alias], "GET") => aliases::get(named(&ask, name)?, ask, alias),
+        (["2015-03-31", "functions", name, "aliases", alias], "PUT") => aliases::update(named(&ask, name)?, ask, alias),
+        (["2015-03-31", "functions", name, "aliases", alias], "DELETE") => aliases::delete(named(&ask, name)?, ask, alias),
+        (["2015-03-31", "functions", name, "policy"], "POST") => policy::add(named(&ask, name)?, ask),
+        (["2015-03-31", "functions", name, "policy"], "GET") => policy::get(named(&ask, name)?, ask),
+        (["2015-03-31", "functions", name, "policy", sid], "DELETE") => policy::remove(named(&ask, name)?, ask, sid),
+        (["2019-09-30", "functions", name, "concurrency"], "GET") => concurrency::get(named(&ask, name)?, ask),
+        (["2017-10-31", "functions", name, "concurrency"], "PUT") => concurrency::put(named(&ask, name)?, ask),
+        (["2017-10-31", "functions", name, "concurrency"], "DELETE") => concurrency::delete(named(&ask, name)?, ask),
+        (["2019-09-25", "functions", name, "event-invoke-config"], verb @ ("GET" | "PUT" | "POST" | "DELETE")) => {
+            let address = named(&ask, name)?;
+            match verb {
+                "GET" => invoke_config::get(address, ask),
+                "PUT" => invoke_config::put(address, ask, Put::Whole),
+                "POST" => invoke_config::put(address, ask, Put::Changed),
+                _ => invoke_config::delete(address, ask),
+            }
+        }
+        (["2019-09-25", "functions", name, "event-invoke-config", "list"], "GET") => invoke_config::list(named(&ask, name)?, ask),
+        (["2021-10-31", "functions", name, "urls"], "GET") => urls::list(named(&ask, name)?, ask),
+        (["2021-10-31", "functions", name, "url"], verb @ ("POST" | "GET" | "PUT" | "DELETE")) => {
+            let address = named(&ask, name)?;
+            match verb {
+                "POST" => urls::create(address, ask),
+                "GET" => urls::get(address, ask),
+                "PUT" => urls::update(address, ask),
+                _ => urls::delete(address, ask),
+            }
+        }
+        (["2015-03-31", "event-source-mappings"], "POST") => mappings::create(ask),
+        (["2015-03-31", "event-source-mappings"], "GET") => mappings::list(ask),
+        (["2015-03-31", "event-source-mappings", id], "GET") => Ok(mappings::get(ask, (*id).to_owned())),
+        (["2015-03-31", "event-source-mappings", id], "PUT") => mappings::update(ask, (*id).to_owned()),
+        (["2015-03-31", "event-source-mappings", id], "DELETE") => Ok(mappings::delete(ask, (*id).to_owned())),
+        (["2015-03-31", "functions", name, "code"], "GET") => functions::zip(named(&ask, name)?, ask),
+        (["2018-10-31", "layers"], "GET") if query(&ask, "find").as_deref() == Some("LayerVersion") => layers::find(ask),
+        (["2018-10-31", "layers"], "GET") => layers::list(ask),
+        (["2018-10-31", "layers", name, "versions"], "POST") => layers::publish(ask, name),
+        (["2018-10-31", "layers", name, "versions"], "GET") => layers::versions(ask, name),
+        (["2018-10-31", "layers", name, "versions", number], "GET") => layers::get(ask, name, number),
+        (["2018-10-31", "layers", name, "versions", number], "DELETE") => layers::delete(ask, name, number),
+        (["2018-10-31", "layers", name, "versions", number, "content"], "GET") => layers::content(ask, name, number),
         (path, _) => Err(Fault::absent(&missing(path))),
     }
 }
@@ -89,17 +157,8 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
 /// What a path is for, in the words of whoever wants it.
 fn missing(path: &[&str]) -> String {
     let what = match path {
-        [_, "functions", _, "versions"] => "versions (PublishVersion)",
-        [_, "functions", _, "aliases", ..] => "aliases",
-        [_, "functions", _, "policy", ..] => "resource policies",
-        [_, "functions", _, "concurrency"] => "reserved concurrency",
         [_, "functions", _, "provisioned-concurrency"] => "provisioned concurrency",
-        [_, "functions", _, "event-invoke-config", ..] => "configuration of asynchronous calls",
-        [_, "functions", _, "url"] => "function URLs",
-        [_, "functions", _, "response-streaming-invocations"] => "InvokeWithResponseStream",
-        [_, "layers", ..] => "layers",
-        [_, "tags", ..] => "tags beside those that a function is created with",
-        [_, "event-source-mappings", ..] => "event source mappings",
+        [_, "layers", ..] => "permissions of layers",
         _ => return format!("operation at /{}", path.iter().take(5).copied().collect::<Vec<_>>().join("/")),
     };
     what.to_owned()
@@ -138,25 +197,17 @@ fn describe(address: Address, ask: Ask, then: impl FnOnce(Address, Ask, mote_cor
     if let Err(fault) = address.is_known(&ask) {
         return Turn::Answer(fault.response(ask.stamp.id));
     }
-    let what = Action::Describe { function: address.reference(&ask) };
+    let what = Action::Describe { function: address.reference(&ask), version: address.version() };
     Turn::act(ask.who.clone(), what, move |described| match described {
         Ok(Done::Function(description)) => then(address, ask, *description),
         Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
-        Err(error) if error.code() == mote_core::Code::FunctionNotFound => refuse(&address.missing(&ask), ask.stamp.id),
+        Err(error) if is_missing(&error) => refuse(&address.missing(&ask), ask.stamp.id),
         Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
     })
 }
 
-fn empty(address: Address, ask: Ask, answer: Value) -> Result<Turn, Fault> {
-    Ok(describe(address, ask, move |_, ask, _| tell(StatusCode::OK, &answer, ask.stamp.id)))
-}
-
-fn unset(address: Address, ask: Ask) -> Result<Turn, Fault> {
-    Ok(describe(address, ask, |_, ask, _| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id))))
-}
-
-fn nothing(address: Address, ask: Ask) -> Result<Turn, Fault> {
-    Ok(describe(address, ask, |_, ask, _| refuse(&Fault::missing("The resource you requested does not exist."), ask.stamp.id)))
+fn is_missing(error: &Error) -> bool {
+    matches!(error.code(), Code::FunctionNotFound | Code::VersionNotFound)
 }
 
 fn unexpected() -> Error {
@@ -169,6 +220,14 @@ fn refuse(fault: &Fault, id: Id) -> Turn {
 
 fn tell(status: StatusCode, answer: &Value, id: Id) -> Turn {
     Turn::Answer(json(status, answer, id))
+}
+
+/// A zip, for whoever wants it back.
+fn zipped(zip: Body, id: Id) -> Turn {
+    let mut response = bare(StatusCode::OK, id);
+    *response.body_mut() = zip;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
+    Turn::Answer(response)
 }
 
 fn json(status: StatusCode, answer: &Value, id: Id) -> Response {

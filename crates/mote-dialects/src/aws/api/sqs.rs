@@ -27,6 +27,11 @@ use super::Ask;
 use super::wire::{self, Protocol, Refusal};
 use form::Asked;
 
+/// A queue's attributes as its settings; the error says what is wrong.
+pub(in crate::aws) fn queue_settings(given: &Value) -> Result<Patch, String> {
+    attributes::read(given).map_err(|refusal| refusal.message)
+}
+
 /// Entries of one request.
 const BATCH_MAX: usize = 10;
 /// What a receiver may ask for at once.
@@ -90,7 +95,7 @@ fn create(asked: &Asked) -> Outcome {
     }
     let tags = asked.input.get("tags").or_else(|| asked.input.get("Tags")).cloned();
     if let Some(tags) = tags.filter(|tags| tags.as_object().is_some_and(|tags| !tags.is_empty())) {
-        attributes::about(&mut patch).insert(attributes::TAGS.to_owned(), tags);
+        attributes::remember(&mut patch, attributes::TAGS, tags);
     }
     let (url, namespace) = (asked.url(&name), asked.namespace());
     let (again, wanted) = (asked.clone(), patch.clone());
@@ -114,10 +119,10 @@ fn list(asked: &Asked) -> Outcome {
     };
     let prefix = asked.text("QueueNamePrefix").to_owned();
     let after = Some(asked.text("NextToken").to_owned()).filter(|after| !after.is_empty());
+    // Those of a prefix lie beside each other: each that is looked at beside them costs its tallies.
+    let after = after.max(before(&prefix));
     let urls = asked.clone();
-    // A prefix is looked for among all: queues are few, and this is no hot path.
-    let limit = if prefix.is_empty() { max } else { usize::MAX };
-    Ok(asked.act(Action::ListQueues { namespace: asked.namespace(), after, limit }, move |done| {
+    Ok(asked.act(Action::ListQueues { namespace: asked.namespace(), after, limit: max }, move |done| {
         let Done::Queues(queues) = done else { return Ok(json!({})) };
         let mut names: Vec<_> = queues.into_iter().map(|info| info.name).filter(|name| name.as_str().starts_with(&prefix)).collect();
         let more = names.len() >= max && max < LIST_MAX;
@@ -131,6 +136,15 @@ fn list(asked: &Asked) -> Outcome {
         }
         Ok(told)
     }))
+}
+
+/// What comes after every name that is less than the prefix, and before the first that has it.
+fn before(prefix: &str) -> Option<String> {
+    let mut text = prefix.to_owned();
+    let last = text.pop().filter(char::is_ascii_graphic)? as u8 - 1;
+    // No name has such a letter, and each that it may have is less.
+    text.extend([char::from(last), '\x7f']);
+    Some(text)
 }
 
 fn get_attributes(asked: &Asked) -> Outcome {
@@ -231,7 +245,7 @@ fn receive(asked: &Asked) -> Outcome {
     let action = Action::ReceiveMessages { namespace: asked.namespace(), name, max, visibility: visibility(input)?, wait };
     Ok(asked.act(action, move |done| {
         let Done::Messages(messages) = done else { return Ok(json!({})) };
-        let told: Vec<Value> = messages.into_iter().map(|message| message::received(message, &shown)).collect();
+        let told: Vec<Value> = messages.iter().map(|message| message::received(message, &shown)).collect();
         Ok(if told.is_empty() { json!({}) } else { json!({ "Messages": told }) })
     }))
 }

@@ -31,11 +31,13 @@ fn play(request: Request, known: Result<Done, Code>) -> (Response, Option<Creden
     loop {
         turn = match turn {
             Turn::Read { body, then, .. } => then(Ok(body.as_bytes().cloned().unwrap_or_else(Bytes::new))),
+            Turn::Do { who: Credential::AccessKey(_), what: Action::WhoAmI, then } => then(admin().map_err(|code| Error::new(code, ""))),
             Turn::Do { who, what: Action::WhoAmI, then } => {
                 asked = Some(who);
                 then(known.take().expect("it is asked once").map_err(|code| Error::new(code, "told so")))
             }
             Turn::Do { what, .. } => panic!("{what:?}"),
+            Turn::Pour { .. } => panic!("nothing streams here"),
             Turn::Answer(response) => return (response, asked),
         }
     }
@@ -65,6 +67,43 @@ fn sts_tells_who_the_caller_is() {
     assert!(matches!(parse(unsigned, &stamp(), &Account::default(), Keys::Local), Parsed::NotMine(_)));
 }
 
+/// A link in a mail, or a page that lies in a bucket of this server.
+#[test]
+fn a_browser_needs_a_key_even_from_here() {
+    let query = "Action=DeleteQueue&QueueName=q&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20260101T000000Z&X-Amz-Expires=60";
+    let signed = format!("X-Amz-SignedHeaders=host&X-Amz-Credential=t%2F20260101%2Fr%2Fsqs%2Faws4_request&X-Amz-Signature={SIGNATURE}");
+    let is_local = |said: &[(&str, &str)]| {
+        let mut request = http::Request::get(format!("/?{query}&{signed}")).header("host", "localhost:4566");
+        for (name, value) in said {
+            request = request.header(*name, *value);
+        }
+        let Parsed::Turn(turn) = parse(request.body("".into()).unwrap(), &stamp(), &Account::default(), Keys::Local) else { panic!() };
+        // Who is not has to name a known key before its body is read.
+        matches!(turn, Turn::Read { .. })
+    };
+    assert!(is_local(&[]) && is_local(&[("user-agent", "Boto3/1.44.5")]));
+    assert!(!is_local(&[("sec-fetch-site", "none")]));
+    assert!(!is_local(&[("sec-fetch-site", "same-origin")]));
+    assert!(!is_local(&[("user-agent", "Mozilla/5.0 (Macintosh) Version/15.6 Safari/605.1.15")]));
+}
+
+#[test]
+fn nobodys_body_is_read_before_a_known_key_is_named() {
+    let Parsed::Turn(turn) = parse(request("lambda", "evil.example", "x"), &stamp(), &Account::default(), Keys::Local) else { panic!() };
+    let Turn::Do { who: Credential::AccessKey(key), what: Action::WhoAmI, then } = turn else { panic!("it is read first") };
+    assert_eq!(key, "test");
+    let Turn::Answer(refused) = then(Err(Error::new(Code::CredentialInvalid, "nobody's key"))) else { panic!() };
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(text(&refused).contains("UnrecognizedClientException"), "{}", text(&refused));
+    let unsigned = http::Request::post("/2015-03-31/functions/f/invocations").header("host", "evil.example").body("{}".into()).unwrap();
+    let Parsed::Turn(Turn::Answer(refused)) = parse(unsigned, &stamp(), &Account::default(), Keys::Local) else { panic!("it goes on") };
+    assert!(text(&refused).contains("MissingAuthenticationToken"), "{}", text(&refused));
+    let most = |method: &str, path: &str| Service::Lambda.body_bytes_max(&method.parse().unwrap(), path) >> 20;
+    assert_eq!((most("POST", "/2015-03-31/functions/"), most("PUT", "/2015-03-31/functions/f/code")), (70, 70));
+    assert_eq!((most("POST", "/2018-10-31/layers/l/versions"), most("POST", "/2015-03-31/functions/f/versions")), (70, 8));
+    assert_eq!(most("POST", "/2015-03-31/functions/f/invocations"), 8);
+}
+
 #[test]
 fn a_role_is_a_name_and_grants_nothing() {
     let check = |body, status: StatusCode, expect: &str| {
@@ -75,9 +114,31 @@ fn a_role_is_a_name_and_grants_nothing() {
     check("Action=CreateRole&RoleName=r1&AssumeRolePolicyDocument=%7B%7D", StatusCode::OK, "<Arn>arn:aws:iam::000000000000:role/r1</Arn>");
     check("Action=GetRole&RoleName=r1", StatusCode::OK, "<RoleName>r1</RoleName>");
     check("Action=AttachRolePolicy&RoleName=r1&PolicyArn=a", StatusCode::OK, "<AttachRolePolicyResponse ");
+    check("Action=UpdateAssumeRolePolicy&RoleName=r1&PolicyDocument=%7B%7D", StatusCode::OK, "<UpdateAssumeRolePolicyResponse ");
     check("Action=CreateUser&UserName=u", StatusCode::BAD_REQUEST, "<Code>InvalidAction</Code>");
     check("Action=GetRole&RoleName=%3Cb%3E", StatusCode::BAD_REQUEST, "&quot;&lt;b&gt;&quot;");
     check("", StatusCode::BAD_REQUEST, "<Code>InvalidAction</Code>");
+}
+
+/// Tools try a role that they have made before they give it to a function.
+#[test]
+fn a_role_is_assumed_by_who_needs_no_key() {
+    let asked = |host, role: &'static str| play(request("sts", host, role), admin()).0;
+    let good = "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A000000000000%3Arole%2Fr1&RoleSessionName=s";
+    let response = asked("localhost", good);
+    assert_eq!(response.status(), StatusCode::OK);
+    for expect in [
+        "<Arn>arn:aws:sts::000000000000:assumed-role/r1/s</Arn>",
+        "<AccessKeyId>ASIALOCAL</AccessKeyId>",
+        "<Expiration>1970-01-01T01:00:00.001Z</Expiration>",
+    ] {
+        assert!(text(&response).contains(expect), "{}", text(&response));
+    }
+    let refused = asked("evil.example", good);
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(text(&refused).contains("<Code>AccessDenied</Code>"), "{}", text(&refused));
+    let wrong = asked("localhost", "Action=AssumeRole&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2F%3Cb%3E&RoleSessionName=s");
+    assert!(text(&wrong).contains("<Code>ValidationError</Code>"), "{}", text(&wrong));
 }
 
 #[test]
@@ -93,10 +154,28 @@ fn who_is_not_let_in_is_told_in_the_services_own_form() {
 }
 
 #[test]
+fn an_unsigned_request_is_known_by_its_target() {
+    let check = |target: &str, expect: Option<Service>| {
+        let headers = HeaderMap::from_iter([(http::HeaderName::from_static(TARGET), target.parse().unwrap())]);
+        assert_eq!(Service::of(None, &headers, &Uri::from_static("/")), expect, "{target}");
+    };
+    check("AmazonSQS.ListQueues", Some(Service::Sqs));
+    check("AWSEvents.ListRules", Some(Service::Events));
+    check("Logs_20140328.GetLogEvents", Some(Service::Logs));
+    check("DynamoDB_20120810.GetItem", Some(Service::Unknown(Protocol::Json)));
+    assert_eq!(Service::of(None, &HeaderMap::new(), &Uri::from_static("/")), None);
+}
+
+#[test]
 fn a_service_that_mote_does_not_have_is_named() {
     let (response, _) = play(request("dynamodb", "localhost", "{}"), admin());
     assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
     assert_eq!(response.headers()["x-amzn-errortype"], "NotImplemented");
+    let mut asked = request("cloudformation", "localhost", "Action=DescribeStackResources&Version=2010-05-15");
+    asked.headers_mut().insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded; charset=utf-8".parse().unwrap());
+    let (response, _) = play(asked, admin());
+    assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
+    assert!(text(&response).contains("<Code>NotImplemented</Code>"), "{}", text(&response));
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The protocols of AWS's services: how an answer and a refusal look in each.
 //!
-//! Query: a form in, XML out. JSON: a target in a header, JSON both ways. Which service speaks which
+//! Query: a form in, XML out. JSON: a target in a header, JSON both ways. Rest: XML both ways, as S3. Which service speaks which
 //! is [`super::Service`]'s to say.
 
 use std::fmt::Write;
 
 use http::header::{self, HeaderValue};
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use mote_core::access::sigv4::{Flaw, Refusal as Unbelieved};
 use mote_core::clock::Id;
 use mote_core::dialect::Response;
@@ -14,14 +14,15 @@ use mote_core::{Code, Error, Fault};
 use serde_json::json;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(in crate::aws) enum Protocol {
     Query,
     Json,
+    Rest,
 }
 
 /// A refusal in AWS's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(in crate::aws) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: String,
@@ -33,7 +34,8 @@ impl Refusal {
     }
 
     pub(super) fn unknown_service() -> Refusal {
-        let message = "mote answers for IAM, Lambda, S3, SQS and STS; the request is signed for another service";
+        let message =
+            "mote answers for Events, IAM, Lambda, Logs, S3, Scheduler, SNS, SQS and STS; the request is signed for another service";
         Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 
@@ -43,7 +45,7 @@ impl Refusal {
     }
 
     /// What every service says in the same words.
-    pub(super) fn of(error: &Error) -> Refusal {
+    pub(in crate::aws) fn of(error: &Error) -> Refusal {
         let source = std::error::Error::source(error);
         if let Some(unbelieved) = source.and_then(|source| source.downcast_ref::<Unbelieved>()) {
             return Refusal::new(StatusCode::FORBIDDEN, unbelieved_code(unbelieved.flaw), &unbelieved.text);
@@ -64,6 +66,12 @@ impl Refusal {
     }
 }
 
+/// What a client of any service speaks, by what its request brings.
+pub(super) fn spoken(headers: &HeaderMap) -> Protocol {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    if kind.starts_with("application/x-www-form-urlencoded") { Protocol::Query } else { Protocol::Json }
+}
+
 fn unbelieved_code(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::Unreadable | Flaw::HeaderMalformed | Flaw::QueryMalformed => "IncompleteSignatureException",
@@ -72,7 +80,7 @@ fn unbelieved_code(flaw: Flaw) -> &'static str {
     }
 }
 
-pub(super) fn refuse(protocol: Protocol, refusal: &Refusal, id: Id) -> Response {
+pub(in crate::aws) fn refuse(protocol: Protocol, refusal: &Refusal, id: Id) -> Response {
     let Refusal { status, code, message } = refusal;
     match protocol {
         Protocol::Query => {
@@ -83,6 +91,14 @@ pub(super) fn refuse(protocol: Protocol, refusal: &Refusal, id: Id) -> Response 
                  <RequestId>{id}</RequestId></ErrorResponse>"
             );
             answer(*status, "text/xml", text, id)
+        }
+        Protocol::Rest => {
+            let message = escape(message);
+            let text = format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+                 <Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>"
+            );
+            answer(*status, "application/xml", text, id)
         }
         Protocol::Json => {
             let text = json!({ "__type": code, "message": message }).to_string();
@@ -107,7 +123,7 @@ pub(super) fn json(output: &serde_json::Value, id: Id) -> Response {
     answer(StatusCode::OK, "application/x-amz-json-1.0", output.to_string(), id)
 }
 
-fn answer(status: StatusCode, kind: &'static str, text: String, id: Id) -> Response {
+pub(super) fn answer(status: StatusCode, kind: &'static str, text: String, id: Id) -> Response {
     let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

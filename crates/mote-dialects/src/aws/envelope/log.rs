@@ -6,11 +6,10 @@ use mote_core::clock::Id;
 use mote_core::function::Function;
 use mote_core::reply::Timing;
 
-/// The draft's name; a version that is published would have its number.
-const VERSION: &str = "$LATEST";
+use crate::aws::arn;
 
-pub(crate) fn opening(call: Id) -> String {
-    format!("START RequestId: {call} Version: {VERSION}")
+pub(crate) fn opening(function: &Function, call: Id) -> String {
+    format!("START RequestId: {call} Version: {}", arn::version(function))
 }
 
 /// What a call used of its memory is not measured: as other places that run such code on one machine
@@ -40,7 +39,9 @@ mod tests {
     #[test]
     fn a_call_stands_between_its_lines() {
         let (function, id) = (mote_testkit::function("f"), Id(7));
-        assert_eq!(opening(id), format!("START RequestId: {id} Version: $LATEST"));
+        let draft = Function { version: Function::DRAFT, ..function.clone() };
+        assert_eq!(opening(&draft, id), format!("START RequestId: {id} Version: $LATEST"));
+        assert_eq!(opening(&function, id), format!("START RequestId: {id} Version: 1"));
         let warm = Timing::default();
         let report =
             format!("REPORT RequestId: {id}\tDuration: 1.50 ms\tBilled Duration: 2 ms\tMemory Size: 512 MB\tMax Memory Used: 512 MB");

@@ -6,6 +6,7 @@ mod access;
 mod calls;
 pub(super) mod mqtt;
 pub(super) mod queues;
+mod rules;
 mod topics;
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, request};
 use mote_core::access::Credential;
-use mote_core::action::{Action, Deploy, DeployWish, Files, Qualifier, Target};
+use mote_core::action::{Action, Deploy, DeployWish, Expect, Files, Number, Qualifier, Target};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::dialect::{Parsed, Request, Stamp};
 use mote_core::function::{FunctionRef, Name};
@@ -24,7 +25,8 @@ use serde::Deserialize;
 
 use super::events::event;
 use super::query::{Query, wrong};
-use super::{bounded, invalid, text, wants_no_answer};
+use super::{invalid, wants_no_answer};
+use crate::requests;
 
 pub(super) use calls::wish;
 
@@ -42,7 +44,7 @@ pub(in crate::plain) fn parse(request: Request, stamp: &Stamp) -> Result<Parsed>
         return Ok(Parsed::NotMine(request));
     }
     let (parts, body) = request.into_parts();
-    bounded(&parts.uri)?;
+    requests::bounded(&parts.uri)?;
     let credential = credential(&parts.headers)?;
     let path = parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
     let mut segments = Vec::new();
@@ -64,6 +66,9 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
     if let Some(action) = queues::action(path, parts, &query, &body)? {
         return Ok(action);
     }
+    if let Some(action) = rules::action(path, parts, &query)? {
+        return Ok(action);
+    }
     if let Some(action) = topics::action(path, parts, &query, &body, stamp)? {
         return Ok(action);
     }
@@ -76,7 +81,7 @@ fn action(path: &[&str], parts: &request::Parts, body: Body, stamp: &Stamp) -> R
             let limit = query.count("limit", PAGE, PAGE)?;
             Ok(Action::List { namespace: query.namespace()?, after: query.text("after"), limit })
         }
-        (["functions", name], "GET") => Ok(Action::Describe { function: of(name)? }),
+        (["functions", name], "GET") => Ok(Action::Describe { function: of(name)?, version: Qualifier::Live }),
         (["functions", name], "DELETE") => Ok(Action::Remove { function: of(name)? }),
         (["functions", name, "invoke"], "POST") => {
             let version = query.parse::<u64>("version", "a version's number")?;
@@ -124,7 +129,14 @@ fn deploy(query: &Query, archive: Body) -> Result<Action> {
         default_name: query.name("default_name")?,
         dev: query.flag("dev")?,
     };
-    Ok(Action::Deploy(Box::new(Deploy { wish, files: Files::Archive(archive), declared: None })))
+    Ok(Action::Deploy(Box::new(Deploy {
+        wish,
+        files: Files::Archive(archive),
+        declared: None,
+        number: Number::Next,
+        layers: Vec::new(),
+        expect: Expect::Anything,
+    })))
 }
 
 fn logs(query: &Query, now: Timestamp) -> Result<Action> {
@@ -135,6 +147,7 @@ fn logs(query: &Query, now: Timestamp) -> Result<Action> {
         since: query.get("since").map(|text| since("since", text, now)).transpose()?,
         tail: query.count("tail", TAIL, TAIL_MAX)?,
         follow: query.flag("follow")?,
+        ..LogQuery::default()
     };
     Ok(Action::Logs { namespace: query.namespace()?, query: log_query })
 }
@@ -183,8 +196,8 @@ fn object((namespace, bucket, key): (Name, &str, &[&str]), method: &str, parts: 
 
 fn meta(headers: &HeaderMap) -> ObjectMeta {
     let kept = [header::CACHE_CONTROL, header::CONTENT_DISPOSITION, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE, header::EXPIRES];
-    let kept = kept.into_iter().filter_map(|name| Some((name.to_string(), text(headers, name)?)));
-    ObjectMeta { content_type: text(headers, header::CONTENT_TYPE), headers: kept.collect(), ..Default::default() }
+    let kept = kept.into_iter().filter_map(|name| Some((name.to_string(), requests::text(headers, name)?)));
+    ObjectMeta { content_type: requests::text(headers, header::CONTENT_TYPE), headers: kept.collect(), ..Default::default() }
 }
 
 #[derive(Deserialize)]
@@ -227,6 +240,7 @@ fn unknown(path: &[&str], method: &str) -> Error {
         path if let Some(allow) = access::allows(path) => allow,
         path if let Some(allow) = calls::allows(path) => allow,
         path if let Some(allow) = queues::allows(path) => allow,
+        path if let Some(allow) = rules::allows(path) => allow,
         path if let Some(allow) = topics::allows(path) => allow,
         _ => {
             let shown: String = path.join("/").chars().take(100).collect();

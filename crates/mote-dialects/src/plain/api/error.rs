@@ -78,6 +78,8 @@ pub(super) fn status(code: Code) -> StatusCode {
         | Code::UploadNotFound
         | Code::CallNotFound
         | Code::QueueNotFound
+        | Code::BindingNotFound
+        | Code::RuleNotFound
         | Code::TokenNotFound
         | Code::SecretNotFound
         | Code::SubscriptionNotFound => StatusCode::NOT_FOUND,

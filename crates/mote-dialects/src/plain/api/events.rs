@@ -7,7 +7,7 @@ use mote_core::dialect::Stamp;
 use mote_core::event::{Event, cloudevents};
 use mote_core::{Body, Result};
 
-use super::{text, trace_parent};
+use crate::requests::{text, trace_parent};
 
 /// Its id is always the platform's own: an id is the invocation's, and must be new.
 pub(super) fn event(headers: &HeaderMap, body: Body, stamp: &Stamp) -> Result<Event> {

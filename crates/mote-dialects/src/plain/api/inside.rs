@@ -15,11 +15,12 @@ use mote_core::{Body, Code, Error, Result};
 
 use super::control::{mqtt, queues, wish};
 use super::query::Query;
-use super::{bounded, deeper, events};
+use super::{deeper, events};
+use crate::requests;
 
 pub(in crate::plain) fn parse(request: Request, stamp: &Stamp, namespace: &Name, depth: &Depth) -> Result<Parsed> {
     let (parts, body) = request.into_parts();
-    bounded(&parts.uri)?;
+    requests::bounded(&parts.uri)?;
     if parts.uri.path() == "/mqtt" && parts.method == Method::POST {
         let mut message = mqtt::message(&Query::new(&parts.uri)?, &parts.headers)?;
         let event = led_to(stamp, depth, message.topic.as_str())?;

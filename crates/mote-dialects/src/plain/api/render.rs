@@ -19,7 +19,7 @@ use super::error::{self, Wording};
 
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
-pub(in crate::plain) fn render(result: Result<Done>) -> Response {
+pub(crate) fn render(result: Result<Done>) -> Response {
     match result {
         Ok(Done::Reply(reply)) => respond(reply),
         Ok(done) => answer(done).unwrap_or_else(error::render),
@@ -58,6 +58,10 @@ fn answer(done: Done) -> Result<Response> {
         Done::Deploying(steps) => Ok(lines(steps_body(steps))),
         Done::Function(description) => json_of(StatusCode::OK, &description),
         Done::Functions(functions) => json_of(StatusCode::OK, &json!({ "functions": functions })),
+        Done::Version(function) => json_of(StatusCode::OK, &function),
+        Done::Bound(bindings) => json_of(StatusCode::OK, &json!({ "bindings": bindings })),
+        Done::Rule(rule, revision) => json_of(StatusCode::OK, &json!({ "rule": rule, "revision": revision })),
+        Done::Rules(rules) => json_of(StatusCode::OK, &json!({ "rules": rules })),
         Done::Logs(stream) => Ok(lines(Body::stream(stream.map(|line| line_of(&line?)), None))),
         Done::Timers(timers) => json_of(StatusCode::OK, &json!({ "timers": timers })),
         Done::Mqtt(status) => json_of(StatusCode::OK, &status),

@@ -51,7 +51,7 @@ fn control_requests_are_actions() {
     check("HEAD /v1/status", "", "Status");
     check("GET /v1/functions", "", r#"List { namespace: "default", after: None, limit: 1000 }"#);
     check("GET /v1/functions?namespace=n&after=f&limit=5", "", r#"List { namespace: "n", after: Some("f"), limit: 5 }"#);
-    check("GET /v1/functions/f", "", r#"Describe { function: FunctionRef { namespace: "default", name: "f" } }"#);
+    check("GET /v1/functions/f", "", r#"Describe { function: FunctionRef { namespace: "default", name: "f" }, version: Live }"#);
     check("DELETE /v1/functions/f?namespace=n", "", r#"Remove { function: FunctionRef { namespace: "n", name: "f" } }"#);
     check("POST /v1/functions/f/point", r#"{"version":3}"#, "version: Some(3)");
     check("POST /v1/functions/f/point", r#"{"version":null}"#, "version: None");
@@ -70,6 +70,9 @@ fn control_requests_are_actions() {
         let (_, action) = asked("POST /v1/functions/f/send", &[(header, value)], "{}").unwrap();
         assert!(format!("{action:?}").contains(&format!("due: Some(Timestamp({due}))")), "{action:?}");
     }
+    check("GET /v1/rules?namespace=n&group=bus.b", "", r#"ListRules { namespace: "n", group: Some("bus.b") }"#);
+    check("GET /v1/rules/bus.b/r", "", r#"ShowRule { namespace: "default", group: "bus.b", name: "r" }"#);
+    check("DELETE /v1/rules/bus.b/r", "", r#"RemoveRule { namespace: "default", group: "bus.b", name: "r" }"#);
     check("GET /v1/timers?namespace=n&next=7", "", r#"ListTimers { namespace: "n", next: 7 }"#);
     check(
         "POST /v1/deploy?name=f&dev=1",

@@ -19,7 +19,8 @@ use mote_core::reply::Reply;
 use mote_core::{Body, Code, Error, Result};
 
 use super::head::is_taken;
-use super::{REPLY_HEADER_BYTES_MAX, REPLY_HEADERS_MAX, bad_reply, check_status, has_no_body, is_the_servers};
+use super::{bad_reply, check_status};
+use crate::replies::{HEADER_BYTES_MAX, HEADERS_MAX, has_no_body, is_the_servers};
 
 /// Nobody but mote says these to a function: who called, by which way, and for which call.
 const MOTES_OWN: [&str; 5] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-prefix"];
@@ -168,9 +169,9 @@ pub(super) fn reply(call: &Invocation, head: &Bytes, body: Body) -> Result<Reply
     let ResponseHead { status, headers: all } = ResponseHead::read(head)?;
     check_status(status.as_u16())?;
     let bytes: usize = all.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if all.len() > REPLY_HEADERS_MAX || bytes > REPLY_HEADER_BYTES_MAX {
+    if all.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
         return Err(bad_reply(format!(
-            "it has {} headers of {bytes} bytes; {REPLY_HEADERS_MAX} of {REPLY_HEADER_BYTES_MAX} bytes is the limit",
+            "it has {} headers of {bytes} bytes; {HEADERS_MAX} of {HEADER_BYTES_MAX} bytes is the limit",
             all.len()
         )));
     }
@@ -187,5 +188,5 @@ pub(super) fn reply(call: &Invocation, head: &Bytes, body: Body) -> Result<Reply
     if let Some(length) = length.filter(|_| tells_length) {
         headers.insert(header::CONTENT_LENGTH, length.into());
     }
-    Ok(Reply { status, headers, body: if has_no_body(status) { Body::empty() } else { body }, timing: Default::default() })
+    Ok(Reply { status, headers, body: if has_no_body(status) { Body::empty() } else { body }, timing: Default::default(), version: 0 })
 }

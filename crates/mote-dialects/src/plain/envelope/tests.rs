@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::engine::exchange::{RequestHead, ResponseHead};
 use mote_core::event::{Event, HttpRequest};
@@ -37,12 +37,21 @@ fn over_http(function: Function, method: Method, request: HeaderMap, body: &'sta
         origin: "http://h".into(),
         path: "/orders/7".into(),
         mount: 0,
+        route: None,
         query: "a=1&b=%20".into(),
         headers: request,
         params: vec![("id".into(), "7".into())],
         peer: "127.0.0.1".into(),
     }));
-    Invocation { id: Id(7), function: Arc::new(function), event, deadline: Timestamp(1_767_225_630_000), attempt: 1 }
+    Invocation {
+        id: Id(7),
+        function: Arc::new(function),
+        event,
+        deadline: Timestamp(1_767_225_630_000),
+        attempt: 1,
+        called: Default::default(),
+        opening: Default::default(),
+    }
 }
 
 fn head_of(mut call: Invocation) -> Value {
@@ -79,7 +88,15 @@ fn cookies_that_came_apart_are_one_header_again() {
 fn what_did_not_come_over_http_brings_its_event() {
     let mut event = Event::new(Id(7), "/buckets/photos", "mote.object.created", Timestamp(1_767_225_600_000), "{}");
     event.subject = Some("in/cat.jpg".into());
-    let call = Invocation { id: Id(7), function: Arc::new(function(Family::Python, &["key"])), event, deadline: Timestamp(5), attempt: 2 };
+    let call = Invocation {
+        id: Id(7),
+        function: Arc::new(function(Family::Python, &["key"])),
+        event,
+        deadline: Timestamp(5),
+        attempt: 2,
+        called: Default::default(),
+        opening: Default::default(),
+    };
     let head = head_of(call);
     assert_eq!(head["head"]["attempt"], 2);
     assert_eq!(head["head"]["params"], json!([]));
@@ -176,16 +193,21 @@ fn cors(rules: Option<Cors>, methods: &[&str], asked: &[(&'static str, &'static 
     function.http.cors = rules;
     function.http.methods = methods.iter().map(|method| (*method).to_owned()).collect();
     let request = headers(asked);
+    let dress = |headers: &mut HeaderMap| {
+        if let Some(cors) = &function.http.cors {
+            cors::dress(cors, &request, headers);
+        }
+    };
     let mut call = over_http(function.clone(), Method::OPTIONS, request.clone(), "");
     let preflight = match encode(&mut call) {
         Ok(Encoded::Reply(mut reply)) => {
-            cors::dress(&function, Some(&request), &mut reply.headers);
+            dress(&mut reply.headers);
             Some(reply.headers)
         }
         Ok(Encoded::Run(_)) | Err(_) => None,
     };
     let mut dressed = HeaderMap::new();
-    cors::dress(&function, Some(&request), &mut dressed);
+    dress(&mut dressed);
     (preflight, dressed)
 }
 
@@ -312,7 +334,15 @@ fn a_server_gets_any_other_event_as_a_cloud_event() {
     event.content_type = Some("application/json".into());
     event.extensions.insert("size".into(), 5.into());
     event.extensions.insert("traceparent".into(), "00-1-2-01".into());
-    let call = Invocation { id: Id(7), function: Arc::new(a_server()), event, deadline: Timestamp(5), attempt: 2 };
+    let call = Invocation {
+        id: Id(7),
+        function: Arc::new(a_server()),
+        event,
+        deadline: Timestamp(5),
+        attempt: 2,
+        called: Default::default(),
+        opening: Default::default(),
+    };
     let head = request_head(call);
     assert_eq!((head.method, head.target.as_str()), (Method::POST, "/"));
     let mut expect = headers(&[

@@ -12,8 +12,19 @@ use super::topic::told;
 
 /// In `[async]`, and in a binding that says otherwise for its own events.
 pub(super) const RETRY: &[&str] = &["attempts", "backoff", "backoff_max", "max_age", "retry_on"];
-const OTHERS: &[&str] =
-    &["keep_result", "order_by", "order_width", "order_rate", "rate", "debounce", "debounce_max", "throttle", "on_success", "on_failure"];
+const OTHERS: &[&str] = &[
+    "keep_result",
+    "order_by",
+    "order_width",
+    "order_rate",
+    "rate",
+    "debounce",
+    "debounce_max",
+    "throttle",
+    "on_success",
+    "on_failure",
+    "dead_letters",
+];
 
 const MINUTE: u64 = 60_000;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -52,7 +63,9 @@ pub(super) fn read(table: &Section, this: &mut Delivery) -> Result<()> {
         }
         this.throttle_ms = Some(value.duration_ms(1..=DAY)?);
     }
-    for (key, destination) in [("on_success", &mut this.on_success), ("on_failure", &mut this.on_failure)] {
+    let destinations =
+        [("on_success", &mut this.on_success), ("on_failure", &mut this.on_failure), ("dead_letters", &mut this.dead_letters)];
+    for (key, destination) in destinations {
         if let Some(value) = table.get(key) {
             *destination = Some(self::destination(&value)?);
         }

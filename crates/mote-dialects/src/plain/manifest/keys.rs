@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use mote_core::bundle::Bundle;
 use mote_core::dialect::Deployment;
-use mote_core::function::{Binding, Cors, Family, Name, ObjectChange, Runtime};
+use mote_core::function::{Binding, Family, Name, ObjectChange, Runtime};
 use mote_core::{Error, Result};
 use toml::de::DeTable;
 
 use super::section::{Section, Value, line_of, nearest};
-use super::{confinement, delivery, deployment, family, flow, invalid, mqtt, obvious, queue, timer, topic};
+use super::{aws, confinement, delivery, deployment, family, flow, http, invalid, mqtt, obvious, queue, timer, topic};
 
 const SHARED: &[&str] = &[
     "runtime",
@@ -42,17 +42,16 @@ fn shared() -> impl Iterator<Item = &'static str> {
     SHARED.iter().chain(confinement::KEYS).copied()
 }
 
-const OWN: &[&str] = &["name", "entry", "http", "bucket", "timer", "topic", "queue", "webhook", "mqtt"];
-const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+const OWN: &[&str] = &["name", "dialect", "entry", "http", "bucket", "timer", "topic", "queue", "webhook", "mqtt"];
 
 const FUNCTIONS_MAX: usize = 100;
 const BINDINGS_MAX: usize = 100;
 const ENV_MAX: usize = 200;
 const ENV_BYTES_MAX: usize = 64 << 10;
-const TEXT_BYTES_MAX: usize = 1024;
+pub(super) const TEXT_BYTES_MAX: usize = 1024;
 
 const MB: u64 = 1_000_000;
-const MINUTE: u64 = 60_000;
+pub(super) const MINUTE: u64 = 60_000;
 
 pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Deployment>> {
     let table = DeTable::parse(text).map_err(|error| {
@@ -85,7 +84,7 @@ pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Deployment>> {
         }
     }
     if let Some(flows) = flows {
-        let bindings: Vec<&str> = OWN.iter().copied().filter(|key| !["name", "entry"].contains(key)).collect();
+        let bindings: Vec<&str> = OWN.iter().copied().filter(|key| !["name", "dialect", "entry"].contains(key)).collect();
         all.extend(flow::read(&flows, &shared, &bindings)?);
     }
     let mut names = HashSet::new();
@@ -96,8 +95,31 @@ pub(super) fn read(text: &str, bundle: &Bundle) -> Result<Vec<Deployment>> {
 }
 
 fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &Bundle) -> Result<Deployment> {
-    let (entry, by_file) = entry(table.get("entry"), bundle)?;
+    let base = || shared.map_or_else(|| deployment(Family::Executable.into(), ""), |(_, shared)| shared.clone());
     let runtime = table.get("runtime").or_else(|| shared.and_then(|(top, _)| top.get("runtime")));
+    let mut this = match aws::is_meant(table.get("dialect"))? {
+        true => aws::function(base(), table.get("entry"), runtime, bundle)?,
+        false => {
+            let (runtime, entry) = code(table.get("entry"), runtime, bundle)?;
+            Deployment { runtime, entry, ..base() }
+        }
+    };
+    if let Some(value) = table.get("name") {
+        this.name = Some(Name::new(value.text()?).map_err(|error| value.wrong(&format!("is no name: {error}")).hint(hint(&error)))?);
+    }
+    settings(table, &mut this)?;
+    if let (Some(port), Some((file, _))) = (this.port, this.entry.split_once(':')) {
+        return Err(invalid(format!("`entry` names a function, and `port` says that the file is a server on port {port}"))
+            .hint(format!("Set `entry` to {file:?}, or leave `port` out.")));
+    }
+    aws::check(&this)?;
+    bindings(table, &mut this)?;
+    Ok(this)
+}
+
+/// What runs, and how.
+fn code(entry: Option<Value>, runtime: Option<Value>, bundle: &Bundle) -> Result<(Runtime, String)> {
+    let (entry, by_file) = self::entry(entry, bundle)?;
     let runtime = match runtime {
         Some(value) => {
             let runtime: Runtime =
@@ -115,24 +137,14 @@ fn function(table: &Section, shared: Option<(&Section, &Deployment)>, bundle: &B
             }
         },
     };
-    let mut this = shared.map_or_else(|| deployment(runtime.clone(), ""), |(_, shared)| shared.clone());
-    (this.runtime, this.entry) = (runtime, entry);
-    if let Some(value) = table.get("name") {
-        this.name = Some(Name::new(value.text()?).map_err(|error| value.wrong(&format!("is no name: {error}")).hint(hint(&error)))?);
-    }
-    settings(table, &mut this)?;
-    if let (Some(port), Some((file, _))) = (this.port, this.entry.split_once(':')) {
-        return Err(invalid(format!("`entry` names a function, and `port` says that the file is a server on port {port}"))
-            .hint(format!("Set `entry` to {file:?}, or leave `port` out.")));
-    }
-    bindings(table, &mut this)?;
-    Ok(this)
+    Ok((runtime, entry))
 }
 
 /// What fires it.
 pub(super) fn bindings(table: &Section, this: &mut Deployment) -> Result<()> {
+    let is_aws = this.dialect == crate::aws::NAME;
     for (key, read) in [
-        ("http", route as fn(&Section) -> Result<Binding>),
+        ("http", (if is_aws { aws::route } else { http::route }) as fn(&Section) -> Result<Binding>),
         ("bucket", bucket),
         ("timer", timer::read),
         ("topic", topic::topic),
@@ -247,10 +259,10 @@ pub(super) fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
         this.http.url = value.flag()?;
     }
     if let Some(value) = table.get("methods") {
-        this.http.methods = methods(value)?;
+        this.http.methods = http::methods(value)?;
     }
     if let Some(value) = table.get("cors") {
-        this.http.cors = Some(cors(value)?);
+        this.http.cors = Some(http::cors(value)?);
     }
     if let Some(value) = table.get("env") {
         env(value, &mut this.env)?;
@@ -266,20 +278,6 @@ pub(super) fn settings(table: &Section, this: &mut Deployment) -> Result<()> {
         }
     }
     confinement::read(table, this)
-}
-
-fn methods(value: Value) -> Result<Vec<String>> {
-    let mut methods: Vec<String> = Vec::new();
-    for method in value.texts(METHODS.len())? {
-        let method = method.to_ascii_uppercase();
-        if !METHODS.contains(&method.as_str()) {
-            return Err(value.wanted(&format!("a list of {}", METHODS.join(", "))));
-        }
-        if !methods.contains(&method) {
-            methods.push(method);
-        }
-    }
-    Ok(methods)
 }
 
 fn env(value: Value, env: &mut BTreeMap<String, String>) -> Result<()> {
@@ -311,62 +309,7 @@ fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-fn cors(value: Value) -> Result<Cors> {
-    let table = value.table()?;
-    table.expect_keys("[cors]", &["origins", "methods", "headers", "expose", "credentials", "max_age"])?;
-    let list = |key: &str, good: fn(&str) -> bool, wanted: &str| -> Result<Vec<String>> {
-        let Some(value) = table.get(key) else { return Ok(Vec::new()) };
-        let texts = value.texts(100)?;
-        if !texts.iter().all(|text| text.len() <= TEXT_BYTES_MAX && good(text)) {
-            return Err(value.wanted(wanted));
-        }
-        Ok(texts.into_iter().map(str::to_owned).collect())
-    };
-    let is_header = |text: &str| http::HeaderName::from_bytes(text.as_bytes()).is_ok();
-    let cors = Cors {
-        origins: list("origins", is_origin, "a list of \"*\" or origins such as \"https://example.org\"")?,
-        methods: table.get("methods").map(methods).transpose()?.unwrap_or_default(),
-        headers: list("headers", is_header, "a list of header names")?,
-        expose: list("expose", is_header, "a list of header names")?,
-        credentials: table.get("credentials").map(|value| value.flag()).transpose()?.unwrap_or_default(),
-        max_age_s: table
-            .get("max_age")
-            .map(|value| value.duration_ms(0..=24 * 60 * MINUTE))
-            .transpose()?
-            .map_or(0, |ms| (ms / 1000) as u32),
-    };
-    if cors.origins.is_empty() {
-        return Err(value.wrong("allows no origin").hint("Set `origins` to [\"*\"] or to a list of origins."));
-    }
-    if cors.credentials && cors.origins.iter().any(|origin| origin == "*") {
-        return Err(value
-            .wrong("allows credentials to every origin")
-            .hint("Name the origins that may send credentials; browsers refuse \"*\" there."));
-    }
-    Ok(cors)
-}
-
-/// `*`, or scheme and authority without a path, as browsers send it.
-fn is_origin(text: &str) -> bool {
-    let authority = text.split_once("://").filter(|(scheme, _)| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric()));
-    text == "*"
-        || authority.is_some_and(|(_, host)| !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && !b"/?#@*".contains(&b)))
-}
-
-fn route(table: &Section) -> Result<Binding> {
-    table.expect_keys("[[http]]", &["path", "methods"])?;
-    let at = table.get("path").ok_or_else(|| invalid("[[http]] has no `path`"))?;
-    Ok(Binding::Http { path: path(&at)?, methods: table.get("methods").map(methods).transpose()?.unwrap_or_default() })
-}
-
-/// Of a route.
-pub(super) fn path(path: &Value) -> Result<String> {
-    let text = path.text()?;
-    if !text.starts_with('/') || text.starts_with("/@") || text.len() > TEXT_BYTES_MAX || text.chars().any(char::is_control) {
-        return Err(path.wanted("a path such as \"/orders/{id}\", which begins with '/' and not with \"/@\","));
-    }
-    Ok(text.to_owned())
-}
+const CHANGES: &str = "a list of \"created\" (or \"put\", \"copy\", \"complete-multipart-upload\" of these alone) and \"removed\"";
 
 fn bucket(table: &Section) -> Result<Binding> {
     table.expect_keys("[[bucket]]", &[&["name", "events", "prefix", "suffix"], delivery::RETRY].concat())?;
@@ -378,11 +321,14 @@ fn bucket(table: &Section) -> Result<Binding> {
         return Err(name.wanted("a bucket's name: 3 to 63 lower-case letters, digits, '.' or '-',"));
     }
     let mut events = Vec::new();
-    for event in table.get("events").map(|value| value.texts(2)).transpose()?.unwrap_or_else(|| vec!["created"]) {
+    for event in table.get("events").map(|value| value.texts(5)).transpose()?.unwrap_or_else(|| vec!["created"]) {
         let event = match event {
             "created" => ObjectChange::Created,
+            "put" => ObjectChange::Put,
+            "copy" => ObjectChange::Copy,
+            "complete-multipart-upload" => ObjectChange::CompleteMultipartUpload,
             "removed" => ObjectChange::Removed,
-            _ => return Err(table.get("events").unwrap_or(name).wanted("a list of \"created\" and \"removed\"")),
+            _ => return Err(table.get("events").unwrap_or(name).wanted(CHANGES)),
         };
         if !events.contains(&event) {
             events.push(event);

@@ -9,15 +9,18 @@ use mote_core::webhook::verify::Scheme;
 use mote_core::{Error, Result};
 
 use super::delivery::RETRY;
+use super::http::path;
 use super::invalid;
-use super::keys::{hint, path};
+use super::keys::hint;
 use super::section::{Section, Value};
 
 pub(super) fn topic(table: &Section) -> Result<Binding> {
     table.expect_keys("[[topic]]", &[&["name", "filter"], RETRY].concat())?;
     let topic = table.get("name").ok_or_else(|| invalid("[[topic]] has no `name`").hint("Any name will do; a topic needs no creation."))?;
     let filter = table.get("filter").map(|value| told(&value, value.json().and_then(Filter::read))).transpose()?;
-    Ok(Binding::Topic(Subscription { topic: told(&topic, Name::new(topic.text()?))?, filter, retry: None }.into()))
+    Ok(Binding::Topic(
+        Subscription { topic: told(&topic, Name::new(topic.text()?))?, filter, retry: None, adds: Default::default() }.into(),
+    ))
 }
 
 pub(super) fn webhook(table: &Section) -> Result<Binding> {

@@ -173,7 +173,7 @@ fn failed_midway(report: Report) -> Error {
     Error::new(Code::FunctionFailed, format!("the function failed in the middle of its reply: {}", report.message)).with_report(report)
 }
 
-enum Read {
+pub(super) enum Read {
     Whole(Bytes, HeaderMap),
     /// It is larger than was wanted.
     More,
@@ -181,7 +181,7 @@ enum Read {
     Cut,
 }
 
-async fn read(body: &mut Incoming, max: u64) -> Read {
+pub(super) async fn read(body: &mut Incoming, max: u64) -> Read {
     let (mut all, mut trailers) = (BytesMut::new(), HeaderMap::new());
     while let Some(frame) = frame(body).await {
         let Ok(frame) = frame else { return Read::Cut };

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use mote_core::Body;
 use tokio::net::TcpStream;
 
-use super::{Api, Offer, answer};
+use super::{Api, Offer, answer, extensions};
 use crate::instance::Instance;
 use crate::runtime_api::{Asked, Refusal, call_headers};
 
@@ -48,6 +48,16 @@ async fn respond(instance: &Arc<Instance>, request: Request<Incoming>) -> Respon
         Ok(Asked::Response(id)) => answer::response(instance, api, &id, headers, body).await,
         Ok(Asked::Failure(id)) => answer::failure(instance, api, &id, headers, body).await,
         Ok(Asked::StartFailure) => answer::start_failure(instance, api, headers, body).await,
+        Ok(Asked::Extension(wanted)) => match extensions::respond(wanted, instance, api, headers, body).await {
+            Ok(response) => return response,
+            Err(refusal) => Err(refusal),
+        },
+        // As AWS's own emulator says it, which extensions know.
+        Ok(Asked::Subscription(to)) => {
+            answer::discard(body).await;
+            let told = format!(r#"{{"errorMessage":"{to} API is not supported","errorType":"{to}.NotSupported"}}"#);
+            return json(StatusCode::ACCEPTED, told);
+        }
         Err(refusal) => Err(refusal),
     };
     match done {
@@ -82,7 +92,7 @@ fn refused(refusal: Refusal) -> Response<Body> {
     json(refusal.status(), refusal.document())
 }
 
-fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::from(text.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

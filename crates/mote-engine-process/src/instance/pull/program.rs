@@ -7,6 +7,7 @@ use mote_core::function::{Family, Function};
 
 use crate::instance::start::{PACKAGES, set};
 use crate::jail::spec::{Channel, GATEWAY_PORT, Program, RUNTIME_API};
+use crate::java;
 use crate::runners;
 use crate::runtime::Interpreter;
 
@@ -23,6 +24,10 @@ pub(super) fn program(function: &Function, interpreter: Option<&Interpreter>, mu
         }
         // The package's entry, once what it may lack is there.
         Family::Node => command.extend(["/runner/node/pull.cjs".to_owned(), function.entry.clone()]),
+        Family::Java => {
+            command.extend(java::options(function, env.iter().any(|(name, _)| name == "JAVA_TOOL_OPTIONS")));
+            command.push(function.entry.clone());
+        }
         Family::Executable | Family::Flow => command.push(Path::new("/code").join(&function.entry).display().to_string()),
     }
     Program { command, env, channel: Channel::Stdin }

@@ -28,7 +28,7 @@ pub(crate) async fn start(
     let given = host.given(function).await?;
     let program = program(function, interpreter, given.env);
     let mut empty = host.stock.take(function.runtime.family, &host.shell(function, show, runner, None).await).await?;
-    let instance = Instance::new(host.clone(), function.clone(), given.mask, Contract::Pull(Api::new()));
+    let instance = Instance::new(host.clone(), function.clone(), given.mask, Contract::Pull(Box::new(Api::new())));
     let _ = instance.group.set(empty.jail.group());
     let printed = print(&instance, &mut empty.jail);
     empty.jail.fill(&host.fill(function, data_bytes, Some(program), given.files), Some(no_input()?))?;

@@ -29,13 +29,15 @@ pub(super) enum Piece {
 pub(super) fn channel(clock: Arc<dyn Clock>) -> (Sender<Piece>, UnboundedSender<Result<Bytes>>, Body) {
     let (write, pieces) = mpsc::channel(PIECES_MAX);
     let (tell, breaks) = mpsc::unbounded_channel();
-    (write, tell, Body::stream(Streamed { pieces, breaks, clock, reason: None, over: false }, None))
+    (write, tell, Body::stream(Streamed { pieces, breaks, broke: None, clock, reason: None, over: false }, None))
 }
 
 struct Streamed {
     pieces: Receiver<Piece>,
     /// The guard's word: a deadline, or the end of the process.
     breaks: UnboundedReceiver<Result<Bytes>>,
+    /// It, once it was heard.
+    broke: Option<Error>,
     clock: Arc<dyn Clock>,
     reason: Option<BoxFuture<'static, Error>>,
     over: bool,
@@ -76,13 +78,16 @@ impl Stream for Streamed {
                 Poll::Ready(Some(Piece::End)) => this.over = true,
                 Poll::Ready(Some(Piece::Failed(error))) => this.reason = Some(Box::pin(async move { error })),
                 Poll::Ready(None) => this.reason = Some(this.find_reason()),
-                Poll::Pending => {
-                    let error = match ready!(this.breaks.poll_recv(cx)) {
-                        Some(Err(reason)) => reason,
-                        Some(Ok(_)) | None => crashed("the call ended before its reply did"),
-                    };
-                    this.reason = Some(Box::pin(async move { error }));
-                }
+                Poll::Pending => match this.broke.take() {
+                    Some(error) => this.reason = Some(Box::pin(async move { error })),
+                    // What came between the two looks was there before the word.
+                    None => {
+                        this.broke = Some(match ready!(this.breaks.poll_recv(cx)) {
+                            Some(Err(reason)) => reason,
+                            Some(Ok(_)) | None => crashed("the call ended before its reply did"),
+                        });
+                    }
+                },
             }
         }
     }

@@ -26,7 +26,7 @@ pub(super) fn program(function: &Function, port: u16, interpreter: Option<&Inter
                     set(&mut env, "PYTHONPATH", |own| own.map_or(PACKAGES.to_owned(), |own| format!("{PACKAGES}:{own}")));
                     command.push(file(entry));
                 }
-                Family::Executable | Family::Flow => {}
+                Family::Java | Family::Executable | Family::Flow => {}
             }
             command
         }

@@ -25,6 +25,6 @@ pub(super) async fn advised(error: Error, report: &Report, family: Family, artif
                 None => error,
             }
         }
-        Family::Python | Family::Node | Family::Executable | Family::Flow => error,
+        Family::Python | Family::Node | Family::Java | Family::Executable | Family::Flow => error,
     }
 }

@@ -38,10 +38,11 @@ pub struct GroupLimits {
 /// How often a limit was reached since the group was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Events {
-    /// Processes that the kernel killed for want of memory.
+    /// Processes that the kernel killed for want of memory, whoever lacked it.
     pub killed: u64,
-    /// Times that memory was at its limit.
-    pub full: u64,
+    /// Whether it ever was the group's own limit that left none: exactly so on v2; v1 tells only that
+    /// the limit was reached.
+    pub full: bool,
     /// Processes or threads that could not be made.
     pub unforked: u64,
 }
@@ -50,12 +51,14 @@ impl Events {
     pub fn since(self, earlier: Events) -> Events {
         Events {
             killed: self.killed.saturating_sub(earlier.killed),
-            full: self.full.saturating_sub(earlier.full),
+            full: self.full,
             unforked: self.unforked.saturating_sub(earlier.unforked),
         }
     }
 }
 
+/// The kernel kills when a few pages more don't fit, and not only at the very last byte.
+const LAST_BYTES: u64 = 1 << 20;
 /// Over how long a CPU quota holds.
 const PERIOD_US: u64 = 100_000;
 /// So that a small share still is a time slice that the kernel accepts.
@@ -150,11 +153,14 @@ impl Part {
             match (controller, self.version) {
                 (Controller::Memory, Version::V1) => {
                     events.killed += of("memory.oom_control", "oom_kill");
-                    events.full += number(&self.directory.join("memory.failcnt"));
+                    // Not `memory.failcnt`: there are kernels that leave it at 0.
+                    let [most, limit] =
+                        ["memory.max_usage_in_bytes", "memory.limit_in_bytes"].map(|file| number(&self.directory.join(file)));
+                    events.full |= limit > 0 && most.saturating_add(LAST_BYTES) > limit;
                 }
                 (Controller::Memory, Version::V2) => {
                     events.killed += of("memory.events", "oom_kill");
-                    events.full += of("memory.events", "max");
+                    events.full |= of("memory.events", "oom") > 0;
                 }
                 (Controller::Pids, _) => events.unforked += of("pids.events", "max"),
                 (Controller::Cpu, _) => {}
@@ -234,7 +240,20 @@ mod tests {
         }
         let mut events = Events::default();
         Part { directory: place.path().to_owned(), version: Version::V2, controllers: Controller::ALL.to_vec() }.count(&mut events);
-        assert_eq!(events, Events { killed: 2, full: 3, unforked: 5 });
+        assert_eq!(events, Events { killed: 2, full: true, unforked: 5 });
         assert_eq!(value("max x\n", "max"), 0);
+
+        for (most, full) in [("66990080\n", true), ("60000000\n", false)] {
+            let place = tempfile::tempdir().unwrap();
+            let files = [
+                ("memory.oom_control", "under_oom 0\noom_kill 1\n"),
+                ("memory.limit_in_bytes", "67108864\n"),
+                ("memory.max_usage_in_bytes", most),
+            ];
+            files.iter().for_each(|(file, text)| fs::write(place.path().join(file), text).unwrap());
+            let mut events = Events::default();
+            Part { directory: place.path().to_owned(), version: Version::V1, controllers: vec![Controller::Memory] }.count(&mut events);
+            assert_eq!(events, Events { killed: 1, full, unforked: 0 });
+        }
     }
 }

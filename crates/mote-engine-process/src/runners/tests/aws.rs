@@ -279,6 +279,22 @@ exports.streamed = awslambda.streamifyResponse(async (event, stream) => {
 });
 exports.bytes = awslambda.streamifyResponse(async (event, stream) => { for (let n = 0; n < 100; n++) if (!stream.write('x'.repeat(10000))) await new Promise((go) => stream.once('drain', go)); stream.end(); });
 exports.breaks = awslambda.streamifyResponse(async (event, stream) => { stream.write('some'); throw new Error('midway'); });
+exports.slow = async ({ ms, fails }) => {
+  await new Promise((go) => setTimeout(go, ms));
+  if (fails) throw new Error('late');
+  console.log('done');
+  return ms;
+};
+exports.flood = awslambda.streamifyResponse(async (event, stream) => {
+  for (let n = 0; n < event.chunks; n++) if (!stream.write('x'.repeat(60000))) await new Promise((go) => stream.once('drain', go));
+  console.log('all written');
+  stream.end();
+});
+exports.destroys = awslambda.streamifyResponse(async (event, stream) => {
+  stream.write('some');
+  stream.end();
+  stream.destroy(event.error && new Error(event.error));
+});
 exports.open = awslambda.streamifyResponse(async (event, stream) => { stream.write('some'); });
 "#;
 
@@ -410,4 +426,61 @@ fn node_streams_and_logs_as_aws_does() {
     let logs = started(&bench, "app.prints", &env).call(&aws_head(), b"{}").logs;
     let line: Value = serde_json::from_str(logs[0].trim_end()).unwrap();
     assert_eq!((&line["level"], &line["message"], &line["requestId"]), (&json!("ERROR"), &json!("bad"), &json!(id)));
+}
+
+const CANCEL: u8 = 7;
+
+/// The next call begins when this one is over, so it is not over before its handler is.
+#[test]
+fn node_handlers_that_nobody_waits_for_finish_alone() {
+    let bench = Bench::new(&node(), &[("app.js", NODE_HANDLERS)]);
+    for (env, fails) in [(NODE20, false), (NODE20, true), (NODE24, false), (NODE24, true)] {
+        let mut runner = started(&bench, "app.slow", env);
+        runner.send(2, 7, &payload(&aws_head(), json!({"ms": 300, "fails": fails}).to_string().as_bytes()));
+        runner.send(CANCEL, 7, b"");
+        // What it logs and what it comes to, and nothing before.
+        let (kind, call, log) = runner.receive();
+        let log = String::from_utf8_lossy(&log).into_owned();
+        assert!((kind, call) == (71, 7) && log.contains(if fails { "Invoke Error" } else { "done" }), "{kind} of {call}: {log}");
+        assert_eq!(runner.finish(7).failure.is_some(), fails);
+        // It waits for its own work, not for what is left of another's.
+        let next = runner.call(&aws_head(), br#"{"ms": 50}"#);
+        assert_eq!((next.body.as_slice(), next.failure), (&b"50"[..], None));
+    }
+}
+
+#[test]
+fn node_streams_that_nobody_reads_go_on_to_their_end() {
+    let bench = Bench::new(&node(), &[("app.js", NODE_HANDLERS)]);
+    let mut runner = started(&bench, "app.flood", NODE20);
+    runner.send(2, 7, &payload(&aws_head(), br#"{"chunks": 20}"#));
+    // Until there is no credit left.
+    let mut sent = 0;
+    while sent < 256 << 10 {
+        if let (68, 7, chunk) = runner.receive() {
+            sent += chunk.len();
+        }
+    }
+    runner.send(CANCEL, 7, b"");
+    let rest = runner.finish(7);
+    assert!(rest.body.is_empty() && rest.failure.is_none() && rest.logs[0].contains("all written"), "{rest:?}");
+    assert_eq!(runner.call(&aws_head(), br#"{"chunks": 1}"#).body.len(), 60_000);
+}
+
+#[test]
+fn node_streams_that_are_destroyed_fail_at_once() {
+    let bench = Bench::new(&node(), &[("app.js", NODE_HANDLERS)]);
+    for (event, message) in [("{}", "Response stream is not finished."), (r#"{"error": "gone"}"#, "gone")] {
+        let outcome = started(&bench, "app.destroys", NODE20).call(&aws_head(), event.as_bytes());
+        assert_eq!(document(&outcome.failure.unwrap())["errorMessage"], message);
+    }
+}
+
+#[test]
+fn node_says_which_word_is_its_last() {
+    let bench = Bench::new(&node(), &[("app.js", NODE_HANDLERS)]);
+    for (handler, last) in [("app.lost", true), ("app.timer", true), ("app.raises", false)] {
+        let failure = started(&bench, handler, NODE20).call(&aws_head(), b"{}").failure.unwrap();
+        assert_eq!(failure["last"], last, "{handler}");
+    }
 }

@@ -66,6 +66,7 @@ impl MqttBroker {
             let over = Kept { left: Some(self.seams.clock.now()), ..Kept::default() };
             let kept = std::mem::replace(&mut state.kept, over);
             kept.subscriptions.keys().for_each(|text| space.unsubscribe(&session.client, text));
+            space.less_subscriptions(kept.subscriptions.len());
             state.clear_memory()
         };
         if let Err(error) = self.hand_over(space, &orphans).await {
@@ -122,6 +123,12 @@ impl MqttBroker {
             other => (None, other),
         };
         let outcome = self.seams.queue.settle(lease.token(), settlement).await;
+        if outcome.is_err() {
+            // For the next try, which else would wait for the lease's end. If it was settled after all,
+            // or the store takes nothing, this comes to nothing.
+            let again = End::Again { due: lease.item.due, counted: false, error: String::new() };
+            let _ = self.seams.queue.settle(lease.token(), again.into()).await;
+        }
         match on_disk {
             Some(heir) if outcome.is_ok() => heir.wake(),
             Some(heir) => heir.less(),

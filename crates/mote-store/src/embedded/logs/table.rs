@@ -65,8 +65,16 @@ pub(super) fn read(connection: &Connection, query: &LogQuery) -> Result<(i64, Ve
     only(" AND namespace = ?", query.namespace.clone().map(Value::Text));
     only(" AND function = ?", query.function.clone().map(Value::Text));
     only(" AND invocation = ?", query.invocation.map(|id| Value::Blob(id.0.to_be_bytes().to_vec())));
-    only(" AND time >= ?", query.since.map(|since| Value::Integer(since.0 as i64)));
-    only(" ORDER BY seq DESC LIMIT ?", Some(Value::Integer(query.tail.min(READ_LINES_MAX) as i64)));
+    only(" AND version = ?", query.version.map(|version| Value::Integer(bounded(version))));
+    only(" AND time >= ?", query.since.map(|since| Value::Integer(bounded(since.0))));
+    only(" AND time <= ?", query.until.map(|until| Value::Integer(bounded(until.0))));
+    // Lines are nearly in the order of their times, and who looks at the end of the log needs no more.
+    let order = match (query.from_oldest, query.until) {
+        (true, _) => " ORDER BY time, seq LIMIT ?",
+        (false, Some(_)) => " ORDER BY time DESC, seq DESC LIMIT ?",
+        (false, None) => " ORDER BY seq DESC LIMIT ?",
+    };
+    only(order, Some(Value::Integer(query.tail.min(READ_LINES_MAX) as i64)));
 
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
@@ -78,8 +86,14 @@ pub(super) fn read(connection: &Connection, query: &LogQuery) -> Result<(i64, Ve
         bytes += line.text.len();
         lines.push(line);
     }
-    lines.reverse();
+    if !query.from_oldest {
+        lines.reverse();
+    }
     Ok((upto, lines))
+}
+
+fn bounded(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn line(row: &rusqlite::Row<'_>) -> rusqlite::Result<LogLine> {

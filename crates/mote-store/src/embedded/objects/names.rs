@@ -12,7 +12,7 @@ pub const BUCKET_NAME_RULE: &str =
 /// A bucket's name, behind its namespace where that is not the default one; or the platform's own.
 pub(super) fn check_bucket(stored: &str) -> Result<()> {
     let (_, name) = within::parted(stored)?;
-    if name == within::EVENTS {
+    if [within::EVENTS, within::FILES].contains(&name) {
         return Ok(());
     }
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

@@ -4,7 +4,7 @@
 //! long lane costs a lease nothing, and whoever leaves one lets the next in, in the same transaction.
 
 use mote_core::clock::{Id, Timestamp};
-use mote_core::store::{Lane, Once};
+use mote_core::store::{Item, Lane, Once};
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use super::super::fault::Fault;
@@ -52,11 +52,9 @@ pub(super) struct Gap {
 }
 
 impl Gap {
-    /// From `seq, id, lane, gap`.
-    pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Option<Gap>> {
-        let found = (row.get::<_, Option<String>>(2)?, row.get::<_, Option<u64>>(3)?);
-        let (Some(lane), Some(ms)) = found else { return Ok(None) };
-        Ok(Some(Gap { id: Id(u128::from_be_bytes(row.get(1)?)), lane, ms }))
+    pub(super) fn of(item: &Item) -> Option<Gap> {
+        let lane = item.lane.as_ref().filter(|lane| lane.gap_ms > 0)?;
+        Some(Gap { id: item.id, lane: lane.key.clone(), ms: lane.gap_ms })
     }
 
     /// Whether the item may be leased now, which is noted; else it waits for its time.

@@ -58,11 +58,15 @@ fn places(transaction: &Transaction<'_>, sql: &str, of: impl rusqlite::Params) -
 }
 
 pub(super) fn purge(transaction: &mut Transaction<'_>, queue: &str, leased: bool, max: usize, now: Timestamp) -> Result<u64, Fault> {
-    let sql = "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND (?2 OR held = 0 OR ready <= ?4) LIMIT ?3)
-               RETURNING queue, lane, width";
-    let places = places(transaction, sql, params![queue, leased, i64::try_from(max).unwrap_or(i64::MAX), ms(now)])?;
+    let limit = |gone: usize| i64::try_from(max.saturating_sub(gone)).unwrap_or(i64::MAX);
+    let sql = "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND priority IN (0, 1, 2) AND blocked = 0
+                   AND (?2 OR held = 0 OR ready <= ?4) LIMIT ?3) RETURNING queue, lane, width";
+    let places = places(transaction, sql, params![queue, leased, limit(0), ms(now)])?;
+    // Nobody holds one of those that wait behind others.
+    let blocked = "DELETE FROM items WHERE seq IN (SELECT seq FROM items WHERE queue = ?1 AND lane IS NOT NULL AND blocked = 1 LIMIT ?2)";
+    let behind = transaction.prepare_cached(blocked)?.execute(params![queue, limit(places.len())])?;
     // What is behind them in their lanes comes next, if it stays.
     places.iter().try_for_each(|place| lane::release(transaction, place))?;
     transaction.settled();
-    Ok(places.len() as u64)
+    Ok((places.len() + behind) as u64)
 }

@@ -12,14 +12,15 @@ use mote_core::event::{Event, StoredEvent};
 use mote_core::function::delivery::{Destination, Retry};
 use mote_core::function::{Binding, Function, FunctionRef, Name};
 use mote_core::invoke::deliver::parcel::{Parcel, Wish};
-use mote_core::invoke::{Invoke, address};
+use mote_core::invoke::{Dialects, Invoke, address};
 use mote_core::queues::Queues;
 use mote_core::reply::Reply;
+use mote_core::rule::{Rule, Rules};
 use mote_core::store::{DeadLetter, DeadQuery, Item, Kept, Lease, LeaseToken, Queue, Room, Settlement, Tally, Whereabouts};
 use mote_core::topic::Topics;
 use mote_core::trigger::{Stopper, Trigger};
 use mote_core::{BoxFuture, Code, Error, Result};
-use mote_testkit::{FakeClock, MemoryStore};
+use mote_testkit::{EchoDialect, FakeClock, MemoryStore};
 use tokio::task::JoinHandle;
 
 pub(super) use mote_core::function::timer::Timer;
@@ -29,6 +30,7 @@ use super::super::TimerTrigger;
 pub(super) struct World {
     pub(super) clock: Arc<FakeClock>,
     pub(super) directory: Arc<Directory>,
+    pub(super) rules: Arc<Rules>,
     pub(super) catalog: Arc<MemoryStore>,
     pub(super) queue: Arc<Recorder>,
 }
@@ -45,7 +47,7 @@ impl World {
         clock.set_by(Timestamp::from_rfc3339(time).unwrap().0 as i64 - clock.now().0 as i64);
         let catalog = MemoryStore::new(clock.clone());
         let queue = Arc::new(Recorder::new(clock.clone()));
-        World { clock, directory: Arc::default(), catalog, queue }
+        World { clock, directory: Arc::default(), rules: Arc::default(), catalog, queue }
     }
 
     pub(super) fn deploy(&self, name: &str, timers: &[Timer]) {
@@ -62,9 +64,13 @@ impl World {
     pub(super) fn start(&self) -> Running {
         let door = Arc::new(Door { directory: self.directory.clone(), clock: self.clock.clone() });
         let (store, clock) = (self.catalog.clone(), self.clock.clone());
-        let trigger = TimerTrigger::new(self.directory.clone(), store.clone(), self.queue.clone(), store, clock);
+        let trigger = TimerTrigger::new(self.directory.clone(), self.rules.clone(), store.clone(), self.queue.clone(), store, clock);
         let (stopper, stop) = Stopper::new();
         Running { task: tokio::spawn(async move { trigger.serve(door, stop).await.unwrap() }), stopper }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Lets time pass, in steps after each of which the door comes to rest.
@@ -111,6 +117,15 @@ struct Door {
     clock: Arc<FakeClock>,
 }
 
+impl Door {
+    fn with<T>(&self, make: impl FnOnce(&address::Addresses<'_>) -> T) -> T {
+        let (topics, queues) = (Topics::new(self.directory.clone()), Queues::new([7; 32]));
+        let dialects = Dialects::new(vec![Arc::new(EchoDialect)]);
+        let (directory, clock) = (&self.directory, &*self.clock);
+        make(&address::Addresses { directory, topics: &topics, queues: &queues, dialects: &dialects, clock })
+    }
+}
+
 impl Invoke for Door {
     fn attempt(&self, _: Target, _: Event, _: u32) -> BoxFuture<'_, Result<Reply>> {
         other()
@@ -121,10 +136,11 @@ impl Invoke for Door {
     }
 
     fn items(&self, namespace: &Name, to: &Destination, event: StoredEvent, hops: u32, wish: Wish) -> Result<Vec<Item>> {
-        let topics = Topics::new(self.directory.clone());
-        let queues = Queues::new([7; 32]);
-        let known = address::Addresses { directory: &self.directory, topics: &topics, queues: &queues, clock: &*self.clock };
-        address::items(&known, namespace, to, event, hops, wish)
+        self.with(|known| address::items(known, namespace, to, event, hops, wish))
+    }
+
+    fn of_rule(&self, rule: &Rule, event: &StoredEvent, wish: &Wish) -> Vec<Item> {
+        self.with(|known| address::of_rule(known, rule, event, 0, wish))
     }
 
     fn rooms(&self, namespace: &Name) -> Vec<Room> {

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use mote_core::bundle::{ARCHIVE_BYTES_MAX, Bundle};
-use mote_core::dialect::Dialect;
+use mote_core::dialect::{Dialect, Parameters};
+use mote_dialects::aws::{Account, Aws, Keys};
 use mote_dialects::plain::Plain;
 
 use crate::pack;
@@ -60,7 +61,11 @@ pub(super) fn is_function(path: &Path) -> bool {
     let manifest = path.join(MANIFEST).is_file();
     let Ok(packed) = pack::pack(path) else { return manifest };
     // A broken manifest is one all the same: its deploy tells what is wrong.
-    Bundle::unpack(&packed.archive).map_or(manifest, |bundle| !matches!(Plain::public().manifest(&bundle), Ok(None)))
+    Bundle::unpack(&packed.archive).map_or(manifest, |bundle| {
+        let (said, aws) = (Parameters::default(), Aws::new(Account::default(), Keys::default()));
+        let dialects: [&dyn Dialect; 2] = [&Plain::public(), &aws];
+        dialects.iter().any(|dialect| !matches!(dialect.manifest(&bundle, &said), Ok(None)) || dialect.obvious(&bundle).is_some())
+    })
 }
 
 #[cfg(test)]

@@ -87,7 +87,9 @@ impl Drive<'_> {
         let run = Some(Box::new(run.under(self.id(), index)));
         let parcel = match self.callee() {
             // Its live version, from its first lease on.
-            Some(to) => Parcel { to, version: None, accepted: now, hops: self.parcel.hops + 1, retry: None, event, run, awaited: false },
+            Some(to) => {
+                Parcel { to, version: Qualifier::Live, accepted: now, hops: self.parcel.hops + 1, retry: None, event, run, awaited: false }
+            }
             None => Parcel { accepted: now, retry: None, event, run, ..self.parcel.clone() },
         };
         self.queued(id, &parcel)

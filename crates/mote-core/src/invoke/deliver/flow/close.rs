@@ -21,7 +21,7 @@ impl Drive<'_> {
         };
         let from = self.from();
         let destination = self.rule.on_success.as_ref().filter(|_| self.run.parent.is_none());
-        let event = |id| from.success(self.id(), &reply, self.now(), id);
+        let event = |id| from.success(self.lease, &reply, self.now(), id);
         let follow = destination.map(|to| self.delivery.follow(&from, to, event(self.delivery.clock.id()))).unwrap_or_default();
         self.close(State::Succeeded, Some(reply), None, None, follow).await
     }
@@ -54,7 +54,8 @@ impl Drive<'_> {
         let event = self.stored(self.id(), Data::default());
         let began = self.run.journal.first().map_or(self.run.since, |entry| entry.started);
         let whole_us = self.now().since(began).as_micros() as u64;
-        let record = CallRecord::new(self.parcel.to.clone(), self.parcel.version.unwrap_or_default(), event, began);
+        let version = if let Qualifier::Version(version) = self.parcel.version { version } else { Function::DRAFT };
+        let record = CallRecord::new(self.parcel.to.clone(), version, event, began);
         let phases = Phases { run_us: whole_us, whole_us, ..Phases::default() };
         self.delivery.door.record(Box::new(CallRecord { accepted: Some(self.parcel.accepted), phases, end, ..record }));
     }

@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::StatusCode;
-use mote_core::action::{Action, Deploy, DeployWish, Description, Done, Files};
+use mote_core::action::{Action, Description, Done, Expect, LAYERS};
 use mote_core::dialect::{Deployment, Turn};
-use mote_core::function::{Function, Name};
+use mote_core::function::{Function, Qualifier};
 use mote_core::{Code as ErrorCode, Error};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,17 +14,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::configuration::{self, Moment};
 use super::fault::Fault;
+use super::layers::{self, Layer};
+use super::make::{self, Answer};
 use super::names::Address;
 use super::wish::{self, Wish};
 use super::{describe, read, refuse, runtime, tell, unexpected};
 use crate::aws::api::Ask;
-use crate::aws::arn::ABOUT_REGION;
 
 /// What a zip may have; the archive's own bound is a little higher.
 pub(super) const ZIP_BYTES_MAX: u64 = 50 << 20;
 
 /// Where the code is, as both operations name it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Place {
     zip_file: Option<String>,
@@ -103,34 +104,33 @@ struct Update {
 
 pub(super) fn update(address: Address, ask: Ask) -> Result<Turn, Fault> {
     let update: Update = read(&ask.body)?;
-    if update.publish {
-        return Err(Fault::absent("versions (Publish)"));
-    }
+    draft(&address)?;
     Ok(describe(address, ask, move |_, ask, Description { function, .. }| {
         let id = ask.stamp.id;
         if let Err(fault) = changeable(&function, update.revision_id) {
             return refuse(&fault, id);
         }
         let fetched = update.place.fetch(ask, move |ask, zip| {
-            let mut about = function.about.clone();
-            about.extend(facts(&zip));
-            about.extend(update.architectures.map(|list| ("Architectures".to_owned(), Value::from(list))));
-            let way = match way(&configuration::runtime(&function), handler(&about), &zip) {
-                Ok(way) => way,
-                Err(fault) => return refuse(&fault, id),
-            };
             if update.dry_run {
                 return tell(StatusCode::OK, &configuration::of(&function, &ask.account, Moment::At).into(), id);
             }
-            let mut deployment = wish::again(&function);
-            (deployment.runtime, deployment.entry, deployment.pulls, deployment.about) = (way.runtime, way.entry, way.pulls, about);
-            deploy(ask, function.name.clone(), Files::Archive(zip.into()), deployment, (StatusCode::OK, Moment::Updated))
+            let (name, arns) = (function.name.clone(), layers::of(&function));
+            let answer =
+                Answer { status: StatusCode::OK, moment: Moment::Updated, publish: update.publish, expect: Expect::Live(function.id) };
+            make::anew(ask, name, zip, arns, answer, move |zip, layers| {
+                let mut about = function.about.clone();
+                about.extend(facts(zip));
+                about.extend(update.architectures.map(|list| ("Architectures".to_owned(), Value::from(list))));
+                let way = way(&configuration::runtime(&function), handler(&about), zip, layers)?;
+                let deployment = wish::again(&function);
+                Ok(Deployment { runtime: way.runtime, entry: way.entry, pulls: way.pulls, about, ..deployment })
+            })
         });
         fetched.unwrap_or_else(|fault| refuse(&fault, id))
     }))
 }
 
-fn outdated() -> Fault {
+pub(super) fn outdated() -> Fault {
     let message = "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id";
     Fault::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
 }
@@ -147,17 +147,30 @@ struct Change {
 pub(super) fn configure(address: Address, ask: Ask) -> Result<Turn, Fault> {
     let Change { revision_id, wish } = read(&ask.body)?;
     wish.check()?;
+    draft(&address)?;
     Ok(describe(address, ask, move |_, ask, Description { function, .. }| {
         let id = ask.stamp.id;
         if let Err(fault) = changeable(&function, revision_id) {
             return refuse(&fault, id);
         }
-        let mut deployment = wish::again(&function);
+        let (mut deployment, arns) = (wish::again(&function), wish.layers.clone());
         if let Err(fault) = wish.change(&mut deployment) {
             return refuse(&fault, id);
         }
-        deploy(ask, function.name.clone(), Files::AsTheyAre, deployment, (StatusCode::OK, Moment::Updated))
+        let answer = Answer { status: StatusCode::OK, moment: Moment::Updated, publish: false, expect: Expect::Live(function.id) };
+        match arns {
+            Some(arns) => make::with_layers(ask, function.name.clone(), arns, deployment, answer),
+            None => make::as_it_is(ask, function.name.clone(), deployment, answer),
+        }
     }))
+}
+
+/// A version stays as it was made.
+fn draft(address: &Address) -> Result<(), Fault> {
+    match address.version() {
+        Qualifier::Live => Ok(()),
+        _ => Err(Fault::invalid("A version can't be changed: only $LATEST can.")),
+    }
 }
 
 /// An error if it is not as its client knows it, or has a manifest of its own.
@@ -175,34 +188,19 @@ fn handler(about: &Map<String, Value>) -> &str {
     about.get("Handler").and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(super) fn way(runtime: &str, handler: &str, zip: &[u8]) -> Result<runtime::Way, Fault> {
+/// A layer may bring the runtime, where the code brings none.
+pub(super) fn way(runtime: &str, handler: &str, zip: &[u8], layers: &[Layer]) -> Result<runtime::Way, Fault> {
+    const BOOTSTRAP: &str = "bootstrap";
+    if !lists(zip, BOOTSTRAP) && layers.iter().any(|layer| lists(&layer.zip, BOOTSTRAP)) {
+        let way = runtime::way(runtime, handler, |file| file == BOOTSTRAP || lists(zip, file))?;
+        return Ok(runtime::Way { entry: format!("{LAYERS}/{BOOTSTRAP}"), ..way });
+    }
     runtime::way(runtime, handler, |file| lists(zip, file))
 }
 
 /// What is told of a zip.
 pub(super) fn facts(zip: &[u8]) -> [(String, Value); 2] {
     [("CodeSize".to_owned(), zip.len().into()), ("CodeSha256".to_owned(), BASE64.encode(Sha256::digest(zip)).into())]
-}
-
-/// Makes it live, and tells of it.
-pub(super) fn deploy(ask: Ask, name: Name, files: Files, mut deployment: Deployment, (status, moment): (StatusCode, Moment)) -> Turn {
-    deployment.about.entry(ABOUT_REGION).or_insert_with(|| ask.region.as_str().into());
-    let wish = DeployWish { namespace: ask.namespace.clone(), name: Some(name.clone()), default_name: None, dev: false };
-    let what = Action::Deploy(Box::new(Deploy { wish, files, declared: Some(deployment.into()) }));
-    Turn::act(ask.who.clone(), what, move |deployed| match deployed {
-        Ok(Done::Deployed(_)) => {
-            let function = mote_core::function::FunctionRef { namespace: ask.namespace.clone(), name };
-            Turn::act(ask.who.clone(), Action::Describe { function }, move |described| match described {
-                Ok(Done::Function(description)) => {
-                    tell(status, &configuration::of(&description.function, &ask.account, moment).into(), ask.stamp.id)
-                }
-                Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
-                Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
-            })
-        }
-        Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
-        Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
-    })
 }
 
 /// Whether a zip's list of contents, at its end, names a file. What can't be read names none: the

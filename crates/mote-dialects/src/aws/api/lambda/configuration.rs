@@ -3,6 +3,8 @@
 //! What the function's client said, and mote has no other use for, lies in its `about` under the
 //! members' own names.
 
+use std::fmt::Display;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use mote_core::clock::Timestamp;
@@ -10,13 +12,13 @@ use mote_core::function::{Family, Function};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::names::LATEST;
 use crate::aws::arn::{self, Account};
 
 /// Members that are echoed as they were given.
 pub(super) const ECHOED: [&str; 8] = ["Description", "Role", "Handler", "Runtime", "KMSKeyArn", "CodeSize", "CodeSha256", "Architectures"];
 
 pub(super) const TAGS: &str = "Tags";
+pub(super) const DEAD_LETTERS: &str = "DeadLetterConfig";
 
 /// Where a function stands on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,9 +34,10 @@ pub(super) fn of(function: &Function, account: &Account, moment: Moment) -> Map<
     let about = |name: &str| function.about.get(name).cloned();
     let region = arn::region_of(function);
     let partition = arn::partition(region);
+    let version = (function.version != Function::DRAFT).then_some(&function.version as &dyn Display);
     let mut told = json!({
         "FunctionName": function.name,
-        "FunctionArn": arn::of_function(function, account, None),
+        "FunctionArn": arn::of_function(function, account, version),
         "Runtime": runtime(function),
         "Role": format!("arn:{partition}:iam::{}:role/mote", account.of(&function.namespace)),
         "Handler": function.entry,
@@ -45,7 +48,7 @@ pub(super) fn of(function: &Function, account: &Account, moment: Moment) -> Map<
         "Timeout": function.limits.timeout_ms.div_ceil(1000),
         "MemorySize": function.limits.memory_bytes >> 20,
         "LastModified": modified(function.created),
-        "Version": LATEST,
+        "Version": arn::version(function),
         "TracingConfig": about("TracingConfig").unwrap_or_else(|| json!({ "Mode": "PassThrough" })),
         "RevisionId": function.id,
         "PackageType": "Zip",
@@ -58,8 +61,8 @@ pub(super) fn of(function: &Function, account: &Account, moment: Moment) -> Map<
     for name in ECHOED {
         told.extend(about(name).map(|value| (name.to_owned(), value)));
     }
-    if let Some(vpc) = about("VpcConfig") {
-        told.insert("VpcConfig".into(), vpc);
+    for name in ["VpcConfig", "Layers", DEAD_LETTERS] {
+        told.extend(about(name).map(|value| (name.to_owned(), value)));
     }
     if !function.env.is_empty() {
         told.insert("Environment".into(), json!({ "Variables": function.env }));
@@ -97,11 +100,12 @@ pub(super) fn runtime(function: &Function) -> String {
     match function.runtime.family {
         Family::Python => format!("python{}", function.runtime.version),
         Family::Node => format!("nodejs{}.x", function.runtime.version),
+        Family::Java => format!("java{}", function.runtime.version),
         Family::Executable | Family::Flow => "provided.al2023".to_owned(),
     }
 }
 
-fn runtime_arn(partition: &str, region: &str, runtime: &str) -> String {
+pub(super) fn runtime_arn(partition: &str, region: &str, runtime: &str) -> String {
     let hash = mote_core::access::sigv4::hex(&Sha256::digest(runtime));
     format!("arn:{partition}:lambda:{region}::runtime:{hash}")
 }
@@ -119,7 +123,7 @@ fn logging(function: &Function, given: Option<Value>) -> Value {
     logging
 }
 
-pub(super) fn log_group(function: &Function) -> String {
+pub(in crate::aws::api) fn log_group(function: &Function) -> String {
     let given = function.about.get("LoggingConfig").and_then(|logging| logging.get("LogGroup")?.as_str());
     given.map_or_else(|| format!("/aws/lambda/{}", function.name), str::to_owned)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use mote_core::Code;
-use mote_core::action::{Action, Done, Files};
+use mote_core::action::{Action, Done, Expect};
 use mote_core::dialect::Turn;
 use serde::Deserialize;
 use serde_json::Map;
@@ -12,7 +12,8 @@ use serde_json::Map;
 use super::code::{self, Place};
 use super::configuration::Moment;
 use super::fault::Fault;
-use super::names::{Address, LATEST};
+use super::make::{self, Answer};
+use super::names::Address;
 use super::wish::{self, Wish};
 use super::{read, refuse, unexpected};
 use crate::aws::api::Ask;
@@ -34,7 +35,7 @@ pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
     let create: Create = read(&ask.body)?;
     let address = Address::read(&create.function_name)?;
     address.is_known(&ask)?;
-    if address.qualifier.as_deref() == Some(LATEST) {
+    if address.qualifier.is_some() {
         return Err(Fault::invalid("A function is created without a qualifier."));
     }
     create.wish.check()?;
@@ -44,15 +45,12 @@ pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
     if create.code_signing_config_arn.is_some() {
         return Err(Fault::absent("code signing"));
     }
-    if create.publish {
-        return Err(Fault::absent("versions (Publish)"));
-    }
     let (Some(runtime), Some(handler)) = (create.wish.runtime.clone(), create.wish.handler.clone()) else {
         return Err(Fault::invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages."));
     };
     let tags = wish::tags(create.tags)?;
     let name = address.name.clone();
-    let what = Action::Describe { function: address.reference(&ask) };
+    let what = Action::Describe { function: address.reference(&ask), version: address.version() };
     Ok(Turn::act(ask.who.clone(), what, move |described| {
         let id = ask.stamp.id;
         match described {
@@ -64,13 +62,14 @@ pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
             }
             Ok(_) => return refuse(&Fault::of(&unexpected()), id),
         }
-        let fetched = create.code.fetch(ask, move |ask, zip| match code::way(&runtime, &handler, &zip) {
-            Ok(way) => {
-                let about = Map::from_iter(code::facts(&zip).into_iter().chain(tags));
-                let deployment = create.wish.deployment(way, about);
-                code::deploy(ask, name, Files::Archive(zip.into()), deployment, (StatusCode::CREATED, Moment::Created))
-            }
-            Err(fault) => refuse(&fault, id),
+        let fetched = create.code.fetch(ask, move |ask, zip| {
+            let answer = Answer { status: StatusCode::CREATED, moment: Moment::Created, publish: create.publish, expect: Expect::Nothing };
+            let arns = create.wish.layers.clone().unwrap_or_default();
+            make::anew(ask, name, zip, arns, answer, move |zip, layers| {
+                let way = code::way(&runtime, &handler, zip, layers)?;
+                let about = Map::from_iter(code::facts(zip).into_iter().chain(tags));
+                Ok(create.wish.deployment(way, about))
+            })
         });
         fetched.unwrap_or_else(|fault| refuse(&fault, id))
     }))

@@ -5,9 +5,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::HeaderValue;
 use http::{HeaderMap, HeaderName, StatusCode};
-use mote_core::action::{Action, Done, Target};
+use mote_core::action::{Action, Done};
 use mote_core::dialect::{Response, Turn};
 use mote_core::event::Event;
+use mote_core::function::{Function, Qualifier};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::reply::Reply;
 use mote_core::store::{LogLine, LogQuery};
@@ -15,9 +16,10 @@ use mote_core::{Code, Error, Result as CoreResult};
 use serde_json::json;
 
 use super::fault::Fault;
-use super::names::{Address, LATEST};
-use super::{bare, describe, outcome, refuse, unexpected};
+use super::names::Address;
+use super::{bare, describe, is_missing, outcome, refuse, unexpected};
 use crate::aws::api::Ask;
+use crate::aws::arn::LATEST;
 use crate::aws::envelope::{CLIENT_CONTEXT, PAYLOAD_BYTES_MAX, QUALIFIER};
 
 const EVENT_BYTES_MAX: u64 = 1 << 20;
@@ -28,7 +30,7 @@ const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
 
 pub(super) fn invoke(address: Address, ask: Ask) -> Result<Turn, Fault> {
     let kind = header(&ask.headers, "x-amz-invocation-type").unwrap_or("RequestResponse").to_owned();
-    let tail = header(&ask.headers, "x-amz-log-type") == Some("Tail");
+    let tail = wants_tail(&ask);
     address.is_known(&ask)?;
     let event = event(&address, &ask)?;
     match kind.as_str() {
@@ -49,12 +51,16 @@ pub(super) fn later(address: Address, ask: Ask) -> Result<Turn, Fault> {
     send(address, ask, event, |id| super::json(StatusCode::ACCEPTED, &json!({ "Status": 202 }), id))
 }
 
-fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn wants_tail(ask: &Ask) -> bool {
+    header(&ask.headers, "x-amz-log-type") == Some("Tail")
+}
+
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
 }
 
 /// The caller's payload as an event, by the id that caller, function and log have for the call.
-fn event(address: &Address, ask: &Ask) -> Result<Event, Fault> {
+pub(super) fn event(address: &Address, ask: &Ask) -> Result<Event, Fault> {
     if ask.body.len() as u64 > PAYLOAD_BYTES_MAX {
         return Err(Fault::too_large(format!("Request must be smaller than {PAYLOAD_BYTES_MAX} bytes for the InvokeFunction operation")));
     }
@@ -94,7 +100,7 @@ fn send(address: Address, ask: Ask, event: Event, answer: fn(mote_core::clock::I
         let message = format!("{bytes} byte payload is too large for the Event invocation type (limit {EVENT_BYTES_MAX} bytes)");
         return Err(Fault::too_large(message));
     }
-    let what = Action::Send { to: Target::live(address.reference(&ask)), event, wish: Wish::default() };
+    let what = Action::Send { to: address.target(&ask), event, wish: Wish::default() };
     Ok(Turn::act(ask.who.clone(), what, move |sent| match sent {
         Ok(_) => Turn::Answer(answer(ask.stamp.id)),
         Err(error) if is_missing(&error) => refuse(&address.missing(&ask), ask.stamp.id),
@@ -103,71 +109,113 @@ fn send(address: Address, ask: Ask, event: Event, answer: fn(mote_core::clock::I
 }
 
 fn wait(address: Address, ask: Ask, event: Event, tail: bool) -> Turn {
-    let what = Action::Call { to: Target::live(address.reference(&ask)), event };
+    let what = Action::Call { to: address.target(&ask), event };
     Turn::act(ask.who.clone(), what, move |called| match called {
-        Ok(Done::Reply(Reply { body, .. })) => {
-            Turn::read(body, PAYLOAD_BYTES_MAX, move |read| told(address, ask, read.map_err(outcome::unread), tail))
+        Ok(Done::Reply(Reply { body, version, .. })) => {
+            Turn::read(body, PAYLOAD_BYTES_MAX, move |read| told(address, ask, read.map_err(outcome::unread), Some(version), tail))
         }
         Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
-        Err(error) => told(address, ask, Err(error), tail),
+        Err(error) => told(address, ask, Err(error), None, tail),
     })
 }
 
-/// The result, or the failure in the function's own words, or why there was no call.
-fn told(address: Address, ask: Ask, result: CoreResult<Bytes>, tail: bool) -> Turn {
+fn told(address: Address, ask: Ask, result: CoreResult<Bytes>, ran: Option<u64>, tail: bool) -> Turn {
     let id = ask.stamp.id;
+    let version = ran.or_else(|| result.as_ref().err().and_then(|error| error.version())).unwrap_or(Function::DRAFT);
     match result {
-        Ok(result) => logged(ask, answer(result, false, id), tail),
-        Err(error) if is_missing(&error) => refuse(&address.missing(&ask), id),
+        Ok(result) => logged(ask, answer(result, version, false, id), tail),
+        Err(error) => failed(address, ask, error, version, move |ask, failed| match failed {
+            Failed::Function(document) => logged(ask, answer(document.into(), version, true, id), tail),
+            Failed::Refused(fault) => refuse(&fault, id),
+        }),
+    }
+}
+
+/// What became of a call without a result.
+pub(super) enum Failed {
+    /// In its own words, or in the service's.
+    Function(String),
+    /// There was no call.
+    Refused(Fault),
+}
+
+pub(super) fn failed(
+    address: Address,
+    ask: Ask,
+    error: Error,
+    version: u64,
+    then: impl FnOnce(Ask, Failed) -> Turn + Send + 'static,
+) -> Turn {
+    let id = ask.stamp.id;
+    match error.code() {
+        _ if is_missing(&error) => {
+            let fault = address.missing(&ask);
+            then(ask, Failed::Refused(fault))
+        }
         // How long it might have taken, only its configuration knows.
-        Err(error) if error.code() == Code::FunctionTimeout => {
-            let what = Action::Describe { function: address.reference(&ask) };
+        Code::FunctionTimeout => {
+            let what = Action::Describe { function: address.reference(&ask), version: Qualifier::Version(version) };
             Turn::act(ask.who.clone(), what, move |described| {
                 let timeout_ms = match described {
                     Ok(Done::Function(description)) => description.function.limits.timeout_ms,
                     _ => 0,
                 };
-                logged(ask, answer(outcome::timeout(id, timeout_ms).into(), true, id), tail)
+                then(ask, Failed::Function(outcome::timeout(id, timeout_ms)))
             })
         }
-        Err(error) => match outcome::document(&error, id) {
-            Some(document) => logged(ask, answer(document.into(), true, id), tail),
-            None => refuse(&outcome::refused(&error), id),
+        // Whose limit it was, only its settings know.
+        Code::Throttled => {
+            let what = Action::Describe { function: address.reference(&ask), version: Qualifier::Live };
+            Turn::act(ask.who.clone(), what, move |described| {
+                let reserved = matches!(described, Ok(Done::Function(description)) if description.settings.concurrency_max.is_some());
+                then(ask, Failed::Refused(Fault::throttled(&error, reserved)))
+            })
+        }
+        _ => match outcome::document(&error, id) {
+            Some(document) => then(ask, Failed::Function(document)),
+            None => then(ask, Failed::Refused(outcome::refused(&error))),
         },
     }
 }
 
-fn is_missing(error: &Error) -> bool {
-    matches!(error.code(), Code::FunctionNotFound | Code::VersionNotFound)
-}
-
-fn answer(body: Bytes, failed: bool, id: mote_core::clock::Id) -> Response {
+fn answer(body: Bytes, version: u64, failed: bool, id: mote_core::clock::Id) -> Response {
     let mut response = bare(StatusCode::OK, id);
     *response.body_mut() = body.into();
     let headers = response.headers_mut();
     headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("x-amz-executed-version", HeaderValue::from_static(LATEST));
+    headers.insert("x-amz-executed-version", executed(version));
     if failed {
         headers.insert("x-amz-function-error", HeaderValue::from_static("Unhandled"));
     }
     response
 }
 
-/// With the end of what was logged, where that is wanted.
+pub(super) fn executed(version: u64) -> HeaderValue {
+    if version == Function::DRAFT { HeaderValue::from_static(LATEST) } else { HeaderValue::from(version) }
+}
+
 fn logged(ask: Ask, mut response: Response, tail: bool) -> Turn {
-    if !tail {
-        return Turn::Answer(response);
+    with_tail(ask, tail, move |log| {
+        if let Some(Ok(log)) = log.map(HeaderValue::try_from) {
+            response.headers_mut().insert(HeaderName::from_static("x-amz-log-result"), log);
+        }
+        Turn::Answer(response)
+    })
+}
+
+/// Goes on with the end of what was logged, in base64, where that is wanted.
+pub(super) fn with_tail(ask: Ask, wanted: bool, then: impl FnOnce(Option<String>) -> Turn + Send + 'static) -> Turn {
+    if !wanted {
+        return then(None);
     }
     let query = LogQuery { invocation: Some(ask.stamp.id), tail: LOG_LINES_MAX, ..LogQuery::default() };
     let what = Action::Logs { namespace: ask.namespace.clone(), query };
     Turn::act(ask.who, what, move |lines| {
-        // Without the right to read the log, the result is his all the same.
-        if let Ok(Done::Lines(lines)) = lines
-            && let Ok(tail) = HeaderValue::try_from(BASE64.encode(end_of(&lines)))
-        {
-            response.headers_mut().insert(HeaderName::from_static("x-amz-log-result"), tail);
-        }
-        Turn::Answer(response)
+        then(match lines {
+            Ok(Done::Lines(lines)) => Some(BASE64.encode(end_of(&lines))),
+            // Without the right to read the log, the result is his all the same.
+            _ => None,
+        })
     })
 }
 

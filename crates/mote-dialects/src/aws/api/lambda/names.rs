@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use mote_core::function::{FunctionRef, Name};
+use mote_core::function::{FunctionRef, Name, Qualifier};
+
+use mote_core::action::Target;
 
 use super::Ask;
 use super::fault::Fault;
-use crate::aws::arn;
-
-/// The draft, by the name that AWS has for it.
-pub(super) const LATEST: &str = "$LATEST";
+use crate::aws::arn::{self, LATEST};
 
 const NAME_BYTES_MAX: usize = 64;
 const WHOLE_BYTES_MAX: usize = 170;
@@ -77,6 +76,10 @@ impl Address {
         Ok(Address { name, qualifier: qualifier.map(str::to_owned), account })
     }
 
+    pub(super) fn of(name: Name) -> Address {
+        Address { name, qualifier: None, account: None }
+    }
+
     /// With the qualifier that stands in the query, if any; the two must not differ.
     pub(super) fn qualified(mut self, other: Option<String>) -> Result<Address, Fault> {
         match (&self.qualifier, other) {
@@ -95,11 +98,22 @@ impl Address {
         FunctionRef { namespace: ask.namespace.clone(), name: self.name.clone() }
     }
 
-    /// An error for what is not there at all: another account's, and all but the draft of a function.
+    /// Which version it means. No word that is read here is none; a number that no version has is far away.
+    pub(super) fn version(&self) -> Qualifier {
+        match self.qualifier.as_deref() {
+            None | Some(LATEST) => Qualifier::Live,
+            Some(word) => Qualifier::try_from(word.to_owned()).unwrap_or(Qualifier::Version(u64::MAX)),
+        }
+    }
+
+    pub(super) fn target(&self, ask: &Ask) -> Target {
+        Target::Function { function: self.reference(ask), version: self.version() }
+    }
+
+    /// An error for another account's, which is not there at all.
     pub(super) fn is_known(&self, ask: &Ask) -> Result<(), Fault> {
         let ours = self.account.as_ref().is_none_or(|account| *account == ask.account.of(&ask.namespace));
-        let draft = self.qualifier.as_ref().is_none_or(|qualifier| qualifier == LATEST);
-        if ours && draft { Ok(()) } else { Err(self.missing(ask)) }
+        if ours { Ok(()) } else { Err(self.missing(ask)) }
     }
 
     pub(super) fn missing(&self, ask: &Ask) -> Fault {

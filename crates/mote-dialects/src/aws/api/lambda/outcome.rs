@@ -13,7 +13,7 @@ use super::fault::Fault;
 use crate::aws::envelope::PAYLOAD_BYTES_MAX;
 
 /// `None`: it was no failure of the function.
-pub(super) fn document(error: &Error, id: Id) -> Option<String> {
+pub(in crate::aws) fn document(error: &Error, id: Id) -> Option<String> {
     let report = error.report();
     if let Some(document) = report.map(|report| &report.document).filter(|document| !document.is_empty()) {
         return Some(document.clone());
@@ -52,7 +52,7 @@ pub(super) fn unread(error: Error) -> Error {
     Error::new(Code::ReplyInvalid, message).with_report(Report { document, ..Report::default() })
 }
 
-pub(super) fn timeout(id: Id, timeout_ms: u64) -> String {
+pub(in crate::aws) fn timeout(id: Id, timeout_ms: u64) -> String {
     let (seconds, hundredths) = (timeout_ms / 1000, timeout_ms % 1000 / 10);
     let message = format!("RequestId: {id} Error: Task timed out after {seconds}.{hundredths:02} seconds");
     json!({ "errorType": "Sandbox.Timedout", "errorMessage": message }).to_string()
@@ -89,7 +89,7 @@ fn signal(number: &str) -> &str {
 /// A call that did not come about.
 pub(super) fn refused(error: &Error) -> Fault {
     match error.code() {
-        Code::Throttled | Code::QuotaExceeded => Fault::throttled(error),
+        Code::Throttled | Code::QuotaExceeded => Fault::throttled(error, false),
         Code::BodyInvalid | Code::EventInvalid | Code::ArgumentMissing | Code::ArgumentInvalid | Code::RequestInvalid => {
             Fault::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", error.detail())
         }

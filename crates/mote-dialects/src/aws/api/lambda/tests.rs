@@ -1,18 +1,28 @@
 //! Conversations with Lambda's clients, played through as the door would, against a scripted platform.
 
+mod functions;
+mod invoke;
+mod streaming;
+mod urls;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use mote_core::Code;
 use mote_core::access::Credential;
-use mote_core::action::{Deploy, Deployed, Description, Target};
+use mote_core::action::{Deploy, Deployed, Description, Status, Target};
 use mote_core::clock::{Id, Timestamp};
 use mote_core::dialect::{Deployment, Stamp};
 use mote_core::error::Report;
 use mote_core::event::Event;
-use mote_core::function::{Family, Function, Name};
+use mote_core::function::{Bound, Family, Function, Name, Qualifier};
 use mote_core::reply::Reply;
-use mote_core::store::{LogLine, LogSource, ObjectInfo};
+use mote_core::store::{LogLine, LogSource, ObjectInfo, ObjectList};
+use serde_json::json;
 
 use super::code::tests::listing;
 use super::*;
@@ -32,12 +42,15 @@ struct Scene {
     called: Option<Event>,
     sent: Option<Event>,
     removed: bool,
+    bound: BTreeMap<Name, Arc<Bound>>,
 }
 
 struct Told {
     status: u16,
     headers: http::HeaderMap,
     text: String,
+    /// What went out before the rest of the conversation.
+    poured: Vec<u8>,
 }
 
 impl Told {
@@ -52,7 +65,8 @@ impl Told {
 
 impl Scene {
     fn with(change: impl FnOnce(&mut Function)) -> Scene {
-        let mut function = Function { dialect: "aws".into(), entry: "app.handler".into(), ..mote_testkit::function("f") };
+        let mut function =
+            Function { dialect: "aws".into(), entry: "app.handler".into(), version: Function::DRAFT, ..mote_testkit::function("f") };
         function.limits.timeout_ms = 3000;
         function.about.insert("Runtime".into(), "python3.12".into());
         function.about.insert("Handler".into(), "app.handler".into());
@@ -81,7 +95,7 @@ impl Scene {
             account: Account::new("123456789012").unwrap(),
             stamp: Stamp { id: Id(7), time: Timestamp(1), peer: "127.0.0.1".into(), origin: String::new() },
         };
-        let mut turn = answer(ask);
+        let (mut turn, mut begun) = (answer(ask), None);
         for _ in 0..mote_core::dialect::TURNS_MAX {
             turn = match turn {
                 Turn::Read { body, bytes_max, then } => {
@@ -90,10 +104,26 @@ impl Scene {
                     then(if fits { Ok(bytes) } else { Err(Error::new(Code::BodyTooLarge, "too large")) })
                 }
                 Turn::Do { what, then, .. } => then(self.carry_out(what)),
+                Turn::Pour { response, then } => {
+                    let (parts, mut body) = response.into_parts();
+                    let (mut poured, mut end) = (Vec::new(), Ok(()));
+                    while let Some(piece) = body.chunk().now_or_never().unwrap() {
+                        match piece {
+                            Ok(piece) => poured.extend_from_slice(&piece),
+                            Err(error) => end = Err(error),
+                        }
+                    }
+                    begun = Some((parts, poured));
+                    then(end)
+                }
                 Turn::Answer(response) => {
                     let (parts, body) = response.into_parts();
-                    let text = String::from_utf8(body.as_bytes().unwrap().to_vec()).unwrap();
-                    return Told { status: parts.status.as_u16(), headers: parts.headers, text };
+                    let bytes = body.as_bytes().unwrap();
+                    let (parts, poured, text) = match begun {
+                        Some((parts, poured)) => (parts, [&poured[..], bytes].concat(), String::new()),
+                        None => (parts, Vec::new(), String::from_utf8(bytes.to_vec()).unwrap()),
+                    };
+                    return Told { status: parts.status.as_u16(), headers: parts.headers, text, poured };
                 }
             };
         }
@@ -103,9 +133,19 @@ impl Scene {
     fn carry_out(&mut self, what: Action) -> mote_core::Result<Done> {
         let gone = || Error::new(Code::FunctionNotFound, "no such function");
         match what {
-            Action::Describe { .. } => {
+            Action::Describe { version, .. } => {
                 let function = self.function.clone().ok_or_else(gone)?;
-                Ok(Done::Function(Box::new(Description { function: function.into(), versions: vec![1], url_path: None })))
+                let stable = Qualifier::Alias(Name::new("stable").unwrap());
+                if version != stable && !matches!(version, Qualifier::Live | Qualifier::Version(Function::DRAFT)) {
+                    return Err(Error::new(Code::VersionNotFound, "no such version"));
+                }
+                Ok(Done::Function(Box::new(Description {
+                    function: function.into(),
+                    versions: vec![0],
+                    url_path: None,
+                    settings: Default::default(),
+                    revision: 1,
+                })))
             }
             Action::List { after, limit, .. } => {
                 let all = ["a", "b", "c"].map(mote_testkit::function);
@@ -122,10 +162,13 @@ impl Scene {
                     limits: declared.limits,
                     env: declared.env,
                     about: declared.about,
+                    version: Function::DRAFT,
                     ..mote_testkit::function("f")
                 });
                 Ok(Done::Deployed(Vec::<Deployed>::new()))
             }
+            Action::KeepFile { .. } => Ok(Done::Stored(object_info())),
+            Action::ListFiles { .. } => Ok(Done::Objects(ObjectList::default())),
             Action::GetObject { .. } => {
                 let object = self.object.clone().ok_or_else(|| Error::new(Code::ObjectNotFound, "no such object"))?;
                 Ok(Done::Object(object_info(), object.into()))
@@ -157,6 +200,25 @@ impl Scene {
                 };
                 Ok(Done::Lines(self.lines.iter().map(line).collect()))
             }
+            Action::Bind { bound } => {
+                let bound = Arc::new(*bound);
+                self.bound.insert(bound.id.clone(), bound.clone());
+                Ok(Done::Bound(vec![bound]))
+            }
+            Action::Unbind { id, .. } => {
+                self.bound.remove(&id).map(|_| Done::Nothing).ok_or_else(|| Error::new(Code::BindingNotFound, "no such binding"))
+            }
+            Action::ListBound { after, limit, .. } => {
+                let all = self.bound.values().filter(|bound| after.as_deref().is_none_or(|after| bound.id.as_str() > after));
+                Ok(Done::Bound(all.take(limit).cloned().collect()))
+            }
+            Action::Status => Ok(Done::Status(Status {
+                version: String::new(),
+                functions: 1,
+                queued: 0,
+                records_dropped: 0,
+                public: "http://127.0.0.1:8080".into(),
+            })),
             other => panic!("{other:?}"),
         }
     }
@@ -183,299 +245,6 @@ fn create(change: Value) -> Value {
 const FUNCTIONS: &str = "/2015-03-31/functions";
 
 #[test]
-fn a_new_function_has_the_services_defaults() {
-    let mut scene = Scene::default();
-    let told = scene.ask("POST", FUNCTIONS, create(json!({})));
-    assert_eq!(told.status, 201, "{}", told.text);
-    assert_eq!(told.header("x-amzn-requestid"), ID);
-    let told = told.json();
-    let expect = json!({
-        "FunctionName": "f", "FunctionArn": "arn:aws:lambda:eu-west-1:123456789012:function:f", "Runtime": "python3.12", "Role": ROLE,
-        "Handler": "app.handler", "Description": "", "Timeout": 3, "MemorySize": 128, "EphemeralStorage": {"Size": 512},
-        "Architectures": ["x86_64"], "PackageType": "Zip", "TracingConfig": {"Mode": "PassThrough"}, "Version": "$LATEST",
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"}, "LoggingConfig": {"LogFormat": "Text", "LogGroup": "/aws/lambda/f"},
-        "State": "Pending", "StateReason": "The function is being created.", "StateReasonCode": "Creating",
-    });
-    for (name, value) in expect.as_object().unwrap() {
-        assert_eq!(told[name], *value, "{name}");
-    }
-    assert_eq!(told["CodeSize"], listing(FILES).len());
-    assert_eq!(BASE64.decode(told["CodeSha256"].as_str().unwrap()).unwrap().len(), 32);
-    assert_eq!(told["LastModified"], "1970-01-01T00:00:00.000+0000");
-    let deployed = scene.deployed.unwrap();
-    assert_eq!((deployed.runtime.family, deployed.entry.as_str(), deployed.pulls), (Family::Python, "app.handler", false));
-    assert!(!deployed.preparing.installs && !deployed.preparing.starts && !deployed.http.url);
-    assert_eq!(deployed.delivery.retry.attempts_max, 3);
-}
-
-#[test]
-fn what_a_client_says_is_kept_and_told() {
-    let mut scene = Scene::default();
-    let wish = json!({
-        "Timeout": 60, "MemorySize": 256, "EphemeralStorage": {"Size": 1024}, "Description": "d", "Tags": {"team": "a"},
-        "Environment": {"Variables": {"MODE": "x"}}, "Architectures": ["arm64"], "TracingConfig": {"Mode": "Active"},
-        "LoggingConfig": {"LogFormat": "JSON"}, "Unknown": {"to": "us"},
-    });
-    let created = scene.ask("POST", "/2015-03-31/functions/", create(wish));
-    assert_eq!(created.status, 201, "{}", created.text);
-    let told = scene.ask("GET", &format!("{FUNCTIONS}/f"), "").json();
-    let configuration = &told["Configuration"];
-    for (name, value) in json!({
-        "Timeout": 60, "MemorySize": 256, "EphemeralStorage": {"Size": 1024}, "Description": "d", "State": "Active",
-        "Environment": {"Variables": {"MODE": "x"}}, "Architectures": ["arm64"], "TracingConfig": {"Mode": "Active"},
-        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/aws/lambda/f"}, "LastUpdateStatus": "Successful",
-    })
-    .as_object()
-    .unwrap()
-    {
-        assert_eq!(configuration[name], *value, "{name}");
-    }
-    assert_eq!(told["Tags"], json!({"team": "a"}));
-    let tags = scene.ask("GET", "/2017-03-31/tags/arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Af", "").json();
-    assert_eq!(tags, json!({"Tags": {"team": "a"}}));
-    let limits = scene.deployed.unwrap().limits;
-    assert_eq!((limits.timeout_ms, limits.memory_bytes, limits.tmp_bytes), (60_000, 256 << 20, 1 << 30));
-}
-
-#[test]
-fn code_comes_from_a_bucket_too() {
-    let code = json!({"Code": {"S3Bucket": "b", "S3Key": "k"}});
-    let mut scene = Scene { object: Some(listing(&["bootstrap"])), ..Scene::default() };
-    let told = scene.ask("POST", FUNCTIONS, create(code.clone()));
-    assert_eq!(told.status, 201, "{}", told.text);
-    assert!(scene.deployed.unwrap().pulls);
-    let told = Scene::default().ask("POST", FUNCTIONS, create(code));
-    assert_eq!((told.status, told.header("x-amzn-errortype")), (400, "InvalidParameterValueException"));
-    let message = "Error occurred while GetObject. S3 Error Code: NoSuchKey. S3 Error Message: The specified key does not exist.";
-    assert_eq!(told.json()["message"], message);
-}
-
-#[test]
-fn a_wish_that_cannot_be_met_makes_nothing() {
-    let check = |change: Value, status: u16, kind: &str| {
-        let mut scene = Scene::default();
-        let told = scene.ask("POST", FUNCTIONS, create(change.clone()));
-        assert_eq!((told.status, told.header("x-amzn-errortype")), (status, kind), "{change}: {}", told.text);
-        assert!(scene.deployed.is_none());
-    };
-    check(json!({"FunctionName": "a b"}), 400, "ValidationException");
-    check(json!({"FunctionName": "arn:aws:lambda:eu-west-1:999999999999:function:f"}), 404, "ResourceNotFoundException");
-    check(json!({"Timeout": 901}), 400, "ValidationException");
-    check(json!({"Timeout": "x"}), 400, "SerializationException");
-    check(json!({"Role": "r"}), 400, "ValidationException");
-    check(json!({"Runtime": "ruby3.3"}), 400, "InvalidParameterValueException");
-    check(json!({"Handler": null}), 400, "InvalidParameterValueException");
-    check(json!({"Code": {}}), 400, "InvalidParameterValueException");
-    check(json!({"Code": {"ZipFile": "%"}}), 400, "InvalidParameterValueException");
-    check(json!({"Code": {"ZipFile": BASE64.encode("no zip")}}), 400, "InvalidParameterValueException");
-    check(json!({"Code": {"ZipFile": zip(), "S3Bucket": "b"}}), 400, "InvalidParameterValueException");
-    check(json!({"Code": {"ImageUri": "i"}, "PackageType": "Image"}), 501, "NotImplementedException");
-    check(json!({"Publish": true}), 501, "NotImplementedException");
-    check(json!({"Layers": ["arn"]}), 501, "NotImplementedException");
-    let told = Scene::there().ask("POST", FUNCTIONS, create(json!({})));
-    assert_eq!((told.status, told.header("x-amzn-errortype")), (409, "ResourceConflictException"));
-    assert_eq!(told.json()["message"], "Function already exist: f");
-}
-
-#[test]
-fn a_function_is_found_by_all_its_addresses() {
-    for name in [
-        "f",
-        "f/",
-        "f:$LATEST",
-        "f?Qualifier=$LATEST",
-        "123456789012:function:f",
-        "arn:aws:lambda:eu-west-1:123456789012:function:f",
-        "arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Af",
-    ] {
-        let told = Scene::there().ask("GET", &format!("{FUNCTIONS}/{name}"), "");
-        assert_eq!(told.status, 200, "{name}: {}", told.text);
-    }
-    let check = |name: &str, arn: &str| {
-        let told = Scene::there().ask("GET", &format!("{FUNCTIONS}/{name}"), "");
-        assert_eq!((told.status, told.header("x-amzn-errortype")), (404, "ResourceNotFoundException"), "{name}");
-        assert_eq!(told.json(), json!({"Type": "User", "Message": format!("Function not found: {arn}")}));
-    };
-    check("f:7", "arn:aws:lambda:eu-west-1:123456789012:function:f:7");
-    check("f?Qualifier=live", "arn:aws:lambda:eu-west-1:123456789012:function:f:live");
-    check("999999999999:function:f", "arn:aws:lambda:eu-west-1:999999999999:function:f");
-    let told = Scene::default().ask("GET", &format!("{FUNCTIONS}/f/configuration"), "");
-    assert_eq!(told.json()["Message"], "Function not found: arn:aws:lambda:eu-west-1:123456789012:function:f");
-}
-
-#[test]
-fn a_list_goes_on_at_its_marker() {
-    let mut scene = Scene::default();
-    let names = |told: &Value| told["Functions"].as_array().unwrap().iter().map(|f| f["FunctionName"].clone()).collect::<Vec<_>>();
-    let first = scene.ask("GET", &format!("{FUNCTIONS}?MaxItems=2"), "").json();
-    assert_eq!((names(&first), &first["NextMarker"]), (vec![json!("a"), json!("b")], &json!("b")));
-    let second = scene.ask("GET", &format!("{FUNCTIONS}?MaxItems=2&Marker=b"), "").json();
-    assert_eq!((names(&second), second.get("NextMarker")), (vec![json!("c")], None));
-    assert_eq!(scene.ask("GET", &format!("{FUNCTIONS}?MaxItems=0"), "").status, 400);
-    let usage = scene.ask("GET", "/2016-08-19/account-settings", "").json();
-    assert_eq!(usage["AccountUsage"]["FunctionCount"], 3);
-}
-
-#[test]
-fn new_code_keeps_the_rest() {
-    let mut scene = Scene::with(|function| {
-        function.limits.timeout_ms = 9000;
-        function.env.insert("MODE".into(), "x".into());
-    });
-    let told = scene.ask("PUT", &format!("{FUNCTIONS}/f/code"), json!({ "ZipFile": zip() }));
-    assert_eq!(told.status, 200, "{}", told.text);
-    let told = told.json();
-    assert_eq!((&told["LastUpdateStatus"], &told["Timeout"]), (&json!("InProgress"), &json!(9)));
-    let deployed = scene.deployed.take().unwrap();
-    assert_eq!((deployed.entry.as_str(), deployed.env["MODE"].as_str()), ("app.handler", "x"));
-    let told = scene.ask("PUT", &format!("{FUNCTIONS}/f/code"), json!({ "ZipFile": zip(), "RevisionId": "other" }));
-    assert_eq!((told.status, told.header("x-amzn-errortype")), (412, "PreconditionFailedException"));
-    let told = scene.ask("PUT", &format!("{FUNCTIONS}/f/code"), json!({ "ZipFile": zip(), "DryRun": true }));
-    assert_eq!(told.status, 200);
-    assert!(scene.deployed.is_none());
-    // One that was not made by this API has a manifest of its own.
-    let told =
-        Scene::with(|function| function.dialect = "plain".into()).ask("PUT", &format!("{FUNCTIONS}/f/code"), json!({ "ZipFile": zip() }));
-    assert_eq!(told.status, 400, "{}", told.text);
-}
-
-#[test]
-fn a_configuration_changes_what_is_said_and_leaves_the_rest() {
-    let mut scene = Scene::with(|function| {
-        function.limits.timeout_ms = 9000;
-        function.env.insert("MODE".into(), "x".into());
-    });
-    let path = format!("{FUNCTIONS}/f/configuration");
-    let told = scene.ask("PUT", &path, json!({ "MemorySize": 256, "Handler": "app.other", "Runtime": "python3.13" }));
-    assert_eq!(told.status, 200, "{}", told.text);
-    let told = told.json();
-    assert_eq!((&told["LastUpdateStatus"], &told["Timeout"], &told["MemorySize"]), (&json!("InProgress"), &json!(9), &json!(256)));
-    assert_eq!((&told["Handler"], &told["Runtime"]), (&json!("app.other"), &json!("python3.13")));
-    let deployed = scene.deployed.take().unwrap();
-    assert_eq!((deployed.entry.as_str(), deployed.env["MODE"].as_str()), ("app.other", "x"));
-    for (wish, status) in [
-        (json!({ "Timeout": 901 }), 400),
-        (json!({ "Runtime": "nodejs22.x" }), 400),
-        (json!({ "Layers": ["arn"] }), 501),
-        (json!({ "RevisionId": "other" }), 412),
-    ] {
-        assert_eq!(scene.ask("PUT", &path, &wish).status, status, "{wish}");
-        assert!(scene.deployed.is_none(), "{wish}");
-    }
-}
-
-#[test]
-fn a_function_goes_away_once() {
-    let mut scene = Scene::there();
-    assert_eq!(scene.ask("DELETE", &format!("{FUNCTIONS}/f?Qualifier=$LATEST"), "").status, 400);
-    assert!(!scene.removed);
-    assert_eq!(scene.ask("DELETE", &format!("{FUNCTIONS}/f"), "").status, 200);
-    assert_eq!(scene.ask("DELETE", &format!("{FUNCTIONS}/f"), "").status, 404);
-}
-
-fn replies(body: impl Into<Body>) -> Scene {
-    Scene { reply: Some(Ok(Reply::new(StatusCode::OK, body))), ..Scene::there() }
-}
-
-fn fails(error: Error) -> Scene {
-    Scene { reply: Some(Err(error)), ..Scene::there() }
-}
-
-const INVOKE: &str = "/2015-03-31/functions/f/invocations";
-
-#[test]
-fn a_call_brings_the_result_as_it_is() {
-    let mut scene = replies(r#"{"got": 1}"#);
-    let told = scene.ask("POST", INVOKE, r#"{"a":1}"#);
-    assert_eq!((told.status, told.text.as_str()), (200, r#"{"got": 1}"#));
-    assert_eq!((told.header("x-amz-executed-version"), told.header("x-amz-function-error")), ("$LATEST", ""));
-    assert_eq!((told.header("x-amzn-requestid"), told.header("x-amz-log-result")), (ID, ""));
-    let event = scene.called.unwrap();
-    assert_eq!((event.id, event.body.as_bytes().unwrap().as_ref()), (Id(7), &br#"{"a":1}"#[..]));
-    // Nothing is an empty object.
-    let mut scene = replies("null");
-    scene.ask("POST", INVOKE, "");
-    assert_eq!(scene.called.unwrap().body.as_bytes().unwrap(), &b"{}"[..]);
-}
-
-#[test]
-fn a_failure_is_an_answer() {
-    let own = r#"{"errorMessage": "boom!", "errorType": "ValueError"}"#;
-    let report = Report { document: own.into(), ..Report::default() };
-    let check = |mut scene: Scene, expect: &str| {
-        let told = scene.ask("POST", INVOKE, "{}");
-        assert_eq!((told.status, told.header("x-amz-function-error"), told.text.as_str()), (200, "Unhandled", expect));
-        assert_eq!(told.header("x-amz-executed-version"), "$LATEST");
-    };
-    check(fails(Error::new(Code::FunctionFailed, "it failed").with_report(report)), own);
-    let late = format!(r#"{{"errorMessage":"RequestId: {ID} Error: Task timed out after 3.00 seconds","errorType":"Sandbox.Timedout"}}"#);
-    check(fails(Error::new(Code::FunctionTimeout, "late")), &late);
-    let large = r#"{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#;
-    check(replies(vec![b'x'; 6_291_557]), large);
-}
-
-#[test]
-fn a_call_that_is_none_is_refused() {
-    let check = |mut scene: Scene, headers: &[(&'static str, &str)], body: &[u8], status: u16, kind: &str| {
-        let told = scene.ask_with("POST", INVOKE, headers, body.to_vec());
-        assert_eq!((told.status, told.header("x-amzn-errortype")), (status, kind), "{}", told.text);
-        assert!(scene.called.is_none() || status == 429);
-        told.text
-    };
-    let text = check(replies(""), &[], b"{nope", 400, "InvalidRequestContentException");
-    assert!(text.contains("Could not parse request body into json: "), "{text}");
-    check(replies(""), &[], b"\"\xff\"", 400, "InvalidRequestContentException");
-    check(replies(""), &[], &vec![b' '; 6_291_557], 413, "RequestTooLargeException");
-    check(replies(""), &[("x-amz-invocation-type", "Later")], b"{}", 400, "ValidationException");
-    check(replies(""), &[("x-amz-client-context", "!")], b"{}", 400, "InvalidRequestContentException");
-    check(replies(""), &[("x-amz-client-context", "W10=")], b"{}", 400, "InvalidRequestContentException");
-    let text = check(fails(Error::new(Code::Throttled, "full")), &[], b"{}", 429, "TooManyRequestsException");
-    assert!(text.contains(r#""message":"Rate Exceeded.""#), "{text}");
-}
-
-#[test]
-fn what_a_caller_says_beside_the_event_goes_with_it() {
-    let mut scene = replies("1");
-    let context = BASE64.encode(r#"{"custom":{"a":"b"}}"#);
-    scene.ask_with("POST", "/2015-03-31/functions/f:$LATEST/invocations", &[("x-amz-client-context", &context)], "{}");
-    let extensions = scene.called.unwrap().extensions;
-    assert_eq!(extensions["awsclientcontext"], r#"{"custom":{"a":"b"}}"#);
-    assert_eq!(extensions["awsqualifier"], "$LATEST");
-}
-
-#[test]
-fn the_end_of_the_log_comes_along_where_it_is_wanted() {
-    let mut scene = Scene { lines: vec!["START", "hello", "END"], ..replies("1") };
-    let told = scene.ask_with("POST", INVOKE, &[("x-amz-log-type", "Tail")], "{}");
-    assert_eq!(BASE64.decode(told.header("x-amz-log-result")).unwrap(), b"START\nhello\nEND\n");
-    let long = "ä".repeat(5000).leak();
-    let mut scene = Scene { lines: vec![long, "END"], ..fails(Error::new(Code::FunctionTimeout, "late")) };
-    let told = scene.ask_with("POST", INVOKE, &[("x-amz-log-type", "Tail")], "{}");
-    let tail = String::from_utf8(BASE64.decode(told.header("x-amz-log-result")).unwrap()).unwrap();
-    assert!(tail.len() <= 4096 && tail.ends_with("ä\nEND\n"), "{}", tail.len());
-}
-
-#[test]
-fn an_event_is_left_and_a_dry_run_runs_nothing() {
-    let mut scene = Scene::there();
-    let told = scene.ask_with("POST", INVOKE, &[("x-amz-invocation-type", "Event")], "{}");
-    assert_eq!((told.status, told.text.as_str(), told.header("x-amzn-requestid")), (202, "", ID));
-    assert_eq!(scene.sent.take().unwrap().id, Id(7));
-    let told = scene.ask_with("POST", INVOKE, &[("x-amz-invocation-type", "DryRun")], "{}");
-    assert_eq!((told.status, told.text.as_str()), (204, ""));
-    let told = scene.ask_with("POST", INVOKE, &[("x-amz-invocation-type", "Event")], vec![b' '; (1 << 20) + 1]);
-    assert_eq!(told.status, 400, "spaces alone are no JSON");
-    let large = format!("\"{}\"", "x".repeat(1 << 20));
-    let told = scene.ask_with("POST", INVOKE, &[("x-amz-invocation-type", "Event")], large);
-    assert_eq!((told.status, told.header("x-amzn-errortype")), (413, "RequestTooLargeException"));
-    assert!(scene.sent.is_none() && scene.called.is_none());
-    let told = scene.ask("POST", "/2014-11-13/functions/f/invoke-async/", "{}");
-    assert_eq!((told.status, told.json()), (202, json!({"Status": 202})));
-    let told = Scene::default().ask_with("POST", INVOKE, &[("x-amz-invocation-type", "Event")], "{}");
-    assert_eq!(told.status, 404);
-}
-
-#[test]
 fn what_was_never_set_is_told_so_and_what_cannot_be_set_is_refused() {
     let of = |date: &str, rest: &str| format!("/{date}/functions/f/{rest}");
     let check = |method: &str, path: String, status: u16, kind: &str| {
@@ -485,14 +254,48 @@ fn what_was_never_set_is_told_so_and_what_cannot_be_set_is_refused() {
     check("GET", of("2015-03-31", "policy"), 404, "ResourceNotFoundException");
     check("GET", of("2021-10-31", "url"), 404, "ResourceNotFoundException");
     check("GET", of("2015-03-31", "aliases"), 200, "");
-    check("GET", of("2015-03-31", "versions"), 200, "");
-    check("DELETE", of("2017-10-31", "concurrency"), 204, "");
-    check("PUT", of("2017-10-31", "concurrency"), 501, "NotImplementedException");
-    check("POST", of("2015-03-31", "versions"), 501, "NotImplementedException");
-    check("POST", of("2015-03-31", "aliases"), 501, "NotImplementedException");
-    check("POST", of("2015-03-31", "policy"), 501, "NotImplementedException");
-    check("POST", "/2015-03-31/event-source-mappings/".into(), 501, "NotImplementedException");
+    check("GET", of("2019-09-30", "concurrency"), 200, "");
+    check("GET", of("2019-09-25", "event-invoke-config"), 404, "ResourceNotFoundException");
+    check("GET", of("2015-03-31", "aliases/live"), 404, "ResourceNotFoundException");
+    check("PUT", of("2015-03-31", "aliases/live"), 404, "ResourceNotFoundException");
+    check("DELETE", of("2015-03-31", "policy/s"), 404, "ResourceNotFoundException");
+    check("PUT", of("2019-09-30", "provisioned-concurrency"), 501, "NotImplementedException");
+    check("GET", "/2015-03-31/event-source-mappings/x".into(), 404, "ResourceNotFoundException");
     check("PATCH", "/nowhere".into(), 501, "NotImplementedException");
+}
+
+#[test]
+fn a_wish_for_what_stands_beside_versions_is_checked_first() {
+    let check = |method: &str, path: &str, wish: Value, kind: &str| {
+        let told = Scene::there().ask(method, &format!("/{path}"), wish.clone());
+        assert_eq!((told.status, told.header("x-amzn-errortype")), (400, kind), "{path} {wish}: {}", told.text);
+    };
+    let aliases = "2015-03-31/functions/f/aliases";
+    for name in ["", "7", "a b", &"x".repeat(129)] {
+        check("POST", aliases, json!({"Name": name, "FunctionVersion": "1"}), "ValidationException");
+    }
+    check("POST", aliases, json!({"Name": "a"}), "ValidationException");
+    check("POST", aliases, json!({"Name": "a", "FunctionVersion": 1}), "SerializationException");
+    let both = json!({"Name": "a", "FunctionVersion": "$LATEST", "RoutingConfig": {"AdditionalVersionWeights": {"$LATEST": 0.5}}});
+    check("POST", aliases, both, "InvalidParameterValueException");
+    let concurrency = "2017-10-31/functions/f/concurrency";
+    check("PUT", concurrency, json!({}), "SerializationException");
+    check("PUT", concurrency, json!({"ReservedConcurrentExecutions": -1}), "ValidationException");
+    check("PUT", concurrency, json!({"ReservedConcurrentExecutions": 901}), "InvalidParameterValueException");
+    let policy = "2015-03-31/functions/f/policy";
+    check("POST", policy, json!({"StatementId": "a.b", "Action": "lambda:*", "Principal": "*"}), "ValidationException");
+    check("POST", policy, json!({"StatementId": "s", "Action": "s3:*", "Principal": "*"}), "ValidationException");
+    check("POST", policy, json!({"StatementId": "s", "Action": "lambda:*", "Principal": ""}), "ValidationException");
+    let events = "2019-09-25/functions/f/event-invoke-config";
+    check("PUT", events, json!({}), "InvalidParameterValueException");
+    check("PUT", events, json!({"MaximumRetryAttempts": 3}), "ValidationException");
+    check("PUT", events, json!({"MaximumEventAgeInSeconds": 59}), "ValidationException");
+    check("PUT", events, json!({"DestinationConfig": {"OnFailure": {"Destination": "x"}}}), "ValidationException");
+    for arn in ["arn:aws:sqs:r:1:a b", "arn:aws:lambda:r:1:f", "arn:aws:kms:r:1:k"] {
+        let to = json!({"DestinationConfig": {"OnFailure": {"Destination": arn}}});
+        check("PUT", events, to, "InvalidParameterValueException");
+    }
+    check("DELETE", "2017-03-31/tags/f", json!({}), "ValidationException");
 }
 
 #[test]

@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 
 use mote_core::dialect::Deployment;
 use mote_core::engine::Preparing;
-use mote_core::function::delivery::{Delivery, Retry};
+use mote_core::function::delivery::{Delivery, Destination, Retry};
 use mote_core::function::{Family, Function, HttpAccess, Limits, UrlAccess};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::configuration::TAGS;
+use super::configuration::{DEAD_LETTERS, TAGS};
 use super::fault::Fault;
+use super::invoke_config;
 use super::runtime::{self, Way};
 use crate::aws::envelope::PAYLOAD_BYTES_MAX;
 
 const ENV_BYTES_MAX: usize = 4096;
 const TIMEOUT_S_MAX: u64 = 900;
-const ROLE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+";
+const ROLE_PATTERN: &str = r"arn:(aws[a-zA-Z-]*)?:iam::(\d{12}):role/?[a-zA-Z_0-9+=,.@\-_/]+";
 
 /// Variables that the platform alone sets.
 const RESERVED: [&str; 19] = [
@@ -61,7 +62,7 @@ pub(super) struct Wish {
     logging_config: Option<Value>,
     vpc_config: Option<Value>,
     dead_letter_config: Option<DeadLetters>,
-    layers: Vec<String>,
+    pub(super) layers: Option<Vec<String>>,
     file_system_configs: Vec<Value>,
     image_config: Option<Value>,
 }
@@ -84,6 +85,21 @@ struct DeadLetters {
     target_arn: Option<String>,
 }
 
+impl DeadLetters {
+    /// `None`: there is none any more.
+    fn destination(&self) -> Result<Option<Destination>, Fault> {
+        match self.target_arn.as_deref() {
+            None | Some("") => Ok(None),
+            Some(arn) => match invoke_config::destination(arn)? {
+                to @ (Destination::Queue(_) | Destination::Topic(_)) => Ok(Some(to)),
+                _ => {
+                    Err(Fault::invalid(format!("The provided dead letter config TargetArn is neither a queue's nor a topic's: {arn:.200}")))
+                }
+            },
+        }
+    }
+}
+
 impl Wish {
     /// An error for what AWS refuses, and for what a function would wait for in vain here.
     pub(super) fn check(&self) -> Result<(), Fault> {
@@ -100,16 +116,19 @@ impl Wish {
         if let Some(description) = self.description.as_deref().filter(|description| description.chars().count() > 256) {
             return Err(Fault::constraint(description, "description", "Member must have length less than or equal to 256"));
         }
+        let known = |architecture: &String| matches!(architecture.as_str(), "x86_64" | "arm64");
+        if let Some(wanted) = self.architectures.as_ref().filter(|wanted| !wanted.iter().all(known)) {
+            let shown = format!("['{}']", wanted.join("', '"));
+            let set = "Member must satisfy constraint: [Member must satisfy enum value set: [x86_64, arm64], Member must not be null]";
+            return Err(Fault::constraint(&shown, "architectures", set));
+        }
         if let Some(environment) = &self.environment {
             check_env(&environment.variables)?;
         }
         match self {
-            _ if !self.layers.is_empty() => Err(Fault::absent("layers")),
             _ if !self.file_system_configs.is_empty() => Err(Fault::absent("file systems")),
             _ if self.image_config.is_some() => Err(Fault::absent("container images")),
-            Wish { dead_letter_config: Some(DeadLetters { target_arn: Some(arn) }), .. } if !arn.is_empty() => {
-                Err(Fault::absent("dead-letter queues that DeadLetterConfig names"))
-            }
+            Wish { dead_letter_config: Some(config), .. } => config.destination().map(drop),
             _ => Ok(()),
         }
     }
@@ -117,6 +136,7 @@ impl Wish {
     /// A new function.
     pub(super) fn deployment(self, way: Way, about: Map<String, Value>) -> Deployment {
         let mut deployment = Deployment {
+            files: None,
             name: None,
             runtime: way.runtime,
             dialect: crate::aws::NAME,
@@ -172,6 +192,15 @@ impl Wish {
         if let Some(environment) = self.environment {
             deployment.env = environment.variables;
         }
+        if let Some(config) = self.dead_letter_config {
+            // Checked before.
+            deployment.delivery.dead_letters = config.destination().ok().flatten();
+            let told = config.target_arn.filter(|arn| !arn.is_empty()).map(|arn| serde_json::json!({ "TargetArn": arn }));
+            match told {
+                Some(told) => drop(deployment.about.insert(DEAD_LETTERS.into(), told)),
+                None => drop(deployment.about.remove(DEAD_LETTERS)),
+            }
+        }
         let text = |text: Option<String>| text.map(Value::from);
         let said = [
             ("Runtime", text(self.runtime)),
@@ -189,9 +218,27 @@ impl Wish {
     }
 }
 
+/// One member of CreateFunction, as a manifest has it; the error says what is wrong.
+pub(in crate::aws) fn check_member(name: &str, value: &Value) -> Result<(), String> {
+    let wish: Wish = serde_json::from_value(Value::Object(Map::from_iter([(name.to_owned(), value.clone())])))
+        .map_err(|error| format!("{name}: {error}"))?;
+    wish.check().map_err(|fault| fault.message)
+}
+
+/// What a function's members come to, which have been checked; `has`: whether its code brings a file.
+pub(in crate::aws) fn deployment(members: Value, has: impl Fn(&str) -> bool) -> Result<Deployment, String> {
+    let wish: Wish = serde_json::from_value(members).map_err(|error| error.to_string())?;
+    let runtime = wish.runtime.as_deref().ok_or("the function has no Runtime")?;
+    // A program's own runtime may take it from somewhere else.
+    let handler = wish.handler.as_deref().or_else(|| has("bootstrap").then_some("bootstrap")).ok_or("the function has no Handler")?;
+    let way = runtime::way(runtime, handler, has).map_err(|fault| fault.message)?;
+    Ok(wish.deployment(way, Map::new()))
+}
+
 /// A function as it is, for a version of it that differs in something.
 pub(super) fn again(function: &Function) -> Deployment {
     Deployment {
+        files: None,
         name: Some(function.name.clone()),
         runtime: function.runtime.clone(),
         dialect: crate::aws::NAME,
@@ -267,15 +314,21 @@ fn check_env(variables: &BTreeMap<String, String>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// At most 50, none of the service's own.
+pub(super) const TAGS_MAX: usize = 50;
+
+pub(super) fn too_many_tags() -> Fault {
+    Fault::invalid(format!(
+        "A function has at most {TAGS_MAX} tags, with keys of 1 to 128 characters, which don't begin with aws:, and values of at most 256"
+    ))
+}
+
+/// At most [`TAGS_MAX`], none of the service's own.
 pub(super) fn tags(tags: BTreeMap<String, String>) -> Result<Option<(String, Value)>, Fault> {
     let sound = |(key, value): (&String, &String)| {
         (1..=128).contains(&key.chars().count()) && value.chars().count() <= 256 && !key.to_ascii_lowercase().starts_with("aws:")
     };
-    if tags.len() > 50 || !tags.iter().all(sound) {
-        return Err(Fault::invalid(
-            "A function has at most 50 tags, with keys of 1 to 128 characters, which don't begin with aws:, and values of at most 256",
-        ));
+    if tags.len() > TAGS_MAX || !tags.iter().all(sound) {
+        return Err(too_many_tags());
     }
     Ok((!tags.is_empty()).then(|| (TAGS.to_owned(), Value::from(Map::from_iter(tags.into_iter().map(|(key, value)| (key, value.into())))))))
 }
@@ -313,7 +366,13 @@ mod tests {
             json!({"EphemeralStorage": {"Size": 10241}}),
             "Value '10241' at 'ephemeralStorage.size' failed to satisfy constraint: Member must have value less than or equal to 10240",
         );
-        for good in [json!({}), json!({"Timeout": 900, "MemorySize": 10240, "EphemeralStorage": {"Size": 512}, "DeadLetterConfig": {}})] {
+        let queue = "arn:aws:sqs:us-east-1:123456789012:q";
+        for good in [
+            json!({}),
+            json!({"DeadLetterConfig": {"TargetArn": queue}}),
+            json!({"DeadLetterConfig": {"TargetArn": ""}}),
+            json!({"Timeout": 900, "MemorySize": 10240, "EphemeralStorage": {"Size": 512}, "DeadLetterConfig": {}}),
+        ] {
             assert_eq!(check(good), Ok(()));
         }
     }
@@ -341,12 +400,7 @@ mod tests {
 
     #[test]
     fn what_would_be_waited_for_in_vain_is_refused() {
-        for wish in [
-            json!({"Layers": ["arn"]}),
-            json!({"FileSystemConfigs": [{}]}),
-            json!({"ImageConfig": {}}),
-            json!({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"}}),
-        ] {
+        for wish in [json!({"FileSystemConfigs": [{}]}), json!({"ImageConfig": {}})] {
             assert_eq!(check(wish.clone()).unwrap_err().kind, "NotImplementedException", "{wish}");
         }
     }

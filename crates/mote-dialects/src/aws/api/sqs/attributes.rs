@@ -58,7 +58,7 @@ pub(super) fn read(given: &Value) -> Result<Patch, Refusal> {
         } else if name == "SqsManagedSseEnabled" && text == "false" {
             // There is none to switch off.
         } else if REMEMBERED.contains(&name.as_str()) {
-            about(&mut patch).insert(name.clone(), text.into());
+            remember(&mut patch, name, text.into());
         } else {
             return Err(invalid("InvalidAttributeName", format!("Unknown Attribute {name}.")));
         }
@@ -79,12 +79,12 @@ fn redrive(text: &str) -> Option<Value> {
 }
 
 /// What is remembered of a queue, in a change of it.
-pub(super) fn about(patch: &mut Patch) -> &mut Map<String, Value> {
+pub(super) fn remember(patch: &mut Patch, name: &str, value: Value) {
     let about = patch.entry("about").or_insert_with(|| Map::new().into());
-    if !about.is_object() {
-        *about = Map::new().into();
+    match about {
+        Value::Object(about) => _ = about.insert(name.to_owned(), value),
+        other => *other = json!({ name: value }),
     }
-    about.as_object_mut().expect("it was made one")
 }
 
 /// Whether a queue is already as a second creation wants it.

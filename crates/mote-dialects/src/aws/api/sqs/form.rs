@@ -72,8 +72,7 @@ impl Asked {
     }
 
     pub(super) fn arn(&self, name: &Name) -> String {
-        let region = &self.ask.region;
-        format!("arn:{}:sqs:{region}:{}:{name}", arn::partition(region), self.account_of())
+        arn::of_queue(name, &self.ask.region, &self.account_of())
     }
 
     pub(super) fn text(&self, name: &str) -> &str {
@@ -107,7 +106,7 @@ impl Asked {
         let id = self.ask.stamp.id;
         Turn::Answer(match self.protocol {
             Protocol::Json => wire::json(&output, id),
-            Protocol::Query => wire::query(XMLNS, &self.operation, &xml(&self.operation, &output), id),
+            Protocol::Query | Protocol::Rest => wire::query(XMLNS, &self.operation, &xml(&self.operation, &output), id),
         })
     }
 

@@ -15,12 +15,12 @@ use serde_json::{Map, Value, json};
 
 use super::super::wire::Refusal;
 use super::{invalid, missing, number, strings};
+use crate::aws::envelope::sqs::{TYPED, Worded, sequence};
 
 /// Of a body with its attributes, and of a batch.
 pub(super) const BYTES_MAX: usize = 1 << 20;
 const ATTRIBUTES_MAX: usize = 10;
 const DELAY_MAX_S: u64 = 900;
-const TYPED: &str = "aws.sqs";
 
 /// The digests of what was sent.
 pub(super) struct Sums {
@@ -144,11 +144,6 @@ pub(super) fn sent(id: Id, sums: &Sums, fifo: bool) -> Value {
     told
 }
 
-/// Ids grow with time, and so do these.
-fn sequence(id: Id) -> String {
-    format!("{:020}", (id.0 >> 64) as u64)
-}
-
 /// What a receiver wants to see beside the body.
 pub(super) struct Shown {
     system: Vec<String>,
@@ -171,46 +166,21 @@ impl Shown {
     }
 }
 
-pub(super) fn received(received: Received, shown: &Shown) -> Value {
-    let Received { id, receipt, receives, message, .. } = received;
-    let own: Value = message.attributes.get(TYPED).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    // What is no text was sent by another API: its bytes are shown as SQS could have sent them.
-    let body = match std::str::from_utf8(&message.event.body) {
-        Ok(text) => text.to_owned(),
-        Err(_) => STANDARD.encode(&message.event.body),
-    };
+pub(super) fn received(received: &Received, shown: &Shown) -> Value {
+    let worded = Worded::of(received, shown.account.clone());
     let mut told = json!({
-        "MessageId": id.to_string(),
-        "ReceiptHandle": receipt,
-        "MD5OfBody": hex(&Md5::digest(&body)),
-        "Body": body,
+        "MessageId": received.id,
+        "ReceiptHandle": received.receipt,
+        "MD5OfBody": worded.md5_of_body(),
+        "Body": worded.body,
     });
-    let sent = message.sent.0.to_string();
-    let mut system = vec![
-        ("SenderId", shown.account.clone()),
-        ("SentTimestamp", sent.clone()),
-        ("ApproximateReceiveCount", receives.to_string()),
-        ("ApproximateFirstReceiveTimestamp", sent),
-    ];
-    if let Some(group) = message.group {
-        system.push(("MessageGroupId", group));
-        system.push(("SequenceNumber", sequence(id)));
-    }
-    if let Some(key) = own["dedup"].as_str() {
-        system.push(("MessageDeduplicationId", key.to_owned()));
-    }
     let wanted = |name: &str| shown.system.iter().any(|one| one == "All" || one == name);
     let system: Map<String, Value> =
-        system.into_iter().filter(|(name, _)| wanted(name)).map(|(name, text)| (name.to_owned(), text.into())).collect();
+        worded.system.into_iter().filter(|(name, _)| wanted(name)).map(|(name, text)| (name.to_owned(), text.into())).collect();
     if !system.is_empty() {
         told["Attributes"] = system.into();
     }
-    let mut typed = own["attributes"].as_object().cloned().unwrap_or_default();
-    if own["attributes"].is_null() {
-        // Sent by another API, whose attributes are texts.
-        let texts = message.attributes.into_iter().filter(|(name, _)| name != TYPED);
-        typed = texts.map(|(name, text)| (name, json!({ "DataType": "String", "StringValue": text }))).collect();
-    }
+    let mut typed = worded.typed;
     typed.retain(|name, _| shown.wants(name));
     if let (false, Ok(values)) = (typed.is_empty(), values(&typed)) {
         told["MD5OfMessageAttributes"] = sum(&values).into();

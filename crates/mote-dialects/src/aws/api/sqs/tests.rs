@@ -5,7 +5,7 @@ use std::time::Duration;
 use mote_core::queues::settings::Settings;
 use serde_json::{Value, json};
 
-use super::{attributes, message, number};
+use super::{attributes, before, message, number};
 
 #[test]
 fn attributes_are_settings() {
@@ -73,4 +73,16 @@ fn numbers_come_as_numbers_or_as_text() {
     for wrong in [json!(0), json!(11), json!(-1), json!("x"), json!([]), json!(1.5)] {
         check(wrong, None);
     }
+}
+
+#[test]
+fn a_list_begins_at_its_prefix() {
+    let start = before("jobs-b").unwrap();
+    for less in ["a", "jobs", "jobs-", "jobs-a", "jobs-azzz", "jobs-a_9"] {
+        assert!(*less < *start, "{less}");
+    }
+    for more in ["jobs-b", "jobs-b-", "jobs-bz"] {
+        assert!(*more > *start, "{more}");
+    }
+    assert_eq!((before(""), before("é"), before("a ")), (None, None, None));
 }

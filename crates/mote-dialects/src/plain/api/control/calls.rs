@@ -158,7 +158,7 @@ pub(in crate::plain::api) fn wish(query: &Query, headers: &HeaderMap, stamp: &St
         Some("high") => Priority::High,
         Some(text) => return Err(wrong("priority", text, "low, normal or high")),
     };
-    Ok(Wish { due, priority, idempotency_key: idempotency_key(headers)?, retry: None })
+    Ok(Wish { due, priority, idempotency_key: idempotency_key(headers)?, ..Wish::default() })
 }
 
 /// By the query or a header; none that has passed.

@@ -87,6 +87,6 @@ impl Wanted {
             _ => {}
         }
         let filter = self.filter.map(Filter::read).transpose()?;
-        Ok(Subscriber { name, topic, to, filter, retry: self.retry, created, ended: None })
+        Ok(Subscriber { name, topic, to, filter, retry: self.retry, adds: Default::default(), created, ended: None })
     }
 }

@@ -11,7 +11,7 @@ fn deploy(manifest: &str) -> mote_core::Result<Vec<Deployment>> {
     let mut bundle = Bundle::default();
     bundle.insert("mote.toml", manifest.to_owned(), false).unwrap();
     bundle.insert("main.py", "", false).unwrap();
-    Ok(read(&bundle)?.unwrap())
+    Ok(read(&bundle, &Default::default())?.unwrap().functions)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn what_no_flow_can_be_is_refused_with_line_and_key() {
     check(&flow("[{ parallel = {} }]"), "has 0 branches");
     check(&flow("[{ if = {}, steps = [{ call = 'a' }] }]"), "asks nothing");
     check(&flow("[{ if = { data = { kind = 1 } }, steps = [{ call = 'a' }] }]"), "a list of values or an object at \"data.kind\"");
-    check(&flow("[{ if = { data = { a = [{ above = 1 }] } }, steps = [{ call = 'a' }] }]"), "anything-but, numeric or exists");
+    check(&flow("[{ if = { data = { a = [{ above = 1 }] } }, steps = [{ call = 'a' }] }]"), "anything-but, numeric, exists, cidr");
     check(&flow("[{ if = [], steps = [{ call = 'a' }] }]"), "asks nothing");
     let arms = "{ if = { data = { a = [1, 2, 3] } }, steps = [{ call = 'a' }] },".repeat(86);
     check(&flow(&format!("[{{ branch = [{arms}] }}]")), "with 258 tests, and 256 is the limit");

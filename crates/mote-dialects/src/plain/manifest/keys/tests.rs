@@ -23,7 +23,7 @@ fn deploy(manifest: &str) -> Result<Vec<Deployment>> {
     for (path, content) in files {
         bundle.insert(path, content.to_owned(), false).unwrap();
     }
-    super::super::read(&bundle).map(|deployments| deployments.expect("a mote.toml is plain's"))
+    super::super::read(&bundle, &Default::default()).map(|manifest| manifest.expect("a mote.toml is plain's").functions)
 }
 
 #[test]
@@ -35,6 +35,7 @@ fn an_empty_manifest_has_every_default() {
 fn every_key_is_read() {
     let manifest = include_str!("../../../../../../fixtures/plain/every-key/mote.toml");
     let expect = Deployment {
+        files: None,
         name: Some(Name::new("orders").unwrap()),
         runtime: Runtime { family: Family::Python, version: "3.12".into() },
         dialect: "plain",
@@ -80,6 +81,7 @@ fn every_key_is_read() {
             throttle_ms: None,
             on_success: Some(Destination::Function(Name::new("audit").unwrap())),
             on_failure: Some(Destination::Function(Name::new("alarm").unwrap())),
+            dead_letters: Some(Destination::Queue(Name::new("unread").unwrap())),
         },
         records: Recorded { keep_body: false },
         preparing: Default::default(),
@@ -100,8 +102,8 @@ fn every_key_is_read() {
             }),
         },
         bindings: vec![
-            Binding::Http { path: "/orders/{id}".into(), methods: vec!["GET".into()] },
-            Binding::Http { path: "/orders/{id}/{*rest}".into(), methods: vec![] },
+            Binding::http("/orders/{id}", vec!["GET".into()]),
+            Binding::http("/orders/{id}/{*rest}", vec![]),
             Binding::Bucket {
                 bucket: "photos".into(),
                 events: vec![ObjectChange::Created, ObjectChange::Removed],
@@ -233,7 +235,7 @@ fn errors_name_the_line_the_key_and_the_way_out() {
     check(&timer("schedule = '@daily'\nzone = 'UTC'"), "[[timer]] has no key \"zone\"", "");
     check("timeuot = '3s'", "mote.toml line 1: the manifest has no key \"timeuot\"", "Did you mean `timeout`?");
     check("\n[http]\n", "line 2: `http` is", "");
-    check("colour = 1", "no key \"colour\"", "Known keys: name, entry");
+    check("colour = 1", "no key \"colour\"", "Known keys: name, dialect, entry");
     check("\n\ntimeout = 30", "line 3: `timeout` is 30, and a duration such as \"500ms\"", "");
     check("timeout = '16m'", "`timeout` is '16m', and 1ms to 15m is wanted", "");
     check("timeout = '0s'", "1ms to 15m", "");
@@ -283,7 +285,7 @@ fn errors_name_the_line_the_key_and_the_way_out() {
     check("[[http]]\npath = '/x'\nmethod = ['GET']", "[[http]] has no key \"method\"", "`methods`");
     check("[[bucket]]", "no `name`", "");
     check("[[bucket]]\nname = 'No'", "a bucket's name", "");
-    check("[[bucket]]\nname = 'photos'\nevents = ['made']", "\"created\" and \"removed\"", "");
+    check("[[bucket]]\nname = 'photos'\nevents = ['made']", "\"complete-multipart-upload\" of these alone) and \"removed\"", "");
     check("[[bucket]]\nname = 'photos'\nevents = []", "one event", "");
     check("name = ", "mote.toml line 1", "");
     check("name = 'a'\nname = 'b'", "mote.toml line 2", "");

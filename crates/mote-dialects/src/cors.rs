@@ -1,19 +1,20 @@
-//! CORS of one function: what a page of another origin may do, told to its browser.
+//! CORS of one function, or of one way to it: what a page of another origin may do, told to its browser.
 //!
 //! Headers only advise the browser; who may call is judged in the core's access.
 
-use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode};
 use mote_core::Body;
 use mote_core::function::{Binding, Cors, Function};
 use mote_core::reply::Reply;
 
-pub(super) fn is_preflight(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+/// The question of a browser whether it may ask, and not yet what its page wants.
+pub(crate) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::OPTIONS && headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
 /// The answer to a preflight; [`dress`] adds the origin, or does not.
-pub(super) fn preflight(cors: &Cors, function: &Function, request: &HeaderMap) -> Reply {
+pub(crate) fn preflight(cors: &Cors, function: &Function, request: &HeaderMap) -> Reply {
     let mut reply = Reply::new(StatusCode::NO_CONTENT, Body::empty());
     if allowed(cors, request).is_none() {
         return reply;
@@ -32,8 +33,7 @@ pub(super) fn preflight(cors: &Cors, function: &Function, request: &HeaderMap) -
 }
 
 /// On every reply of the function, errors too: else a page can't even read why it failed.
-pub(in crate::plain) fn dress(function: &Function, request: Option<&HeaderMap>, headers: &mut HeaderMap) {
-    let (Some(cors), Some(request)) = (&function.http.cors, request) else { return };
+pub(crate) fn dress(cors: &Cors, request: &HeaderMap, headers: &mut HeaderMap) {
     if !cors.origins.iter().any(|origin| origin == "*") {
         // Also without an origin in this request: a cache must not hand this reply to a page.
         headers.append(header::VARY, HeaderValue::from_static("Origin"));
@@ -60,7 +60,7 @@ fn allowed(cors: &Cors, request: &HeaderMap) -> Option<HeaderValue> {
 /// Every method by which the function can be reached; empty: all.
 fn methods_of(function: &Function) -> String {
     let routes = function.bindings.iter().filter_map(|binding| match binding {
-        Binding::Http { methods, .. } => Some(methods),
+        Binding::Http(route) => Some(&route.methods),
         Binding::Bucket { .. } | Binding::Timer(_) | Binding::Topic(_) | Binding::Queue(_) | Binding::Webhook(_) | Binding::Mqtt(_) => None,
     });
     let mut all: Vec<&str> = Vec::new();

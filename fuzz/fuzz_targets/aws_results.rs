@@ -1,0 +1,4 @@
+//! Results of Lambda functions that are replies; the target's body is in `src/aws_http.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mote_fuzz::aws_results(data));
