@@ -25,6 +25,7 @@ mod api;
 mod arn;
 mod envelope;
 mod eventstream;
+mod gateway;
 mod manifest;
 mod rule;
 mod urls;
@@ -77,7 +78,7 @@ pub struct Aws {
 enum Door {
     /// The services' APIs.
     Api,
-    /// Function URLs.
+    /// Function URLs, and stages of REST APIs.
     Public,
 }
 
@@ -97,7 +98,7 @@ impl Aws {
         Aws { account, keys, door: Door::Api }
     }
 
-    /// The same for function URLs, of which the public door's other requests are none.
+    /// The same for function URLs and REST APIs, of which the public door's other requests are none.
     pub fn public(&self) -> Aws {
         Aws { account: self.account.clone(), keys: self.keys, door: Door::Public }
     }
@@ -177,7 +178,10 @@ impl Dialect for Aws {
     fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
         match self.door {
             Door::Api => Ok(api::parse(request, stamp, &self.account, self.keys)),
-            Door::Public => urls::parse(request, stamp, self.keys),
+            Door::Public => match urls::parse(request, stamp, self.keys)? {
+                Parsed::NotMine(request) => gateway::parse(request, stamp),
+                parsed => Ok(parsed),
+            },
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod buckets;
 mod events;
+mod gateway;
 mod iam;
 pub(super) mod lambda;
 mod logs;
@@ -19,6 +20,7 @@ mod sts;
 mod target;
 pub(super) mod wire;
 
+pub(super) use self::buckets::changes as changes_of;
 pub(super) use self::sns::subscription_id;
 pub(super) use self::sqs::queue_settings;
 
@@ -45,6 +47,7 @@ enum Service {
     /// What of S3 is answered here: whom a bucket tells of its objects.
     Buckets,
     Events,
+    Gateway,
     Iam,
     Lambda,
     Logs,
@@ -63,6 +66,7 @@ impl Service {
             None if headers.contains_key(TARGET) => Some(Service::of_target(headers)),
             None if lambda::is_path(uri.path()) => Some(Service::Lambda),
             Some("s3") | None => buckets::is_one(uri).then_some(Service::Buckets),
+            Some("apigateway") => Some(Service::Gateway),
             Some("events") => Some(Service::Events),
             Some("iam") => Some(Service::Iam),
             Some("lambda") => Some(Service::Lambda),
@@ -97,7 +101,7 @@ impl Service {
         match self {
             Service::Buckets => Protocol::Rest,
             Service::Iam | Service::Sns | Service::Sts => Protocol::Query,
-            Service::Events | Service::Lambda | Service::Logs | Service::Scheduler | Service::Sqs => Protocol::Json,
+            Service::Events | Service::Gateway | Service::Lambda | Service::Logs | Service::Scheduler | Service::Sqs => Protocol::Json,
             // Its client would choke on the other one, and never show what it was told.
             Service::Unknown(protocol) => protocol,
         }
@@ -107,6 +111,7 @@ impl Service {
         match self {
             Service::Buckets => buckets::answer(ask),
             Service::Events => events::answer(ask),
+            Service::Gateway => gateway::answer(ask),
             Service::Iam => iam::answer(&ask),
             Service::Lambda => lambda::answer(ask),
             Service::Logs => logs::answer(ask),

@@ -46,6 +46,9 @@ pub(super) fn reads_event(call: &Invocation) -> Option<u64> {
 }
 
 pub(super) fn encode(call: &mut Invocation, account: &Account) -> Result<Encoded> {
+    if let Some(reply) = Way::of(call).and_then(|way| way.answered(call.id)) {
+        return Ok(Encoded::Reply(reply));
+    }
     if let Some(request) = call.event.request.as_deref()
         && cors::is_preflight(&request.method, &request.headers)
         && let Some(rules) = call.function.cors_by(request.route.as_deref())

@@ -1,5 +1,5 @@
-//! What people write who deploy to AWS, as `mote deploy` takes it: SAM's `template.yaml` and
-//! `serverless.yml`.
+//! What people write who deploy to AWS, as `mote deploy` takes it: SAM's `template.yaml`,
+//! `serverless.yml`, Chalice's `app.py`, and a `Cargo.toml` of `cargo lambda`.
 //!
 //! Read here and nowhere run: a template is worked out to functions, buckets and queues. What mote
 //! can't honour is told with its line and column, all of it at once, and nothing is made. The list of
@@ -7,6 +7,8 @@
 //! function in JSON.
 
 mod bindings;
+mod cargo;
+mod chalice;
 mod code;
 mod finding;
 mod function;
@@ -15,6 +17,7 @@ mod serverless;
 mod template;
 #[cfg(test)]
 mod tests;
+mod toml;
 mod yaml;
 
 use mote_core::Result;
@@ -59,6 +62,19 @@ pub(super) fn read(bundle: &Bundle, said: &Parameters, account: &Account) -> Res
         let manifest = serverless::read(&root, &ground, &mut found);
         return finish(manifest, found, file).map(Some);
     }
+    if let Some(root) = parse(bundle, chalice::CONFIG)? {
+        let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said) };
+        return chalice::read(&root, &ground).map(Some);
+    }
+    if let Some(text) = bundle.text(cargo::MANIFEST) {
+        let root = toml::read(text?).map_err(|finding| finding::error(cargo::MANIFEST, finding))?;
+        if cargo::is_one(&root, bundle) {
+            let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said) };
+            let mut found = Findings::default();
+            let manifest = cargo::read(&root, &ground, &mut found);
+            return finish(manifest, found, cargo::MANIFEST).map(Some);
+        }
+    }
     Ok(None)
 }
 
@@ -77,7 +93,12 @@ fn finish(mut manifest: Manifest, found: Findings, file: &str) -> Result<Manifes
 /// `None`: there is no such file, or nothing in it.
 fn parse(bundle: &Bundle, file: &str) -> Result<Option<Node>> {
     let Some(text) = bundle.text(file) else { return Ok(None) };
-    yaml::read(text?).map_err(|finding| finding::error(file, &[finding]))
+    yaml::read(text?).map_err(|finding| finding::error(file, finding))
+}
+
+/// A text of YAML or JSON, in whose places nobody is interested.
+pub(super) fn value_of(text: &str) -> Option<serde_json::Value> {
+    yaml::read(text).ok().flatten().map(|root| root.json())
 }
 
 /// Other tools have templates of the same name.

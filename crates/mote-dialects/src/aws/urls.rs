@@ -68,7 +68,7 @@ pub(super) fn parse(request: Request, stamp: &Stamp, keys: Keys) -> Result<Parse
     })))
 }
 
-fn call(parts: Parts, body: Body, path: String, stamp: &Stamp) -> Result<Action> {
+pub(super) fn call(parts: Parts, body: Body, path: String, stamp: &Stamp) -> Result<Action> {
     let mut event = requests::event(parts, body, stamp)?;
     if let Some(request) = event.request.as_mut().map(std::sync::Arc::make_mut) {
         request.path = path;
@@ -78,28 +78,35 @@ fn call(parts: Parts, body: Body, path: String, stamp: &Stamp) -> Result<Action>
 
 /// The path by which the core finds it. `None`: it is no function URL's.
 fn routed(uri: &Uri, headers: &HeaderMap) -> Option<String> {
-    let (namespace, below) = match uri.path().strip_prefix("/@") {
-        Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
-        None => ("", uri.path()),
-    };
+    let (mount, below) = mounted(uri.path());
     if below.starts_with(PREFIX) {
         return Some(uri.path().to_owned());
     }
+    let (mount, id) = by_host(uri, headers, HOST).filter(|_| mount.is_empty())?;
+    Some(format!("{mount}{}{}", path(&id), uri.path()))
+}
+
+/// A path's namespace, as it is written there, and what follows.
+pub(super) fn mounted(path: &str) -> (&str, &str) {
+    let end = path.strip_prefix("/@").map_or(0, |rest| rest.find('/').map_or(path.len(), |end| end + 2));
+    path.split_at(end)
+}
+
+/// `<id>[-<namespace>].<what>.…`: the path that leads to the namespace, and the id.
+pub(super) fn by_host(uri: &Uri, headers: &HeaderMap, what: &str) -> Option<(String, String)> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or_else(|| uri.host())?;
     let (label, rest) = host.split_once('.')?;
-    let named = rest.split(['.', ':']).next().is_some_and(|label| label.eq_ignore_ascii_case(HOST));
-    if !named || !namespace.is_empty() {
+    if !rest.split(['.', ':']).next().is_some_and(|label| label.eq_ignore_ascii_case(what)) {
         return None;
     }
     let label = label.to_ascii_lowercase();
     let (id, namespace) = label.split_once('-').unwrap_or((&label, Name::DEFAULT));
     let sound = id.bytes().all(|b| b.is_ascii_alphanumeric());
     // What can be nobody's is somebody's who is not there.
-    let (id, namespace) = match Name::new(namespace) {
-        Ok(namespace) if sound => (id, namespace),
-        _ => ("none", Name::default_namespace()),
-    };
-    Some(format!("{}{}{}", mount(&namespace), path(id), uri.path()))
+    Some(match Name::new(namespace) {
+        Ok(namespace) if sound => (mount(&namespace), id.to_owned()),
+        _ => (String::new(), "none".to_owned()),
+    })
 }
 
 /// An answer, or why there is none where no function had a say.

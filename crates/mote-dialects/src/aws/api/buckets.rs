@@ -310,7 +310,7 @@ fn shares(one: &str, other: &str) -> bool {
 }
 
 /// What here is an event of S3's; of what never happens here, nothing. `None`: S3 has no such event.
-fn changes(event: &str) -> Option<&'static [ObjectChange]> {
+pub(in crate::aws) fn changes(event: &str) -> Option<&'static [ObjectChange]> {
     Some(match event {
         "s3:ObjectCreated:*" => &[ObjectChange::Created],
         "s3:ObjectCreated:Put" => &[ObjectChange::Put],

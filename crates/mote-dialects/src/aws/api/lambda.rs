@@ -34,6 +34,7 @@ use mote_core::access::sigv4::query_pairs;
 use mote_core::action::{Action, Done};
 use mote_core::clock::Id;
 use mote_core::dialect::{Response, Turn};
+use mote_core::function::{Name, Qualifier};
 use mote_core::{Body, Code, Error};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -46,9 +47,15 @@ use super::Ask;
 
 pub(super) use self::configuration::log_group;
 pub(in crate::aws) use self::invoke_config::destination_of;
+pub(in crate::aws) use self::mappings::pattern_of;
 pub(super) use self::runtime::log_stream;
 pub(in crate::aws) use self::runtime::{declared, environment, log_starting};
 pub(in crate::aws) use self::wish::{check_member, deployment};
+
+/// The function that a name or an ARN means, and which of its versions.
+pub(super) fn function_of(text: &str) -> Option<(Name, Qualifier)> {
+    Address::read(text).ok().map(|address| (address.name.clone(), address.version()))
+}
 
 /// A zip of 50 MB as base64 in JSON, with what stands around it.
 pub(super) const CODE_BYTES_MAX: u64 = 70 << 20;

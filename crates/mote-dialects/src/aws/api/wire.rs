@@ -34,8 +34,7 @@ impl Refusal {
     }
 
     pub(super) fn unknown_service() -> Refusal {
-        let message =
-            "mote answers for Events, IAM, Lambda, Logs, S3, Scheduler, SNS, SQS and STS; the request is signed for another service";
+        let message = "mote answers for API Gateway, Events, IAM, Lambda, Logs, S3, Scheduler, SNS, SQS and STS; the request is signed for another service";
         Refusal::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
 

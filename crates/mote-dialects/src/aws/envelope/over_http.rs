@@ -11,9 +11,12 @@ mod result;
 mod v1;
 mod v2;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use http::header::{self, HeaderName, HeaderValue};
+use mote_core::clock::Id;
 use mote_core::dialect::Reads;
 use mote_core::engine::pull::PulledHead;
 use mote_core::engine::{Invocation, Payload};
@@ -27,6 +30,8 @@ use serde_json::{Map, Value};
 use self::parts::Content;
 use super::PAYLOAD_BYTES_MAX;
 use crate::aws::arn::Account;
+use crate::aws::gateway;
+use crate::aws::gateway::table::{self, Led};
 
 pub(in crate::aws) use self::failure::tell;
 
@@ -107,7 +112,37 @@ impl<'c> Way<'c> {
     /// What follows the part of the path that only leads to the function.
     fn path(&self) -> &'c str {
         let path = self.request.path.get(self.request.mount..).unwrap_or_default();
+        let path = self.said(table::BASE).and_then(|base| path.strip_prefix(base)).unwrap_or(path);
         if path.is_empty() { "/" } else { path }
+    }
+
+    /// Where a stage's routes lead it.
+    fn led(&self) -> Option<Led<'c>> {
+        table::led(self.route?, self.request, self.path())
+    }
+
+    /// What is answered without the function.
+    pub(super) fn answered(&self, id: Id) -> Option<Reply> {
+        let mut reply = match self.led()? {
+            Led::Function { .. } => return None,
+            Led::Said(said) => said.reply(),
+            Led::Nowhere => return Some(gateway::no_route(id)),
+        };
+        mark(&mut reply, self.form, id);
+        Some(reply)
+    }
+
+    /// The route as API Gateway writes it, and what its names stand for.
+    fn place(&self) -> (Option<Cow<'c, str>>, BTreeMap<&'c str, Cow<'c, str>>) {
+        match self.led() {
+            Some(Led::Function { path, params }) => {
+                (Some(path.into()), params.into_iter().map(|(name, value)| (name, value.into())).collect())
+            }
+            Some(Led::Said(_) | Led::Nowhere) | None => {
+                let params = self.request.params.iter().map(|(name, value)| (name.as_str(), value.as_str().into()));
+                (self.route.map(|route| resource(route).into()), params.collect())
+            }
+        }
     }
 
     /// The version or alias that is called.
@@ -193,7 +228,7 @@ fn passed_on(kind: &str, body: Body) -> Result<Reply> {
 }
 
 /// The name of the call that AWS gives to whoever asked.
-fn mark(reply: &mut Reply, form: Form, id: mote_core::clock::Id) {
+fn mark(reply: &mut Reply, form: Form, id: Id) {
     let name = if form == Form::HttpApi { "apigw-requestid" } else { "x-amzn-requestid" };
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {
         reply.headers.insert(HeaderName::from_static(name), id);

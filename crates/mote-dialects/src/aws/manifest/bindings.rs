@@ -13,8 +13,9 @@ use serde_json::{Map, Value, json};
 
 use super::Ground;
 use super::finding::{Finding, Outcome};
-use super::yaml::Place;
-use crate::aws::api::subscription_id;
+use super::yaml::{Node, Place};
+use crate::aws::api::lambda::pattern_of;
+use crate::aws::api::{changes_of, subscription_id};
 use crate::aws::envelope::over_http::about;
 use crate::aws::envelope::sns::{FILTERED, SUBSCRIPTION};
 use crate::aws::rule;
@@ -142,13 +143,13 @@ pub(super) fn timer(at: Place, timing: Timing<'_>) -> Outcome<Binding> {
     Ok(Binding::Timer(timer.into()))
 }
 
-/// `s3:ObjectCreated:*`, `s3:ObjectRemoved:*`.
+/// `s3:ObjectCreated:*`, `s3:ObjectCreated:Put`, …; one that never happens here would wait for nothing.
 pub(super) fn change(at: Place, event: &str) -> Outcome<ObjectChange> {
-    match event.strip_prefix("s3:").unwrap_or(event) {
-        "ObjectCreated:*" => Ok(ObjectChange::Created),
-        "ObjectRemoved:*" => Ok(ObjectChange::Removed),
-        _ => Err(Finding::new(at, format!("mote tells of s3:ObjectCreated:* and s3:ObjectRemoved:*, not of {event:.60}"))),
-    }
+    let known = if event.starts_with("s3:") { changes_of(event) } else { changes_of(&format!("s3:{event}")) };
+    known.and_then(|changes| changes.first().copied()).ok_or_else(|| {
+        let told = "s3:ObjectCreated:* (or Put, Copy, CompleteMultipartUpload) and s3:ObjectRemoved:* (or Delete)";
+        Finding::new(at, format!("mote tells of {told}, not of {event:.60}"))
+    })
 }
 
 pub(super) fn bucket(bucket: String, mut events: Vec<ObjectChange>, prefix: String, suffix: String) -> Binding {
@@ -164,10 +165,25 @@ pub(super) struct Batches {
     pub(super) concurrency: Option<u64>,
     /// The reply names the messages that failed.
     pub(super) reports: bool,
+    pub(super) filters: Vec<Filter>,
+}
+
+const FILTERS_MAX: usize = 10;
+
+/// Patterns of messages that a function wants, each a map or a text of JSON.
+pub(super) fn filters(at: Place, patterns: &[Node]) -> Outcome<Vec<Filter>> {
+    if patterns.len() > FILTERS_MAX {
+        return Err(Finding::new(at, format!("there are {} filters, and may be {FILTERS_MAX}", patterns.len())));
+    }
+    let filter = |node: &Node| {
+        let text = node.as_text().map_or_else(|| node.json().to_string(), str::to_owned);
+        pattern_of(&text).map_err(|why| Finding::new(node.at, why))
+    };
+    patterns.iter().map(filter).collect()
 }
 
 /// Of a queue's ARN.
-pub(super) fn queue(at: Place, arn: &str, batches: &Batches) -> Outcome<Binding> {
+pub(super) fn queue(at: Place, arn: &str, batches: Batches) -> Outcome<Binding> {
     let queue = told(at, Name::new(last(at, arn, "sqs")?))?;
     let (batch, window_ms) = (batches.size.unwrap_or(10) as u32, batches.window_s.unwrap_or_default() * 1000);
     if batch > 10 && window_ms == 0 {
@@ -175,7 +191,8 @@ pub(super) fn queue(at: Place, arn: &str, batches: &Batches) -> Outcome<Binding>
     }
     let concurrency = batches.concurrency.map_or(QueueBinding::CONCURRENCY, |most| most as u32);
     let receiver = Some(Receiver { reports: batches.reports });
-    Ok(Binding::Queue(QueueBinding { batch, window_ms, concurrency, receiver, ..QueueBinding::new(queue) }.into()))
+    let filters = batches.filters;
+    Ok(Binding::Queue(QueueBinding { batch, window_ms, concurrency, receiver, filters, ..QueueBinding::new(queue) }.into()))
 }
 
 /// Of a topic's ARN; `policy` is read of the attributes, or of the body.

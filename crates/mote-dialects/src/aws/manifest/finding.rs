@@ -44,22 +44,35 @@ impl Findings {
     }
 
     /// The notes, if nothing is wrong.
-    pub(super) fn end(mut self, file: &str) -> Result<Vec<String>, Error> {
-        self.wrong.sort_by_key(|finding| finding.at);
-        self.wrong.dedup();
-        if !self.wrong.is_empty() {
-            return Err(error(file, &self.wrong));
-        }
-        self.notes.sort_by_key(|finding| finding.at);
-        self.notes.dedup();
-        Ok(self.notes.into_iter().map(|Finding { at, what }| format!("{file}:{at}: {what}")).collect())
+    pub(super) fn end(self, file: &str) -> Result<Vec<String>, Error> {
+        end([(file, self)])
     }
 }
 
-pub(super) fn error(file: &str, wrong: &[Finding]) -> Error {
-    let mut lines: Vec<String> = wrong.iter().take(SHOWN_MAX).map(|Finding { at, what }| format!("{file}:{at}: {what}")).collect();
-    if wrong.len() > SHOWN_MAX {
-        lines.push(format!("… and {} more", wrong.len() - SHOWN_MAX));
+/// The same of several files.
+pub(super) fn end(files: impl IntoIterator<Item = (impl AsRef<str>, Findings)>) -> Result<Vec<String>, Error> {
+    let (mut wrong, mut notes) = (Vec::new(), Vec::new());
+    for (file, found) in files {
+        wrong.extend(lines(file.as_ref(), found.wrong));
+        notes.extend(lines(file.as_ref(), found.notes));
+    }
+    if wrong.is_empty() { Ok(notes) } else { Err(refused(wrong)) }
+}
+
+fn lines(file: &str, mut all: Vec<Finding>) -> Vec<String> {
+    all.sort_by_key(|finding| finding.at);
+    all.dedup();
+    all.into_iter().map(|Finding { at, what }| format!("{file}:{at}: {what}")).collect()
+}
+
+pub(super) fn error(file: &str, wrong: Finding) -> Error {
+    refused(lines(file, vec![wrong]))
+}
+
+fn refused(mut lines: Vec<String>) -> Error {
+    if let Some(more) = lines.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
+        lines.truncate(SHOWN_MAX);
+        lines.push(format!("… and {more} more"));
     }
     Error::new(Code::ManifestInvalid, lines.join("\n")).hint("Nothing was changed. docs/guide/aws-manifests.md lists what is honoured.")
 }

@@ -165,7 +165,58 @@ struct Open {
 
 enum Kind {
     List(Vec<Node>),
-    Map(Vec<(Key, Node)>, Option<Key>),
+    Map(Entries),
+}
+
+/// Of a map whose end has not come.
+#[derive(Default)]
+struct Entries {
+    /// `None`: merged in, and written later on.
+    all: Vec<Option<(Key, Node)>>,
+    /// Where each key's is, and whether it was merged in.
+    known: HashMap<Rc<str>, (usize, bool)>,
+    /// A key whose value has not come.
+    waiting: Option<Key>,
+}
+
+impl Entries {
+    fn put(&mut self, node: Node) -> Result<(), Finding> {
+        match self.waiting.take() {
+            None => {
+                let Some(text) = node.as_text() else { return Err(Finding::new(node.at, "a key is a text")) };
+                self.waiting = Some(Key { at: node.at, text: text.into() });
+                Ok(())
+            }
+            Some(key) if &*key.text == "<<" => self.merge(&node),
+            Some(key) => self.write(key, node),
+        }
+    }
+
+    fn write(&mut self, key: Key, node: Node) -> Result<(), Finding> {
+        match self.known.insert(key.text.clone(), (self.all.len(), false)) {
+            Some((_, false)) => return Err(Finding::new(key.at, format!("the key {:?} is there twice", &*key.text))),
+            // What was merged in yields to what is written.
+            Some((merged, true)) => self.all.get_mut(merged).into_iter().for_each(|entry| *entry = None),
+            None => {}
+        }
+        self.all.push(Some((key, node)));
+        Ok(())
+    }
+
+    /// `<<: *other`: its entries, where there are none of these keys.
+    fn merge(&mut self, from: &Node) -> Result<(), Finding> {
+        let maps = from.items().unwrap_or_else(|| std::slice::from_ref(from));
+        for map in maps {
+            let other = map.entries().ok_or_else(|| Finding::new(map.at, "`<<` takes a map, or a list of maps"))?;
+            for entry in other {
+                if !self.known.contains_key(&entry.0.text) {
+                    self.known.insert(entry.0.text.clone(), (self.all.len(), true));
+                    self.all.push(Some(entry.clone()));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Reader {
@@ -173,7 +224,7 @@ impl Reader {
         let at = place(span.start);
         match event {
             Event::SequenceStart(anchor, tag) => self.open(at, tag.as_deref(), anchor, Kind::List(Vec::new())),
-            Event::MappingStart(anchor, tag) => self.open(at, tag.as_deref(), anchor, Kind::Map(Vec::new(), None)),
+            Event::MappingStart(anchor, tag) => self.open(at, tag.as_deref(), anchor, Kind::Map(Entries::default())),
             Event::SequenceEnd | Event::MappingEnd => self.close(at),
             Event::Scalar(text, style, anchor, tag) => {
                 let nodes = 1 + text.len() / NODE_BYTES;
@@ -207,7 +258,7 @@ impl Reader {
         let open = self.open.pop().ok_or_else(|| Finding::new(at, "something ends that has not begun"))?;
         let what = match open.kind {
             Kind::List(items) => What::List(items.into()),
-            Kind::Map(entries, _) => What::Map(entries.into()),
+            Kind::Map(entries) => What::Map(entries.all.into_iter().flatten().collect()),
         };
         let node = tagged(Node { at: open.at, what }, open.tag);
         self.remember(open.anchor, &node, self.nodes - open.before);
@@ -235,37 +286,10 @@ impl Reader {
         };
         match &mut open.kind {
             Kind::List(items) => items.push(node),
-            Kind::Map(entries, waiting) => match waiting.take() {
-                None => {
-                    let Some(text) = node.as_text() else { return Err(Finding::new(node.at, "a key is a text")) };
-                    *waiting = Some(Key { at: node.at, text: text.into() });
-                }
-                Some(key) if &*key.text == "<<" => merge(entries, &node)?,
-                Some(key) => match entries.iter().position(|(other, _)| other.text == key.text) {
-                    // What was merged in yields to what is written.
-                    Some(merged) if entries.get(merged).is_some_and(|(other, _)| other.at > key.at || other.at < open.at) => {
-                        entries.remove(merged);
-                        entries.push((key, node));
-                    }
-                    Some(_) => return Err(Finding::new(key.at, format!("the key {:?} is there twice", &*key.text))),
-                    None => entries.push((key, node)),
-                },
-            },
+            Kind::Map(entries) => entries.put(node)?,
         }
         Ok(())
     }
-}
-
-/// `<<: *other`: its entries, where there are none of these keys.
-fn merge(entries: &mut Vec<(Key, Node)>, from: &Node) -> Result<(), Finding> {
-    let maps = from.items().unwrap_or_else(|| std::slice::from_ref(from));
-    for map in maps {
-        let other = map.entries().ok_or_else(|| Finding::new(map.at, "`<<` takes a map, or a list of maps"))?;
-        let new = other.iter().filter(|(key, _)| !entries.iter().any(|(known, _)| known.text == key.text)).cloned();
-        let new: Vec<_> = new.collect();
-        entries.extend(new);
-    }
-    Ok(())
 }
 
 /// `!Sub`, without the mark; what YAML's own tags say, plain texts say already.
@@ -328,6 +352,11 @@ mod tests {
         check("a: &a {x: 1, y: 2}\nb: *a\nc: {<<: *a, y: 3}\nd:\n  y: 4\n  <<: *a\n", {
             json!({"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 2}, "c": {"x": 1, "y": 3}, "d": {"x": 1, "y": 4}})
         });
+        check("a: &a {x: 1}\nb: &b {x: 2, z: 3}\nc: {<<: [*a, *b], z: 4}\n", {
+            json!({"a": {"x": 1}, "b": {"x": 2, "z": 3}, "c": {"x": 1, "z": 4}})
+        });
+        refused("a: &a {x: 1}\nb: {<<: *a, x: 2, x: 3}\n", "2:19 the key \"x\" is there twice");
+        refused("a: {<<: b}\n", "1:9 `<<` takes a map, or a list of maps");
     }
 
     #[test]

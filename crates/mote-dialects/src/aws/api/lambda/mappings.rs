@@ -30,6 +30,7 @@ use super::{is_missing, number, query, read, refuse, tell, unexpected};
 use crate::aws::api::Ask;
 use crate::aws::arn;
 
+pub(in crate::aws) use self::filter::pattern_of;
 pub(super) use self::tags::{tags, uuid_of};
 
 /// Where a binding says that it is a mapping, and all that was said of it.

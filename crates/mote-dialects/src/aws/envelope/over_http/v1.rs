@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::parts::{self, Content};
-use super::{Way, account_id, api_id, resource};
+use super::{Way, account_id, api_id};
 use crate::aws::arn::Account;
 
 /// Where nobody says another.
@@ -28,7 +28,7 @@ pub(super) struct Event<'c> {
     multi_value_headers: BTreeMap<String, Vec<Cow<'c, str>>>,
     query_string_parameters: Option<BTreeMap<String, String>>,
     multi_value_query_string_parameters: Option<BTreeMap<String, Vec<String>>>,
-    path_parameters: Option<BTreeMap<&'c str, &'c str>>,
+    path_parameters: Option<BTreeMap<&'c str, Cow<'c, str>>>,
     stage_variables: Option<&'c Map<String, Value>>,
     request_context: Context<'c>,
     body: Option<Cow<'c, str>>,
@@ -76,7 +76,8 @@ struct Identity<'c> {
 pub(super) fn event<'c>(way: Way<'c>, call: &'c Invocation, account: &Account, content: Content<'c>) -> Event<'c> {
     let request = way.request;
     let path = percent_decode_str(way.path()).decode_utf8_lossy();
-    let resource = way.route.map_or_else(|| path.to_string(), resource);
+    let (resource, path_parameters) = way.place();
+    let resource = resource.map_or_else(|| path.to_string(), Cow::into_owned);
     let stage = way.said(super::about::STAGE).unwrap_or(STAGE);
     let multi_value_headers: BTreeMap<_, _> = parts::headers(request).into_iter().map(|(name, values)| (cased(name), values)).collect();
     let mut parameters: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -91,8 +92,7 @@ pub(super) fn event<'c>(way: Way<'c>, call: &'c Invocation, account: &Account, c
         multi_value_headers,
         query_string_parameters: (!parameters.is_empty()).then(|| last_of(&parameters)),
         multi_value_query_string_parameters: (!parameters.is_empty()).then_some(parameters),
-        path_parameters: (!request.params.is_empty())
-            .then(|| request.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()),
+        path_parameters: (!path_parameters.is_empty()).then_some(path_parameters),
         stage_variables: way.variables(),
         request_context: Context {
             resource_id: None,

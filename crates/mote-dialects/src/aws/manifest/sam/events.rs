@@ -2,6 +2,7 @@
 
 use mote_core::function::delivery::Retry;
 use mote_core::function::{Binding, Name};
+use mote_core::topic::filter::Filter;
 
 use super::super::bindings::{self, Batches, Timing};
 use super::super::finding::{Finding, Findings, Outcome};
@@ -159,7 +160,7 @@ fn s3(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Binding> {
     Ok(bindings::bucket(bucket.to_string(), changes, prefix, suffix))
 }
 
-const SQS: [&str; 5] = ["Queue", "BatchSize", "MaximumBatchingWindowInSeconds", "ScalingConfig", "FunctionResponseTypes"];
+const SQS: [&str; 6] = ["Queue", "BatchSize", "MaximumBatchingWindowInSeconds", "ScalingConfig", "FunctionResponseTypes", "FilterCriteria"];
 
 fn sqs(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Binding> {
     props.expect("an SQS event", &SQS, &[], found);
@@ -169,8 +170,22 @@ fn sqs(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Binding> {
         window_s: props.number("MaximumBatchingWindowInSeconds", 0..=300)?,
         concurrency: props.map("ScalingConfig")?.number("MaximumConcurrency", 2..=1000)?,
         reports: props.texts("FunctionResponseTypes")?.iter().any(|kind| &**kind == "ReportBatchItemFailures"),
+        filters: filters(props, found)?,
     };
-    bindings::queue(at, &arn, &batches)
+    bindings::queue(at, &arn, batches)
+}
+
+/// `FilterCriteria: {Filters: [{Pattern: …}]}`.
+fn filters(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Vec<Filter>> {
+    let criteria = props.map("FilterCriteria")?;
+    criteria.expect("FilterCriteria", &["Filters"], &[], found);
+    let mut patterns = Vec::new();
+    for filter in criteria.list("Filters")? {
+        let filter = Props::of(props.template(), filter.at, Some(&filter))?;
+        filter.expect("a filter", &["Pattern"], &[], found);
+        patterns.push(filter.get("Pattern")?.ok_or_else(|| Finding::new(filter.at, "Pattern is missing"))?);
+    }
+    bindings::filters(criteria.at, &patterns)
 }
 
 fn sns(props: &Props<'_, '_>, function: &Name, found: &mut Findings) -> Outcome<Binding> {

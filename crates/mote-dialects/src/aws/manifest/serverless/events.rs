@@ -63,7 +63,7 @@ fn one(
             Ok(vec![bindings::bucket(bucket.to_owned(), vec![created], String::new(), String::new())])
         }
         ("s3", None) => s3(&said, buckets, found).map(one_of),
-        ("sqs", Some(arn)) => bindings::queue(node.at, arn, &Batches::default()).map(one_of),
+        ("sqs", Some(arn)) => bindings::queue(node.at, arn, Batches::default()).map(one_of),
         ("sqs", None) => sqs(&said, found).map(one_of),
         ("sns", lone) => sns(&said, node, lone, around.function, found).map(one_of),
         (other, _) => Err(Finding::new(kind.at, format!("mote has no events of {other:.40}"))),
@@ -195,7 +195,7 @@ fn s3(props: &Props<'_, '_>, buckets: &mut Vec<String>, found: &mut Findings) ->
 }
 
 fn sqs(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Binding> {
-    const KNOWN: [&str; 5] = ["arn", "batchSize", "maximumBatchingWindow", "maximumConcurrency", "functionResponseType"];
+    const KNOWN: [&str; 6] = ["arn", "batchSize", "maximumBatchingWindow", "maximumConcurrency", "functionResponseType", "filterPatterns"];
     props.expect("an sqs event", &KNOWN, &[], found);
     let (at, arn) = text(props, "arn")?;
     let batches = Batches {
@@ -203,8 +203,9 @@ fn sqs(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Binding> {
         window_s: props.number("maximumBatchingWindow", 0..=300)?,
         concurrency: props.number("maximumConcurrency", 2..=1000)?,
         reports: props.text("functionResponseType")?.is_some_and(|(_, kind)| &*kind == "ReportBatchItemFailures"),
+        filters: bindings::filters(props.at, &props.list("filterPatterns")?)?,
     };
-    bindings::queue(at, &arn, &batches)
+    bindings::queue(at, &arn, batches)
 }
 
 /// A topic's name, its ARN, or a map with either.

@@ -45,6 +45,11 @@ impl Criteria {
     }
 }
 
+/// The same of a manifest's; the error says what is wrong.
+pub(in crate::aws) fn pattern_of(pattern: &str) -> Result<Filter, String> {
+    filter(pattern).map_err(|fault| fault.message)
+}
+
 fn filter(pattern: &str) -> Result<Filter, Fault> {
     if pattern.len() > PATTERN_BYTES_MAX {
         let limit = format!("Member must have length less than or equal to {PATTERN_BYTES_MAX}");
