@@ -64,11 +64,12 @@ def test_the_largest_payload_goes_both_ways(world):
     for n in range(10):
         ask(n)
     world.at_once(4, ask)
-    # What more of them need, they give back.
-    with world.memory_is_flat(peak=5 * LARGEST, after=16 * MIB):
+    # What the allocator keeps wanders by some payloads, from round to round and back; a payload lost
+    # in each of these calls would be many more.
+    with world.memory_is_flat(peak=8 * LARGEST, after=4 * LARGEST):
         for n in range(10):
             ask(n)
-    with world.memory_is_flat(peak=4 * 4 * LARGEST, after=16 * MIB):
+    with world.memory_is_flat(peak=4 * 4 * LARGEST, after=6 * LARGEST):
         for _ in range(3):
             world.at_once(4, ask)
 

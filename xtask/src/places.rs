@@ -33,6 +33,12 @@ pub(crate) fn fresh(path: &str) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Bytes that the file system of the repository has left.
+pub(crate) fn free() -> Result<u64> {
+    let disk = rustix::fs::statvfs(root())?;
+    Ok(disk.f_bavail * disk.f_frsize)
+}
+
 pub(crate) fn example(name: &str) -> PathBuf {
     root().join("examples").join(name)
 }

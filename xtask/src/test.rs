@@ -75,6 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return Err(format!("there is no step {unknown:?}; `cargo xtask test --list` shows them").into());
     }
     let mut steps = Steps::default();
+    let room = places::free()?;
     for (name, what, step) in STEPS.iter().filter(|(name, ..)| options.only.is_empty() || options.only.iter().any(|only| only == name)) {
         if let Err(error) = steps.loud(&format!("{name}: {what}"), |_| step()) {
             eprintln!("error: {error}");
@@ -86,6 +87,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let failed = steps.done.iter().filter(|step| !step.passed).count();
     println!("{} passed, {failed} failed", steps.done.len() - failed);
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    println!("disk: {:.1} GiB free at the start, {:.1} at the end", gib(room), gib(places::free()?));
     if failed == 0 { Ok(()) } else { Err("not all steps passed".into()) }
 }
 

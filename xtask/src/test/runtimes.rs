@@ -23,7 +23,7 @@ pub(super) fn run() -> Result<()> {
         place(&node_client(version, name)?, &all.join(name))?;
     }
     let mut test = cargo();
-    test.args(["test", "--locked", "-p", "mote-engine-process", "--test", "it", "runtimes::", "--", "--ignored"]);
+    test.args(["test", "--locked", "--workspace", "--test", "it", "runtimes::", "--", "--ignored"]);
     for (language, name, case) in
         [(Language::Rust, "rust", "lambda_runtime"), (Language::Go, "go", "aws_lambda_go"), (Language::Java, "java", "aws_lambda_java")]
     {
