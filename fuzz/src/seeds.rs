@@ -90,7 +90,7 @@ pub fn messages() -> Vec<Vec<u8>> {
 
 pub fn queue_batches() -> Vec<Vec<u8>> {
     texts(&[
-        r#"{"queue":"q","messages":[{"id":"00000000-0000-0000-0000-000000000007","receives":1,"receipt":"r","sent":5,"type":"t","source":"s","body":"b","attributes":{"n":"7","aws.sqs":"{\"attributes\":{\"n\":{\"DataType\":\"Number\",\"StringValue\":\"7\"}},\"dedup\":\"k\"}"},"extensions":{"awssubscription":"arn:a:b"}}]}"#,
+        r#"{"queue":"q","messages":[{"id":"00000000-0000-0000-0000-000000000007","receives":1,"receipt":"r","sent":5,"type":"t","source":"s","body":"b","attributes":{"n":"7","aws.sqs":"{\"attributes\":{\"n\":{\"DataType\":\"Number\",\"StringValue\":\"7\"}},\"dedup\":\"k\"}"},"extensions":{"motesnssubscription":"arn:a:b"}}]}"#,
         r#"{"queue":"q","messages":[{"id":"00000000-0000-0000-0000-000000000007","receives":2,"sent":5,"type":"t","source":"s","body_base64":"AP8=","group":"g"}]}"#,
         r#"{"batchItemFailures":[{"itemIdentifier":"00000000-0000-0000-0000-000000000007"},{"itemIdentifier":null}]}"#,
         "null",

@@ -20,6 +20,8 @@ pub const JSON: &str = "application/cloudevents+json";
 pub const BATCH: &str = "application/cloudevents-batch+json";
 /// The extension that holds a sender's own id.
 pub const SENDERS_ID: &str = "motesendersid";
+/// What the platform says of an event begins with it; nobody else's word for that is taken over.
+const PLATFORMS: &str = "mote";
 
 const EVENTS_MAX: usize = 100;
 const ATTRIBUTES_MAX: usize = 20;
@@ -180,8 +182,9 @@ impl Attributes {
                 let time = Timestamp::from_rfc3339(&text()?);
                 self.time = Some(time.ok_or_else(|| invalid("the event's `time` is not as RFC 3339 has it"))?);
             }
-            // These would be read as another's.
-            "data" | SENDERS_ID => return Err(invalid(format!("an event has no attribute {name}"))),
+            // It would be read as another's.
+            "data" => return Err(invalid("an event has no attribute data")),
+            _ if name.starts_with(PLATFORMS) => {}
             _ => drop(self.extensions.insert(name.to_owned(), value)),
         }
         Ok(())

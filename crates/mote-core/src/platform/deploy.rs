@@ -138,15 +138,14 @@ async fn run(house: &House, Deploy { wish, files, declared, number, layers, expe
         Files::AsTheyAre => None,
     };
     let (mut drafts, mut held, mut building) = (Vec::new(), Vec::new(), Vec::new());
-    let mut manifest = match (declared, &mut bundle) {
+    let said =
+        bundle.as_mut().filter(|_| declared.is_none()).map(|bundle| manifest::parameters(&wish, bundle)).transpose()?.unwrap_or_default();
+    let bundle = bundle.map(Arc::new);
+    let mut manifest = match (declared, &bundle) {
         (Some(declared), _) => vec![*declared].into(),
-        (None, Some(bundle)) => {
-            let said = manifest::parameters(&wish, bundle)?;
-            manifest::read(invoker, bundle, &said)?
-        }
+        (None, Some(bundle)) => manifest::read(&house.invoker, bundle.clone(), said).await?,
         (None, None) => return Err(Error::internal("a deploy without files says nothing")),
     };
-    let bundle = bundle.map(Arc::new);
     manifest.notes.iter().for_each(|note| progress.tell(note));
     let beside = Beside::of(invoker, &wish.namespace, &mut manifest).await?;
     for (name, mut deployment) in named(&wish, manifest.functions)? {

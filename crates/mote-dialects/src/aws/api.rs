@@ -124,6 +124,9 @@ impl Service {
     }
 }
 
+/// Of a form; the largest request has ten messages with ten attributes of three.
+const FIELDS_MAX: usize = 1000;
+
 /// A request whose sender is known, to the service that it is for.
 struct Ask {
     method: Method,
@@ -142,8 +145,9 @@ struct Ask {
 impl Ask {
     /// The fields of a request of the Query protocol, in its body or in its address.
     fn form(&self) -> Vec<(String, String)> {
-        let mut fields: Vec<(String, String)> = form_urlencoded::parse(&self.body).into_owned().collect();
+        let mut fields: Vec<(String, String)> = form_urlencoded::parse(&self.body).into_owned().take(FIELDS_MAX).collect();
         fields.extend(query_pairs(&self.uri).unwrap_or_default());
+        fields.truncate(FIELDS_MAX);
         fields
     }
 }
@@ -212,7 +216,11 @@ fn region(claim: Option<&Claim>, headers: &HeaderMap) -> String {
 }
 
 fn refuse(service: Service, error: &Error, stamp: &Stamp) -> Turn {
-    Turn::Answer(wire::refuse(service.protocol(), &Refusal::of(error), stamp.id))
+    let mut refusal = Refusal::of(error);
+    if matches!(service, Service::Lambda) && error.code() == Code::BodyTooLarge {
+        refusal.code = lambda::TOO_LARGE;
+    }
+    Turn::Answer(wire::refuse(service.protocol(), &refusal, stamp.id))
 }
 
 /// Of what could not be read at all, or went wrong on the way to a service.

@@ -36,8 +36,8 @@ use crate::cors;
 pub(super) const PAYLOAD_BYTES_MAX: u64 = 6_291_556;
 
 /// Where an event carries what its caller said beside it: JSON, and the version or alias that was called.
-pub(super) const CLIENT_CONTEXT: &str = "awsclientcontext";
-pub(super) const QUALIFIER: &str = "awsqualifier";
+pub(super) const CLIENT_CONTEXT: &str = "motelambdacontext";
+pub(super) const QUALIFIER: &str = "motelambdaqualifier";
 
 pub(super) fn reads_event(call: &Invocation) -> Option<u64> {
     let kind = call.event.kind.as_str();

@@ -20,6 +20,8 @@ mod tests;
 mod toml;
 mod yaml;
 
+use std::cell::Cell;
+
 use mote_core::Result;
 use mote_core::bundle::Bundle;
 use mote_core::dialect::{Manifest, Parameters};
@@ -50,6 +52,7 @@ pub(super) fn read(bundle: &Bundle, said: &Parameters, account: &Account) -> Res
             account,
             folder: file.rsplit_once('/').map_or("", |(folder, _)| folder),
             region: said.values.get(REGION).map_or(arn::REGION, String::as_str).to_owned(),
+            taken: Taken::default(),
         };
         let mut found = Findings::default();
         let manifest = sam::read(&root, &ground, &mut found);
@@ -57,19 +60,19 @@ pub(super) fn read(bundle: &Bundle, said: &Parameters, account: &Account) -> Res
     }
     for file in SERVERLESS {
         let Some(root) = parse(bundle, file)? else { continue };
-        let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said) };
+        let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said), taken: Taken::default() };
         let mut found = Findings::default();
         let manifest = serverless::read(&root, &ground, &mut found);
         return finish(manifest, found, file).map(Some);
     }
     if let Some(root) = parse(bundle, chalice::CONFIG)? {
-        let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said) };
+        let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said), taken: Taken::default() };
         return chalice::read(&root, &ground).map(Some);
     }
     if let Some(text) = bundle.text(cargo::MANIFEST) {
         let root = toml::read(text?).map_err(|finding| finding::error(cargo::MANIFEST, finding))?;
         if cargo::is_one(&root, bundle) {
-            let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said) };
+            let ground = Ground { bundle, said, account, folder: "", region: region_of(&root, said), taken: Taken::default() };
             let mut found = Findings::default();
             let manifest = cargo::read(&root, &ground, &mut found);
             return finish(manifest, found, cargo::MANIFEST).map(Some);
@@ -114,6 +117,14 @@ struct Ground<'a> {
     /// That the manifest lies in.
     folder: &'a str,
     region: String,
+    taken: Taken,
+}
+
+/// What has been taken out of the bundle for functions and layers.
+#[derive(Default)]
+struct Taken {
+    times: Cell<usize>,
+    unpacked: Cell<u64>,
 }
 
 impl Ground<'_> {

@@ -55,17 +55,28 @@ pub(super) fn parse(request: Request, stamp: &Stamp, keys: Keys) -> Result<Parse
         return Ok(Parsed::Action(Credential::Anonymous, call(parts, body, path, stamp)?));
     };
     let local = sender::is_local(keys, &parts.uri, &parts.headers, stamp) && !sender::is_a_browsers(&parts.headers);
-    let stamp = stamp.clone();
-    Ok(Parsed::Turn(Turn::read(body, PAYLOAD_BYTES_MAX, move |read| {
-        let asked = read.and_then(|body| {
-            let who = sender::credential(Some(claim), &parts, &body, local);
-            Ok((who, call(parts, body.into(), path, &stamp)?))
-        });
-        match asked {
-            Ok((who, what)) => Turn::act(who, what, move |called| Turn::Answer(render(called, stamp.id))),
-            Err(error) => Turn::Answer(render(Err(error), stamp.id)),
-        }
-    })))
+    // As at the aws door, nobody else's body is worth its room.
+    let known = (!local).then(|| Credential::AccessKey(claim.key_id.clone()));
+    let (stamp, id) = (stamp.clone(), stamp.id);
+    let read = move || {
+        Turn::read(body, PAYLOAD_BYTES_MAX, move |read| {
+            let asked = read.and_then(|body| {
+                let who = sender::credential(Some(claim), &parts, &body, local);
+                Ok((who, call(parts, body.into(), path, &stamp)?))
+            });
+            match asked {
+                Ok((who, what)) => Turn::act(who, what, move |called| Turn::Answer(render(called, id))),
+                Err(error) => Turn::Answer(render(Err(error), id)),
+            }
+        })
+    };
+    Ok(Parsed::Turn(match known {
+        None => read(),
+        Some(key) => Turn::act(key, Action::WhoAmI, move |known| match known {
+            Ok(_) => read(),
+            Err(error) => Turn::Answer(render(Err(error), id)),
+        }),
+    }))
 }
 
 pub(super) fn call(parts: Parts, body: Body, path: String, stamp: &Stamp) -> Result<Action> {
@@ -165,6 +176,22 @@ mod tests {
         assert!(all.iter().all(|id| id.len() == 32 && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())), "{all:?}");
         assert!((1..all.len()).all(|at| !all[..at].contains(&all[at])), "{all:?}");
         assert_eq!(address("http://h:1/", &team, "x"), "http://h:1/@team/lambda-url/x/");
+    }
+
+    #[test]
+    fn nobodys_body_is_read_before_a_known_key_is_named() {
+        let signed = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature={}",
+            "0".repeat(64)
+        );
+        let request = http::Request::post("/lambda-url/anything").header("host", "evil.example").header("x-amz-date", "20260101T000000Z");
+        let request = request.header("authorization", signed).body("{}".into()).unwrap();
+        let stamp = Stamp { id: Id(7), time: mote_core::clock::Timestamp(1), peer: "127.0.0.1".into(), origin: String::new() };
+        let Ok(Parsed::Turn(turn)) = parse(request, &stamp, Keys::Local) else { panic!("it is not ours") };
+        let Turn::Do { who: Credential::AccessKey(key), what: Action::WhoAmI, then } = turn else { panic!("it is read first") };
+        assert_eq!(key, "test");
+        let Turn::Answer(refused) = then(Err(Error::new(Code::CredentialInvalid, "nobody's key"))) else { panic!("it is read after all") };
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! its dialect's.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::action::DeployWish;
 use crate::bundle::Bundle;
@@ -16,6 +17,7 @@ use crate::store::{Write, within};
 
 const PARAMETERS_BYTES_MAX: usize = 256 << 10;
 /// Of one manifest.
+const FUNCTIONS_MAX: usize = 100;
 const BUCKETS_MAX: usize = 100;
 const QUEUES_MAX: usize = 100;
 
@@ -36,7 +38,14 @@ pub(super) fn parameters(wish: &DeployWish, bundle: &mut Bundle) -> Result<Param
 }
 
 /// The first dialect's that has one; where none has, what the files tell by themselves.
-pub(super) fn read(invoker: &Invoker, bundle: &Bundle, said: &Parameters) -> Result<Manifest> {
+pub(super) async fn read(invoker: &Arc<Invoker>, bundle: Arc<Bundle>, said: Parameters) -> Result<Manifest> {
+    let invoker = invoker.clone();
+    // A template may be a long calculation.
+    let read = tokio::task::spawn_blocking(move || read_whole(&invoker, &bundle, &said)).await;
+    read.map_err(|error| Error::internal("reading a manifest panicked").caused_by(error))?
+}
+
+fn read_whole(invoker: &Invoker, bundle: &Bundle, said: &Parameters) -> Result<Manifest> {
     for dialect in invoker.dialects.iter() {
         if let Some(manifest) = dialect.manifest(bundle, said)? {
             return bounded(manifest);
@@ -55,9 +64,12 @@ pub(super) fn read(invoker: &Invoker, bundle: &Bundle, said: &Parameters) -> Res
 }
 
 fn bounded(manifest: Manifest) -> Result<Manifest> {
-    let (buckets, queues) = (manifest.buckets.len(), manifest.queues.len());
-    if buckets > BUCKETS_MAX || queues > QUEUES_MAX {
-        let detail = format!("the manifest declares {buckets} buckets and {queues} queues; {BUCKETS_MAX} and {QUEUES_MAX} are the most");
+    let (functions, buckets, queues) = (manifest.functions.len(), manifest.buckets.len(), manifest.queues.len());
+    if functions > FUNCTIONS_MAX || buckets > BUCKETS_MAX || queues > QUEUES_MAX {
+        let detail = format!(
+            "the manifest declares {functions} functions, {buckets} buckets and {queues} queues; \
+             {FUNCTIONS_MAX}, {BUCKETS_MAX} and {QUEUES_MAX} are the most"
+        );
         return Err(Error::new(Code::ManifestInvalid, detail).hint("Make two folders of it."));
     }
     Ok(manifest)

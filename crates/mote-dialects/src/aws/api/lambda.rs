@@ -41,6 +41,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::fault::Fault;
+pub(super) use self::fault::TOO_LARGE;
 use self::invoke_config::Put;
 use self::names::Address;
 use super::Ask;

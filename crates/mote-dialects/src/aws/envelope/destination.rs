@@ -15,7 +15,7 @@ use crate::aws::api::lambda::outcome;
 use crate::aws::arn::{self, Account, LATEST};
 
 /// Where an event carries typed attributes to a queue, as SQS's receivers read them.
-pub(in crate::aws) const MESSAGE_ATTRIBUTES: &str = "awsmessageattributes";
+pub(in crate::aws) const MESSAGE_ATTRIBUTES: &str = "motesnsattributes";
 
 /// Of an error's text.
 const ERROR_BYTES_MAX: usize = 1024;

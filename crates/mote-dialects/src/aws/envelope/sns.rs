@@ -13,10 +13,10 @@ use serde_json::{Map, Value, json};
 use super::destination::MESSAGE_ATTRIBUTES;
 
 /// Where an event says by which subscription it came, and whether its receiver wants it as it is.
-pub(in crate::aws) const SUBSCRIPTION: &str = "awssubscription";
-pub(in crate::aws) const RAW: &str = "awsrawdelivery";
+pub(in crate::aws) const SUBSCRIPTION: &str = "motesnssubscription";
+pub(in crate::aws) const RAW: &str = "motesnsraw";
 /// Message attributes by their values alone, for filter policies.
-pub(in crate::aws) const FILTERED: &str = "awsfilteredattributes";
+pub(in crate::aws) const FILTERED: &str = "motesnsfiltered";
 
 /// What an event is made of that this needs, stored or not.
 pub(in crate::aws) struct Notice<'e> {

@@ -61,3 +61,31 @@ fn every_case_comes_to_what_it_says() {
         assert!(found == expect, "{} comes to\n{found:#}", case.display());
     }
 }
+
+fn refused(name: &str, text: String) -> String {
+    let mut bundle = Bundle::default();
+    bundle.insert(name, text, false).unwrap();
+    bundle.insert("app.py", "def handler(event, context): pass", false).unwrap();
+    read(&bundle, &Parameters::default(), &Account::default()).map(drop).expect_err("it is taken").detail().to_owned()
+}
+
+#[test]
+fn what_would_take_all_room_or_all_time_is_refused() {
+    let one =
+        |n| format!("  F{n}: {{Type: AWS::Serverless::Function, Properties: {{Handler: app.handler, Runtime: python3.12, CodeUri: .}}}}\n");
+    let many: String = (0..200).map(one).collect();
+    let told = refused("template.yaml", format!("Transform: AWS::Serverless-2016-10-31\nResources:\n{many}"));
+    assert!(told.contains("more than 100 functions and layers"), "{told}");
+
+    // Each reference would work the long text out once more.
+    let serverless = |long: String, references: usize| {
+        let references = "    - ${self:custom.long}\n".repeat(references);
+        format!(
+            "service: s\nprovider: {{name: aws, runtime: python3.12}}\ncustom:\n  long: \"{long}\"\n  list:\n{references}functions:\n  f: {{handler: app.handler, description: \"${{self:custom.list.0}}\", environment: {{A: \"${{self:custom.list}}\"}}}}\n"
+        )
+    };
+    let told = refused("serverless.yml", serverless(format!("{}}}", "${".repeat(200_000)), 1));
+    assert!(told.contains("a text with variables in it has more than"), "{told}");
+    let told = refused("serverless.yml", serverless(format!("{}}}", "${".repeat(8_000)), 10_000));
+    assert!(told.contains("more work than a manifest may make"), "{told}");
+}

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use crate::aws::api::wire::Refusal;
 
+pub(in crate::aws::api) const TOO_LARGE: &str = "RequestTooLargeException";
+
 /// See the module's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -44,7 +46,7 @@ impl Fault {
     }
 
     pub(super) fn too_large(message: impl Into<String>) -> Fault {
-        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLargeException", message)
+        Fault::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, message)
     }
 
     /// Of what Lambda has and mote has not, so that nobody takes it for done.

@@ -15,8 +15,6 @@ use super::{invalid, refusal};
 use crate::aws::arn;
 
 const XMLNS: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
-/// Of a form; the largest request has ten entries with a few attributes each.
-const FIELDS_MAX: usize = 1000;
 /// `PublishBatchRequestEntries.member.1.MessageAttributes.entry.1.Value.StringValue`.
 const DEPTH_MAX: usize = 9;
 
@@ -30,9 +28,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn read(ask: Ask) -> Asked {
-        let mut form = ask.form();
-        form.truncate(FIELDS_MAX);
-        let input = tree(form);
+        let input = tree(ask.form());
         let operation = input["Action"].as_str().unwrap_or_default().into();
         Asked { ask: Arc::new(ask), operation, input: Arc::new(input) }
     }

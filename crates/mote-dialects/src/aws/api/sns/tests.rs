@@ -140,10 +140,10 @@ fn a_filter_policy_is_a_filter() {
             ("AttributeValue", value),
         ]);
         let [one] = scene.subscribers.as_slice() else { panic!("{:?}", scene.subscribers) };
-        (one.filter.clone().map(Value::from).unwrap_or_default(), one.adds.get("awsrawdelivery").is_some())
+        (one.filter.clone().map(Value::from).unwrap_or_default(), one.adds.get("motesnsraw").is_some())
     };
     let read: Value = serde_json::from_str(policy).unwrap();
-    assert_eq!(set(&mut scene, "RawMessageDelivery", "true"), (json!({ "awsfilteredattributes": read }), true));
+    assert_eq!(set(&mut scene, "RawMessageDelivery", "true"), (json!({ "motesnsfiltered": read }), true));
     assert_eq!(set(&mut scene, "FilterPolicyScope", "MessageBody"), (json!({ "data": read }), true));
     let told = scene.tell(&[("Action", "GetSubscriptionAttributes"), ("SubscriptionArn", &arn)]);
     for expect in ["<key>RawMessageDelivery</key><value>true</value>", "<value>MessageBody</value>", "{&quot;store&quot;:[&quot;x&quot;"] {
@@ -183,8 +183,8 @@ fn a_message_is_an_event() {
     assert!(told.contains(&format!("<MessageId>{}</MessageId>", event.id)) && event.id == Id(7), "{told}");
     assert_eq!((topic.as_str(), event.subject.as_deref(), event.source.as_str()), ("orders", Some("S"), TOPIC));
     assert_eq!(event.content_type.as_deref(), Some("application/json"));
-    assert_eq!(event.extensions["awsfilteredattributes"], json!({ "n": 7.5, "l": ["a", 1] }));
-    assert!(event.extensions["awsmessageattributes"].as_str().unwrap().contains(r#""StringValue":"7.5""#));
+    assert_eq!(event.extensions["motesnsfiltered"], json!({ "n": 7.5, "l": ["a", 1] }));
+    assert!(event.extensions["motesnsattributes"].as_str().unwrap().contains(r#""StringValue":"7.5""#));
     scene.tell(&[("Action", "Publish"), ("TargetArn", TOPIC), ("MessageStructure", "json"), ("Message", r#"{"default":"d","email":"e"}"#)]);
     assert_eq!(scene.published.pop().unwrap().1.body.as_bytes().unwrap(), "d");
     let long = "x".repeat((256 << 10) + 1);

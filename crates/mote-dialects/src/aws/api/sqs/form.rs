@@ -20,8 +20,6 @@ use crate::aws::arn;
 
 const XMLNS: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
 const TARGET: &str = "AmazonSQS.";
-/// Fields of a form; the largest request has ten messages with ten attributes of three.
-const FIELDS_MAX: usize = 1000;
 
 /// A request, whichever protocol it came in.
 #[derive(Clone)]
@@ -45,8 +43,7 @@ impl Asked {
                 (Protocol::Json, operation.to_owned(), input)
             }
             None => {
-                let mut form = ask.form();
-                form.truncate(FIELDS_MAX);
+                let form = ask.form();
                 let operation = form.iter().find(|(name, _)| name == "Action").map(|(_, value)| value.clone()).unwrap_or_default();
                 let mut input = input_of(form);
                 // The address may name the queue in place of a field.

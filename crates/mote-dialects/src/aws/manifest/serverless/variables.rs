@@ -13,6 +13,8 @@ const STEPS_MAX: usize = 10_000;
 const DEPTH_MAX: usize = 32;
 const FILES_MAX: usize = 100;
 const TEXT_BYTES_MAX: usize = 16 << 10;
+/// So much of a text is looked at in a step.
+const STEP_BYTES: usize = 1 << 10;
 const SOURCES: [&str; 12] = ["self:", "opt:", "env:", "file(", "sls:", "param:", "aws:", "ssm:", "s3:", "cf:", "cf(", "secrets:"];
 
 /// See the module's text.
@@ -62,8 +64,15 @@ impl<'a> Variables<'a> {
 
     /// From the innermost one outwards, which is the last that begins.
     fn text(&self, node: &Node, text: &str, depth: usize) -> Outcome<Node> {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(Finding::new(node.at, format!("a text with variables in it has more than {TEXT_BYTES_MAX} bytes")));
+        }
         let (mut text, mut end) = (text.to_owned(), text.len());
         for _ in 0..STEPS_MAX {
+            self.steps.set(self.steps.get() + text.len().div_ceil(STEP_BYTES));
+            if self.steps.get() > STEPS_MAX * 10 {
+                return Err(Finding::new(node.at, "its variables take more work than a manifest may make"));
+            }
             let Some(begin) = text.get(..end).and_then(|before| before.rfind("${")) else { break };
             let inner = text.get(begin + 2..).and_then(|rest| rest.split_once('}')).map(|(inner, _)| inner.to_owned());
             end = begin;

@@ -14,8 +14,14 @@ fn worked_out(text: &str, set: &[(&str, &str)]) -> Result<serde_json::Value, Str
     let root = yaml::read(text).unwrap().unwrap();
     let values: BTreeMap<String, String> = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let said = Parameters { values, ..Parameters::default() };
-    let ground =
-        Ground { bundle: &Bundle::default(), said: &said, account: &Account::default(), folder: "", region: "us-east-1".to_owned() };
+    let ground = Ground {
+        bundle: &Bundle::default(),
+        said: &said,
+        account: &Account::default(),
+        folder: "",
+        region: "us-east-1".to_owned(),
+        taken: Default::default(),
+    };
     let mut found = Findings::default();
     let template = Template::new(&root, &ground, &mut found);
     let value = template.resolve(root.get("V").unwrap()).map_err(|finding| format!("{} {}", finding.at, finding.what))?;

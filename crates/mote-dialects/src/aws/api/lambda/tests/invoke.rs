@@ -68,8 +68,8 @@ fn what_a_caller_says_beside_the_event_goes_with_it() {
     let context = BASE64.encode(r#"{"custom":{"a":"b"}}"#);
     scene.ask_with("POST", "/2015-03-31/functions/f:$LATEST/invocations", &[("x-amz-client-context", &context)], "{}");
     let extensions = scene.called.unwrap().extensions;
-    assert_eq!(extensions["awsclientcontext"], r#"{"custom":{"a":"b"}}"#);
-    assert_eq!(extensions["awsqualifier"], "$LATEST");
+    assert_eq!(extensions["motelambdacontext"], r#"{"custom":{"a":"b"}}"#);
+    assert_eq!(extensions["motelambdaqualifier"], "$LATEST");
 }
 
 #[test]
