@@ -103,6 +103,70 @@ def test_versions_of_a_layer_are_listed_and_taken_away(world):
     assert [one["LatestMatchingVersion"]["Version"] for one in mine] == [4], mine
 
 
+def test_layers_are_listed_by_what_they_are_for(world):
+    functions, layer = world.client("lambda"), world.name("layer")
+    publish(world, layer, "one", CompatibleRuntimes=["python3.12"], CompatibleArchitectures=["x86_64"])
+    publish(world, layer, "two", CompatibleRuntimes=["nodejs22.x"])
+    publish(world, layer, "three", CompatibleRuntimes=["python3.13"])
+
+    def latest(**more):
+        pages = functions.get_paginator("list_layers").paginate(**more)
+        mine = [one for page in pages for one in page["Layers"] if one["LayerName"] == layer]
+        return [one["LatestMatchingVersion"]["Version"] for one in mine]
+
+    assert (latest(), latest(CompatibleRuntime="python3.12"), latest(CompatibleRuntime="java21")) == ([3], [1], [])
+    assert latest(CompatibleArchitecture="x86_64") == [1]
+    versions = functions.list_layer_versions(LayerName=layer, CompatibleRuntime="nodejs22.x")["LayerVersions"]
+    assert [one["Version"] for one in versions] == [2], versions
+    functions.delete_layer_version(LayerName=layer, VersionNumber=3)
+    assert latest() == [2]
+    for number in 1, 2:
+        functions.delete_layer_version(LayerName=layer, VersionNumber=number)
+    assert latest() == [] and functions.list_layer_versions(LayerName=layer)["LayerVersions"] == []
+    assert publish(world, layer, "four")["Version"] == 4
+    with refused("InvalidParameterValueException"):
+        functions.get_layer_version(LayerName=layer, VersionNumber=0)
+
+
+def test_a_layers_permissions_are_kept(world):
+    functions, layer = world.client("lambda"), world.name("layer")
+    arn = publish(world, layer, "one")["LayerVersionArn"]
+    version = {"LayerName": layer, "VersionNumber": 1}
+    allow = {**version, "Action": "lambda:GetLayerVersion"}
+    with refused("ResourceNotFoundException", 404):
+        functions.get_layer_version_policy(**version)
+    added = functions.add_layer_version_permission(**allow, StatementId="all", Principal="*", OrganizationId="o-1234567890")
+    all_ = {
+        "Sid": "all", "Effect": "Allow", "Principal": "*", "Action": "lambda:GetLayerVersion", "Resource": arn,
+        "Condition": {"StringEquals": {"aws:PrincipalOrgID": "o-1234567890"}},
+    }  # fmt: skip
+    assert json.loads(added["Statement"]) == all_, added
+    told = functions.get_layer_version_policy(**version)
+    assert told["RevisionId"] == added["RevisionId"], told
+    assert json.loads(told["Policy"]) == {"Version": "2012-10-17", "Id": "default", "Statement": [all_]}, told
+    functions.add_layer_version_permission(**allow, StatementId="one", Principal="432143214321", RevisionId=told["RevisionId"])
+    one = json.loads(functions.get_layer_version_policy(**version)["Policy"])["Statement"][1]
+    assert one["Principal"] == {"AWS": "arn:aws:iam::432143214321:root"}, one
+    for code, status, more in [
+        ("ResourceConflictException", 409, {"StatementId": "one", "Principal": "*"}),
+        ("PreconditionFailedException", 412, {"StatementId": "two", "Principal": "*", "RevisionId": told["RevisionId"]}),
+        ("ValidationException", 400, {"StatementId": "two", "Principal": "s3.amazonaws.com"}),
+        ("ValidationException", 400, {"StatementId": "two", "Principal": "*", "Action": "lambda:*"}),
+        ("ValidationException", 400, {"StatementId": "two", "Principal": "*", "OrganizationId": "o-short"}),
+        ("ResourceNotFoundException", 404, {"StatementId": "two", "Principal": "*", "VersionNumber": 2}),
+    ]:
+        with refused(code, status):
+            functions.add_layer_version_permission(**{**allow, **more})
+    # What is said of the version itself does not show it.
+    assert "Policy" not in functions.get_layer_version(**version)
+    functions.remove_layer_version_permission(**version, StatementId="all")
+    with refused("ResourceNotFoundException", 404):
+        functions.remove_layer_version_permission(**version, StatementId="all")
+    functions.remove_layer_version_permission(**version, StatementId="one")
+    with refused("ResourceNotFoundException", 404):
+        functions.get_layer_version_policy(**version)
+
+
 def test_a_function_gives_its_zip_back(world):
     zip = archive({"app.py": "def handler(event, context): return 1"})
     functions, name = create(world, Code={"ZipFile": zip}, Publish=True)

@@ -39,7 +39,7 @@ use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, Object
 use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 
 pub use self::calls::{DeadCall, Fate, Letters, Recipients, ReplayOn, Target, Trace, TracedCall};
-pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Expect, Files, LAYERS, Number, SettingsPatch, Step, Steps, files_of};
+pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Expect, Files, LAYERS, Number, Over, SettingsPatch, Step, Steps, files_of};
 pub use self::queues::{Outgoing, SettleMessages};
 pub use self::server::{CallerInfo, NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};
 pub use crate::function::Qualifier;
@@ -309,12 +309,12 @@ pub enum Action {
         query: ObjectListQuery,
     },
     /// Keep a file that functions are made of, where nobody but the APIs that make them reaches it: an
-    /// archive, a layer. `only_new`: refused if one of that key is there.
+    /// archive, a layer.
     KeepFile {
         namespace: Name,
         key: String,
         body: Body,
-        only_new: bool,
+        over: Over,
     },
     ReadFile {
         namespace: Name,

@@ -181,7 +181,7 @@ impl House {
                 Done::Nothing
             }
             Action::ListObjects { namespace, bucket, query } => Done::Objects(self.within(&namespace).list(&bucket, query).await?),
-            Action::KeepFile { namespace, key, body, only_new } => Done::Stored(self.keep_file(&namespace, &key, body, only_new).await?),
+            Action::KeepFile { namespace, key, body, over } => Done::Stored(self.keep_file(&namespace, &key, body, over).await?),
             Action::ReadFile { namespace, key } => {
                 let (info, body) = self.read_file(&namespace, &key).await?;
                 Done::Object(info, body)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mote_core::access::{Access, Credential, Root};
-use mote_core::action::{Action, Done, Fate, Letters, Platform, ReplayOn, Target};
+use mote_core::action::{Action, Done, Fate, Letters, Over, Platform, ReplayOn, Target};
 use mote_core::clock::{Clock, Id};
 use mote_core::directory::Directory;
 use mote_core::engine::{Answer, Engine, Failure, Payload};
@@ -190,23 +190,25 @@ async fn no_caller_can_name_where_large_events_lie() {
 async fn files_of_functions_are_the_apis_alone_and_stay_when_events_are_swept() {
     let scene = Scene::new().await;
     let namespace = Name::default_namespace();
-    let keep = |body: &'static str, only_new| Action::KeepFile {
+    let keep = |body: &'static str, over| Action::KeepFile {
         namespace: namespace.clone(),
         key: "functions/f/a".into(),
         body: body.into(),
-        only_new,
+        over,
     };
     let read = async || match scene.admin(Action::ReadFile { namespace: namespace.clone(), key: "functions/f/a".into() }).await? {
         Done::Object(_, body) => body.collect(100).await,
         _ => panic!("no file"),
     };
     assert_eq!(read().await.unwrap_err().code(), Code::ObjectNotFound);
-    scene.admin(keep("one", true)).await.unwrap();
-    assert_eq!(scene.admin(keep("two", true)).await.err().unwrap().code(), Code::PreconditionFailed);
+    scene.admin(keep("one", Over::Nothing)).await.unwrap();
+    assert_eq!(scene.admin(keep("two", Over::Nothing)).await.err().unwrap().code(), Code::PreconditionFailed);
     assert_eq!(read().await.unwrap(), "one");
-    scene.admin(keep("two", false)).await.unwrap();
+    let Done::Stored(two) = scene.admin(keep("two", Over::Anything)).await.unwrap() else { panic!() };
+    scene.admin(keep("three", Over::This(two.etag.clone()))).await.unwrap();
+    assert_eq!(scene.admin(keep("four", Over::This(two.etag))).await.err().unwrap().code(), Code::PreconditionFailed);
     scene.sweep().await;
-    assert_eq!(read().await.unwrap(), "two");
+    assert_eq!(read().await.unwrap(), "three");
     let view = within(scene.store.objects(), &namespace, Judged);
     assert!(view.buckets().await.unwrap().is_empty());
     assert_eq!(view.get(FILES, "functions/f/a", None).await.err().unwrap().code(), Code::NameInvalid);

@@ -46,6 +46,17 @@ pub fn files_of(name: &Name) -> String {
     format!("functions/{name}/")
 }
 
+/// What a file that is kept may take the place of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Over {
+    #[default]
+    Anything,
+    /// Refused if one of that key is there.
+    Nothing,
+    /// Refused if another one is there, or none: an ETag.
+    This(String),
+}
+
 /// What a deploy makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Number {

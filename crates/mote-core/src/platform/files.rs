@@ -3,7 +3,7 @@
 //! It counts as stored. What belongs to one function lies below [`files_of`] it, and goes with it.
 
 use super::House;
-use crate::action::files_of;
+use crate::action::{Over, files_of};
 use crate::body::Body;
 use crate::error::{Code, Error, Result};
 use crate::function::{FunctionRef, Name};
@@ -24,7 +24,7 @@ impl House {
         })
     }
 
-    pub(super) async fn keep_file(&self, namespace: &Name, key: &str, body: Body, only_new: bool) -> Result<ObjectInfo> {
+    pub(super) async fn keep_file(&self, namespace: &Name, key: &str, body: Body, over: Over) -> Result<ObjectInfo> {
         let bucket = bucket(namespace);
         match self.files().create_bucket(&bucket).await {
             Err(error) if error.code() != Code::Conflict => return Err(error),
@@ -32,8 +32,14 @@ impl House {
         }
         let staged = self.files().stage(body).await?;
         let stored = self.access.limits.quota(namespace).stored;
+        let (if_match, if_none_match) = match over {
+            Over::Anything => (None, None),
+            Over::Nothing => (None, Some(vec!["*".to_owned()])),
+            Over::This(etag) => (Some(vec![etag]), None),
+        };
         let condition = Precondition {
-            if_none_match: only_new.then(|| vec!["*".to_owned()]),
+            if_match,
+            if_none_match,
             room: stored.map(|bytes_max| ByteRoom { prefix: within::prefix(namespace), bytes_max }),
             ..Precondition::default()
         };

@@ -8,7 +8,8 @@ use mote_core::access::Credential;
 use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::{NewToken, TokenWish};
 use mote_core::action::{
-    Action, Deploy, DeployWish, Done, Expect, Fate, Files, Letters, Number, Outgoing, Platform, Qualifier, SettleMessages, SignWish, Target,
+    Action, Deploy, DeployWish, Done, Expect, Fate, Files, Letters, Number, Outgoing, Over, Platform, Qualifier, SettleMessages, SignWish,
+    Target,
 };
 use mote_core::body::Body;
 use mote_core::clock::{Clock, Timestamp};
@@ -109,7 +110,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::GetObject { namespace: ns(), bucket: bucket(), key: key() },
         Action::DeleteObject { namespace: ns(), bucket: bucket(), key: key() },
         Action::ListObjects { namespace: ns(), bucket: bucket(), query: ObjectListQuery::default() },
-        Action::KeepFile { namespace: ns(), key: key(), body: Body::empty(), only_new: false },
+        Action::KeepFile { namespace: ns(), key: key(), body: Body::empty(), over: Over::Anything },
         Action::ReadFile { namespace: ns(), key: key() },
         Action::ListFiles { namespace: ns(), query: Default::default() },
         Action::DropFile { namespace: ns(), key: key() },

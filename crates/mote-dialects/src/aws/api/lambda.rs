@@ -158,6 +158,11 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
         (["2018-10-31", "layers", name, "versions", number], "GET") => layers::get(ask, name, number),
         (["2018-10-31", "layers", name, "versions", number], "DELETE") => layers::delete(ask, name, number),
         (["2018-10-31", "layers", name, "versions", number, "content"], "GET") => layers::content(ask, name, number),
+        (["2018-10-31", "layers", name, "versions", number, "policy"], "POST") => layers::permissions::add(ask, name, number),
+        (["2018-10-31", "layers", name, "versions", number, "policy"], "GET") => layers::permissions::get(ask, name, number),
+        (["2018-10-31", "layers", name, "versions", number, "policy", sid], "DELETE") => {
+            layers::permissions::remove(ask, name, number, sid)
+        }
         (path, _) => Err(Fault::absent(&missing(path))),
     }
 }
@@ -166,7 +171,6 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
 fn missing(path: &[&str]) -> String {
     let what = match path {
         [_, "functions", _, "provisioned-concurrency"] => "provisioned concurrency",
-        [_, "layers", ..] => "permissions of layers",
         _ => return format!("operation at /{}", path.iter().take(5).copied().collect::<Vec<_>>().join("/")),
     };
     what.to_owned()

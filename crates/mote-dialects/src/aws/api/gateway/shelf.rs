@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mote_core::action::{Action, Done};
+use mote_core::action::{Action, Done, Over};
 use mote_core::dialect::Turn;
 use mote_core::function::{Name, Qualifier};
 use mote_core::store::ObjectListQuery;
@@ -127,7 +127,7 @@ pub(super) fn keep(ask: Ask, api: Api, then: impl FnOnce(Ask, Api) -> Outcome + 
     if text.len() > BYTES_MAX {
         return Err(bad(format!("The API with its deployments has {} bytes, and may have {BYTES_MAX}: delete deployments", text.len())));
     }
-    let what = Action::KeepFile { namespace: ask.namespace.clone(), key: key(&api.id), body: text.into(), only_new: false };
+    let what = Action::KeepFile { namespace: ask.namespace.clone(), key: key(&api.id), body: text.into(), over: Over::Anything };
     let asked = ask.stamp.id;
     Ok(Turn::act(ask.who.clone(), what, move |kept| settle(kept.map_err(|error| refusal(&error)).and_then(|_| then(ask, api)), asked)))
 }

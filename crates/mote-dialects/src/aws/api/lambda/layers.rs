@@ -3,19 +3,21 @@
 //! A version's zip and what is said of it lie among the namespace's kept files; of one that was deleted
 //! the number stays taken. The wishes of clients are here; what lies where: [`shelf`].
 
+pub(super) mod permissions;
 mod shelf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::StatusCode;
-use mote_core::action::{Action, Done};
+use mote_core::action::{Action, Done, Over};
 use mote_core::dialect::Turn;
 use mote_core::function::{Function, Name};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use self::permissions::POLICY;
 use self::shelf::Version;
 use super::code::{Place, ZIP_BYTES_MAX};
 use super::fault::Fault;
@@ -28,6 +30,10 @@ pub(super) use self::shelf::is_there;
 const LAYERS_MAX: usize = 5;
 /// Each version of a list is read by itself.
 const PAGE_MAX: usize = 20;
+/// Layers of a list that wants versions of a kind, which have to be looked for.
+const CHOSEN_MAX: usize = 2;
+/// So many of a layer's latest versions are looked at for one of the kind.
+const LOOKED_MAX: usize = 10;
 
 /// A layer of a function, on its way into it.
 pub(super) struct Layer {
@@ -113,7 +119,7 @@ pub(super) fn publish(ask: Ask, name: &str) -> Result<Turn, Fault> {
         ];
         let about = said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         shelf::numbers(ask, name.clone(), move |ask, numbers| {
-            let version = Version { name, number: numbers.last().copied().unwrap_or_default() + 1 };
+            let version = Version { name, number: numbers.last().map_or(1, |(number, _)| number + 1) };
             keep(ask, version, zip, about)
         })
     })
@@ -121,9 +127,9 @@ pub(super) fn publish(ask: Ask, name: &str) -> Result<Turn, Fault> {
 
 /// What is said of it comes last: a version without it is not there.
 fn keep(ask: Ask, version: Version, zip: Bytes, about: Map<String, Value>) -> Turn {
-    let what = Action::KeepFile { namespace: ask.namespace.clone(), key: version.zip(), body: zip.clone().into(), only_new: true };
+    let what = Action::KeepFile { namespace: ask.namespace.clone(), key: version.zip(), body: zip.clone().into(), over: Over::Nothing };
     Turn::act(ask.who.clone(), what, move |kept| match kept {
-        Ok(_) => shelf::say(ask, version, about, |ask, version, about| {
+        Ok(_) => shelf::say(ask, version, about, None, |ask, version, about| {
             tell(StatusCode::CREATED, &whole(&version, about, &ask).into(), ask.stamp.id)
         }),
         // Somebody else was faster.
@@ -144,7 +150,7 @@ pub(super) fn find(ask: Ask) -> Result<Turn, Fault> {
 
 fn show(ask: Ask, version: Version) -> Turn {
     shelf::about(ask, version, |ask, version, about| match about {
-        Some(about) => tell(StatusCode::OK, &whole(&version, about, &ask).into(), ask.stamp.id),
+        Some(said) => tell(StatusCode::OK, &whole(&version, said.about, &ask).into(), ask.stamp.id),
         None => refuse(&Fault::missing("The resource you requested does not exist."), ask.stamp.id),
     })
 }
@@ -166,7 +172,7 @@ pub(super) fn delete(ask: Ask, name: &str, number: &str) -> Result<Turn, Fault> 
         let done = |ask: Ask| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id));
         match about {
             // Nothing is said of it any more, and its number stays taken.
-            Some(_) => shelf::say(ask, version, Map::new(), move |ask, version, _| {
+            Some(_) => shelf::say(ask, version, Map::new(), None, move |ask, version, _| {
                 super::make::drop_each(ask, vec![version.zip()], Box::new(done))
             }),
             None => done(ask),
@@ -179,25 +185,48 @@ pub(super) fn versions(ask: Ask, name: &str) -> Result<Turn, Fault> {
     let name = shelf::layer_name(name)?;
     let limit = number(&ask, "MaxItems", 50)?.min(PAGE_MAX);
     let before = query(&ask, "Marker").and_then(|marker| marker.parse().ok()).unwrap_or(u64::MAX);
+    let wanted = Wanted::of(&ask);
     Ok(shelf::numbers(ask, name.clone(), move |ask, numbers| {
-        let older = numbers.into_iter().rev().filter(|number| *number < before).take(limit + 1);
-        let page: Vec<Version> = older.map(|number| Version { name: name.clone(), number }).collect();
+        let there = numbers.into_iter().rev().filter(|(number, is_there)| *is_there && *number < before).take(limit + 1);
+        let page: Vec<Version> = there.map(|(number, _)| Version { name: name.clone(), number }).collect();
         let next = page.get(limit - 1).filter(|_| page.len() > limit).map(|last| last.number.to_string());
         let page = page.into_iter().take(limit).collect();
-        told_each(ask, page, Vec::new(), Box::new(move |ask, told| paged(&ask, "LayerVersions", told, next)))
+        told_each(ask, page, wanted, Vec::new(), Box::new(move |ask, told| paged(&ask, "LayerVersions", told, next)))
     }))
 }
 
-/// Each with its latest version; in the order of their names.
+/// Each that has a version, with the latest one; in the order of their names.
 pub(super) fn list(ask: Ask) -> Result<Turn, Fault> {
-    let limit = number(&ask, "MaxItems", 50)?.min(PAGE_MAX / 2);
+    let wanted = Wanted::of(&ask);
+    let limit = number(&ask, "MaxItems", 50)?.min(if wanted == Wanted::default() { PAGE_MAX / 2 } else { CHOSEN_MAX });
     let after = query(&ask, "Marker");
     Ok(shelf::names(ask, move |ask, names| {
         let rest: Vec<Name> = names.into_iter().filter(|name| after.as_deref().is_none_or(|after| name.as_str() > after)).collect();
         let next = rest.get(limit - 1).filter(|_| rest.len() > limit).map(ToString::to_string);
         let page = rest.into_iter().take(limit).collect();
-        latest_each(ask, page, Vec::new(), Box::new(move |ask, told| paged(&ask, "Layers", told, next)))
+        latest_each(ask, page, wanted, Vec::new(), Box::new(move |ask, told| paged(&ask, "Layers", told, next)))
     }))
+}
+
+/// What a list is to have: versions made for this runtime, or this architecture.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    runtime: Option<String>,
+    architecture: Option<String>,
+}
+
+impl Wanted {
+    fn of(ask: &Ask) -> Wanted {
+        Wanted { runtime: query(ask, "CompatibleRuntime"), architecture: query(ask, "CompatibleArchitecture") }
+    }
+
+    fn takes(&self, about: &Map<String, Value>) -> bool {
+        let names = |member: &str, wanted: &Option<String>| {
+            let said = about.get(member).and_then(Value::as_array);
+            wanted.as_ref().is_none_or(|wanted| said.is_some_and(|said| said.iter().any(|one| one == wanted)))
+        };
+        names("CompatibleRuntimes", &self.runtime) && names("CompatibleArchitectures", &self.architecture)
+    }
 }
 
 fn paged(ask: &Ask, what: &str, told: Vec<Value>, next: Option<String>) -> Turn {
@@ -208,36 +237,50 @@ fn paged(ask: &Ask, what: &str, told: Vec<Value>, next: Option<String>) -> Turn 
 
 type Listed = Box<dyn FnOnce(Ask, Vec<Value>) -> Turn + Send>;
 
-fn latest_each(ask: Ask, mut left: Vec<Name>, mut told: Vec<Value>, then: Listed) -> Turn {
+fn latest_each(ask: Ask, mut left: Vec<Name>, wanted: Wanted, mut told: Vec<Value>, then: Listed) -> Turn {
     if left.is_empty() {
         return then(ask, told);
     }
     let name = left.remove(0);
     shelf::numbers(ask, name.clone(), move |ask, numbers| {
-        let newest = numbers.last().map(|&number| Version { name: name.clone(), number }).into_iter().collect();
-        let of_layer = move |ask: Ask, versions: Vec<Value>| {
+        let there = numbers.iter().rev().filter(|(_, is_there)| *is_there).take(LOOKED_MAX);
+        let there: Vec<Version> = there.map(|&(number, _)| Version { name: name.clone(), number }).collect();
+        let of_layer = move |ask: Ask, wanted: Wanted, latest: Option<Value>| {
             let arn = shelf::layer_arn(&name, &ask);
-            told.extend(versions.into_iter().map(|latest| json!({ "LayerName": name, "LayerArn": arn, "LatestMatchingVersion": latest })));
-            latest_each(ask, left, told, then)
+            told.extend(latest.map(|latest| json!({ "LayerName": name, "LayerArn": arn, "LatestMatchingVersion": latest })));
+            latest_each(ask, left, wanted, told, then)
         };
-        told_each(ask, newest, Vec::new(), Box::new(of_layer))
+        latest(ask, there.into_iter(), wanted, Box::new(of_layer))
     })
 }
 
-fn told_each(ask: Ask, mut left: Vec<Version>, mut told: Vec<Value>, then: Listed) -> Turn {
+type Latest = Box<dyn FnOnce(Ask, Wanted, Option<Value>) -> Turn + Send>;
+
+fn latest(ask: Ask, mut left: std::vec::IntoIter<Version>, wanted: Wanted, then: Latest) -> Turn {
+    let Some(version) = left.next() else { return then(ask, wanted, None) };
+    shelf::about(ask, version, move |ask, version, said| match said.filter(|said| wanted.takes(&said.about)) {
+        Some(said) => {
+            let told = short(&version, said.about, &ask).into();
+            then(ask, wanted, Some(told))
+        }
+        None => latest(ask, left, wanted, then),
+    })
+}
+
+fn told_each(ask: Ask, mut left: Vec<Version>, wanted: Wanted, mut told: Vec<Value>, then: Listed) -> Turn {
     if left.is_empty() {
         return then(ask, told);
     }
     let version = left.remove(0);
-    shelf::about(ask, version, move |ask, version, about| {
-        told.extend(about.map(|about| short(&version, about, &ask).into()));
-        told_each(ask, left, told, then)
+    shelf::about(ask, version, move |ask, version, said| {
+        told.extend(said.filter(|said| wanted.takes(&said.about)).map(|said| short(&version, said.about, &ask).into()));
+        told_each(ask, left, wanted, told, then)
     })
 }
 
 /// Without its content.
 fn short(version: &Version, mut about: Map<String, Value>, ask: &Ask) -> Map<String, Value> {
-    about.retain(|name, _| !matches!(name.as_str(), "CodeSize" | "CodeSha256"));
+    about.retain(|name, _| !matches!(name.as_str(), "CodeSize" | "CodeSha256" | POLICY));
     about.insert("LayerVersionArn".into(), version.arn(ask).into());
     about.insert("Version".into(), version.number.into());
     about

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use mote_core::action::{Action, Deploy, DeployWish, Done, Expect, Files, Number, files_of};
+use mote_core::action::{Action, Deploy, DeployWish, Done, Expect, Files, Number, Over, files_of};
 use mote_core::dialect::{Deployment, Turn};
 use mote_core::function::{Function, FunctionRef, Name, Qualifier};
 use mote_core::store::ObjectListQuery;
@@ -52,7 +52,7 @@ pub(super) fn anew(
             Err(fault) => return refuse(&fault, ask.stamp.id),
         };
         let key = key_of(&name, &deployment.about);
-        let what = Action::KeepFile { namespace: ask.namespace.clone(), key, body: zip.clone().into(), only_new: true };
+        let what = Action::KeepFile { namespace: ask.namespace.clone(), key, body: zip.clone().into(), over: Over::Nothing };
         Turn::act(ask.who.clone(), what, move |kept| match kept {
             // The same code lies there already.
             Err(error) if !layers::is_there(&error) => refuse(&Fault::of(&error), ask.stamp.id),

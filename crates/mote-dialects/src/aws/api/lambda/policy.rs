@@ -48,19 +48,14 @@ pub(super) fn add(address: Address, ask: Ask) -> Result<Turn, Fault> {
             return refuse(&outdated(), id);
         }
         if statements.iter().any(|statement| sid(statement) == permission.statement_id) {
-            let message = format!(
-                "The statement id ({}) provided already exists. Please provide a new statement id, or remove the existing statement.",
-                permission.statement_id
-            );
-            return refuse(&Fault::new(StatusCode::CONFLICT, "ResourceConflictException", message), id);
+            return refuse(&sid_is_taken(&permission.statement_id), id);
         }
         let resource = arn::of_function(&description.function, &ask.account, address.qualifier.as_ref().map(|q| q as _));
         let statement = permission.statement(&resource);
         let answer = json!({ "Statement": statement.to_string() });
         statements.push(statement);
-        if Value::from(statements.clone()).to_string().len() > POLICY_BYTES_MAX {
-            let message = format!("The final policy size is bigger than the limit ({POLICY_BYTES_MAX}).");
-            return refuse(&Fault::new(StatusCode::BAD_REQUEST, "PolicyLengthExceededException", message), id);
+        if let Err(fault) = check_size(&statements) {
+            return refuse(&fault, id);
         }
         keep(address, ask, &description, statements, move |ask| tell(StatusCode::CREATED, &answer, ask.stamp.id))
     }))
@@ -68,11 +63,7 @@ pub(super) fn add(address: Address, ask: Ask) -> Result<Turn, Fault> {
 
 impl Permission {
     fn check(&self) -> Result<(), Fault> {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if self.statement_id.is_empty() || self.statement_id.len() > 100 || !self.statement_id.bytes().all(plain) {
-            let pattern = r"Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+)";
-            return Err(Fault::constraint(&self.statement_id, "statementId", pattern));
-        }
+        check_sid(&self.statement_id)?;
         if self.action != "*" && self.action.strip_prefix("lambda:").is_none_or(str::is_empty) {
             let pattern = r"Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])";
             return Err(Fault::constraint(&self.action, "action", pattern));
@@ -123,9 +114,7 @@ pub(super) fn get(address: Address, ask: Ask) -> Result<Turn, Fault> {
         if statements.is_empty() {
             return refuse(&Fault::missing("The resource you requested does not exist."), ask.stamp.id);
         }
-        let revision = revision_of(&statements);
-        let policy = json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements });
-        tell(StatusCode::OK, &json!({ "Policy": policy.to_string(), "RevisionId": revision }), ask.stamp.id)
+        tell(StatusCode::OK, &told(&statements), ask.stamp.id)
     }))
 }
 
@@ -141,7 +130,7 @@ pub(super) fn remove(address: Address, ask: Ask, wanted: &str) -> Result<Turn, F
         match (before, statements.len()) {
             (0, _) => refuse(&Fault::missing("No policy is associated with the given resource."), ask.stamp.id),
             (before, after) if before == after => {
-                refuse(&Fault::missing(format!("Statement {wanted} is not found in resource policy.")), ask.stamp.id)
+                refuse(&no_sid(&wanted), ask.stamp.id)
             }
             _ => keep(address, ask, &description, statements, |ask| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id))),
         }
@@ -164,12 +153,44 @@ fn word(address: &Address) -> &str {
     address.qualifier.as_deref().unwrap_or(LATEST)
 }
 
-fn sid(statement: &Value) -> &str {
+/// A policy as it is given back.
+pub(super) fn told(statements: &[Value]) -> Value {
+    let policy = json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements });
+    json!({ "Policy": policy.to_string(), "RevisionId": revision_of(statements) })
+}
+
+pub(super) fn check_sid(sid: &str) -> Result<(), Fault> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    match (1..=100).contains(&sid.len()) && sid.bytes().all(plain) {
+        true => Ok(()),
+        false => Err(Fault::constraint(sid, "statementId", "Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+)")),
+    }
+}
+
+pub(super) fn check_size(statements: &[Value]) -> Result<(), Fault> {
+    if Value::from(statements.to_vec()).to_string().len() <= POLICY_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("The final policy size is bigger than the limit ({POLICY_BYTES_MAX}).");
+    Err(Fault::new(StatusCode::BAD_REQUEST, "PolicyLengthExceededException", message))
+}
+
+pub(super) fn sid_is_taken(sid: &str) -> Fault {
+    let message =
+        format!("The statement id ({sid}) provided already exists. Please provide a new statement id, or remove the existing statement.");
+    Fault::new(StatusCode::CONFLICT, "ResourceConflictException", message)
+}
+
+pub(super) fn no_sid(sid: &str) -> Fault {
+    Fault::missing(format!("Statement {sid} is not found in resource policy."))
+}
+
+pub(super) fn sid(statement: &Value) -> &str {
     statement.get("Sid").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Of the words themselves: the same policy is the same revision.
-fn revision_of(statements: &[Value]) -> String {
+pub(super) fn revision_of(statements: &[Value]) -> String {
     let digest = Sha256::digest(Value::from(statements.to_vec()).to_string());
     let bytes = digest.iter().take(16).fold(0_u128, |all, byte| all << 8 | u128::from(*byte));
     Id(bytes).to_string()

@@ -2,7 +2,8 @@
 //!
 //! `layers/NAME/0000000003/zip` is a version's zip, `…/about` what is said of it: `{}` once it was deleted.
 
-use mote_core::action::{Action, Done};
+use http::StatusCode;
+use mote_core::action::{Action, Done, Over};
 use mote_core::dialect::Turn;
 use mote_core::function::Name;
 use mote_core::store::ObjectListQuery;
@@ -30,8 +31,12 @@ pub(super) struct Version {
 
 impl Version {
     pub(super) fn read(name: &str, number: &str) -> Result<Version, Fault> {
-        let wrong = |_| Fault::constraint(number, "versionNumber", "Member must be a number");
-        Ok(Version { name: layer_name(name)?, number: number.parse().map_err(wrong)? })
+        let number = match number.parse::<i64>() {
+            Ok(number) => u64::try_from(number).ok().filter(|number| *number > 0),
+            Err(_) => return Err(Fault::constraint(number, "versionNumber", "Member must be a number")),
+        };
+        let number = number.ok_or_else(|| Fault::invalid("Layer Version Cannot be less than 1"))?;
+        Ok(Version { name: layer_name(name)?, number })
     }
 
     pub(super) fn of_arn(arn: &str, ask: &Ask) -> Result<Version, Fault> {
@@ -88,17 +93,24 @@ pub(super) fn layer_name(text: &str) -> Result<Name, Fault> {
     Name::new(name).ok().filter(|_| sound).ok_or_else(|| Fault::constraint(text, "layerName", NAME_PATTERN))
 }
 
-/// What is said of a version, if it is there.
+/// What is said of a version, and the tag by which it is known whether somebody else says something else.
+pub(super) struct Said {
+    pub(super) about: Map<String, Value>,
+    pub(super) etag: String,
+}
+
+/// Of a version that is there.
 pub(super) fn about(
     ask: Ask,
     version: Version,
-    then: impl FnOnce(Ask, Version, Option<Map<String, Value>>) -> Turn + Send + 'static,
+    then: impl FnOnce(Ask, Version, Option<Said>) -> Turn + Send + 'static,
 ) -> Turn {
     let what = Action::ReadFile { namespace: ask.namespace.clone(), key: version.key("about") };
     Turn::act(ask.who.clone(), what, move |kept| match kept {
-        Ok(Done::Object(_, body)) => Turn::read(body, ABOUT_BYTES_MAX, move |text| {
+        Ok(Done::Object(info, body)) => Turn::read(body, ABOUT_BYTES_MAX, move |text| {
             let about = text.ok().and_then(|text| serde_json::from_slice::<Map<String, Value>>(&text).ok());
-            then(ask, version, about.filter(|about| !about.is_empty()))
+            let about = about.filter(|about| !about.is_empty());
+            then(ask, version, about.map(|about| Said { about, etag: info.etag }))
         }),
         Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
         Err(error) if is_absent(&error) => then(ask, version, None),
@@ -106,27 +118,41 @@ pub(super) fn about(
     })
 }
 
-/// Says this of a version, in place of what was said of it.
+/// Says this of a version in place of what was said of it, or of that alone which has this tag.
 pub(super) fn say(
     ask: Ask,
     version: Version,
     about: Map<String, Value>,
+    over: Option<String>,
     then: impl FnOnce(Ask, Version, Map<String, Value>) -> Turn + Send + 'static,
 ) -> Turn {
     let body = Value::from(about.clone()).to_string().into();
-    let what = Action::KeepFile { namespace: ask.namespace.clone(), key: version.key("about"), body, only_new: false };
+    let over = over.map_or(Over::Anything, Over::This);
+    let what = Action::KeepFile { namespace: ask.namespace.clone(), key: version.key("about"), body, over };
     Turn::act(ask.who.clone(), what, move |kept| match kept {
         Ok(_) => then(ask, version, about),
+        Err(error) if is_there(&error) => {
+            let message = "Another change of the layer's version came in between; try again.";
+            refuse(&Fault::new(StatusCode::CONFLICT, "ResourceConflictException", message), ask.stamp.id)
+        }
         Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
     })
 }
 
-/// The numbers of a layer's versions that are taken, in their order; deleted ones too.
-pub(super) fn numbers(ask: Ask, name: Name, then: impl FnOnce(Ask, Vec<u64>) -> Turn + Send + 'static) -> Turn {
+/// The numbers of a layer's versions that are taken, in their order, and whether that is still there.
+pub(super) fn numbers(ask: Ask, name: Name, then: impl FnOnce(Ask, Vec<(u64, bool)>) -> Turn + Send + 'static) -> Turn {
     let query = ObjectListQuery { prefix: prefix(&name), delimiter: None, after: None, limit: KEYS_MAX };
     let read = move |ask: Ask, keys: Vec<String>| {
-        let mut numbers: Vec<u64> = keys.iter().filter_map(|key| key.split('/').nth(2)?.parse().ok()).collect();
-        numbers.dedup();
+        let mut numbers: Vec<(u64, bool)> = Vec::new();
+        for key in &keys {
+            let mut parts = key.split('/').skip(2);
+            let (Some(Ok(number)), Some(what)) = (parts.next().map(str::parse), parts.next()) else { continue };
+            // What is said of one comes first in the order of keys, and its zip is gone when it is.
+            match numbers.last_mut() {
+                Some((last, is_there)) if *last == number => *is_there = what == "zip",
+                _ => numbers.push((number, false)),
+            }
+        }
         then(ask, numbers)
     };
     keys(ask, query, Vec::new(), Box::new(read))
