@@ -55,7 +55,7 @@ pub fn aws_api(data: &[u8]) {
                 then(Ok(Done::Functions(vec![mote_testkit::function("f").into()])))
             }
             Turn::Do { what: Action::ListBuckets { .. }, then, .. } => {
-                then(Ok(Done::Buckets(vec![BucketInfo { name: "photos".into(), created: Timestamp(0) }])))
+                then(Ok(Done::Buckets(vec![BucketInfo { name: "photos".into(), created: Timestamp(0), tags: Default::default() }])))
             }
             Turn::Do { what: Action::ListBound { .. }, then, .. } => then(Ok(Done::Bound(Vec::new()))),
             Turn::Do { what: Action::ListTopics { .. }, then, .. } => then(Ok(Done::Topics(Vec::new()))),

@@ -182,10 +182,9 @@ def test_delete_many_limit(world):
     assert len(world.client.delete_objects(Bucket=name, Delete={"Objects": objects[:1000]})["Deleted"]) == 1000
 
 
-def test_acl_and_tagging_can_be_read(world):
+def test_acl_can_be_read(world):
     name = world.bucket("k")
     assert world.client.get_object_acl(Bucket=name, Key="k")["Grants"][0]["Permission"] == "FULL_CONTROL"
-    assert world.client.get_object_tagging(Bucket=name, Key="k")["TagSet"] == []
 
 
 def test_what_is_not_offered_is_not_left_out_silently(world):
@@ -193,8 +192,6 @@ def test_what_is_not_offered_is_not_left_out_silently(world):
     put = dict(Bucket=name, Key="k", Body=b"x")
     with refused("NotImplemented", 501):
         world.client.put_object(**put, ServerSideEncryption="AES256")
-    with refused("NotImplemented", 501):
-        world.client.put_object(**put, Tagging="a=b")
     with refused("AccessControlListNotSupported", 400):
         world.client.put_object(**put, ACL="public-read")
     with refused("InvalidStorageClass", 400):

@@ -70,7 +70,12 @@ pub trait Catalog: Send + Sync {
 pub struct BucketInfo {
     pub name: String,
     pub created: Timestamp,
+    #[serde(default, skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
 }
+
+/// Words under which its owner files a bucket or an object; nothing here goes by them.
+pub type Tags = BTreeMap<String, String>;
 
 /// What the uploader says of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +88,8 @@ pub struct ObjectMeta {
     pub headers: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub user: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Tags::is_empty")]
+    pub tags: Tags,
     /// Checksums that were verified on the way in, by algorithm (`crc32`, `sha256`), in base64.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub checksums: BTreeMap<String, String>,
@@ -182,6 +189,8 @@ pub trait Objects: Send + Sync {
     fn delete_bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
     fn bucket<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<BucketInfo>>;
     fn buckets(&self) -> BoxFuture<'_, Result<Vec<BucketInfo>>>;
+    /// In place of those that it has.
+    fn tag_bucket<'a>(&'a self, name: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>>;
 
     /// Streams a body to disk; nothing can be seen of it before [`Objects::put`].
     fn stage(&self, body: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>>;
@@ -199,6 +208,8 @@ pub trait Objects: Send + Sync {
     fn head<'a>(&'a self, bucket: &'a str, key: &'a str) -> BoxFuture<'a, Result<ObjectInfo>>;
     /// Whether there was such an object; without one, `effects` do not happen.
     fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>>;
+    /// In place of those that it has; neither its bytes nor the time of its last change are others then.
+    fn tag<'a>(&'a self, bucket: &'a str, key: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>>;
     fn list<'a>(&'a self, bucket: &'a str, query: ObjectListQuery) -> BoxFuture<'a, Result<ObjectList>>;
 
     fn create_upload<'a>(&'a self, bucket: &'a str, key: &'a str, meta: ObjectMeta) -> BoxFuture<'a, Result<UploadInfo>>;

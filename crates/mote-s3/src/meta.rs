@@ -3,7 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use mote_core::clock::Timestamp;
-use mote_core::store::{ObjectInfo, ObjectMeta};
+use mote_core::store::{ObjectInfo, ObjectMeta, Tags};
 use s3s::dto::{ETag, Metadata, Owner, TimestampFormat};
 use s3s::{S3Error, s3_error};
 
@@ -63,6 +63,7 @@ impl Said {
             content_type: self.content_type,
             headers: headers.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect(),
             user: user.into_iter().collect(),
+            tags: Tags::new(),
             checksums: Default::default(),
         })
     }

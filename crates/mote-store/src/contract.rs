@@ -75,6 +75,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     classics::a_poisoned_message_ends_and_its_lane_goes_on(fresh().await).await;
     classics::a_clock_that_jumps_loses_nothing(fresh().await).await;
     objects::buckets_come_and_go(fresh().await).await;
+    objects::tags_change_nothing_else(fresh().await).await;
     objects::names_are_bounded(fresh().await).await;
     objects::bytes_come_back_whole_and_in_ranges(fresh().await).await;
     objects::a_reader_keeps_what_it_opened(fresh().await).await;

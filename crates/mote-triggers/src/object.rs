@@ -22,7 +22,7 @@ use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::store::within;
 use mote_core::store::{
     BucketInfo, ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition,
-    Staged, UploadInfo,
+    Staged, Tags, UploadInfo,
 };
 use mote_core::{Body, BoxFuture, Code, Error, Result};
 use serde_json::json;
@@ -197,6 +197,14 @@ impl Objects for ObjectTrigger {
 
     fn buckets(&self) -> BoxFuture<'_, Result<Vec<BucketInfo>>> {
         self.inner.buckets()
+    }
+
+    fn tag_bucket<'a>(&'a self, name: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>> {
+        self.inner.tag_bucket(name, tags)
+    }
+
+    fn tag<'a>(&'a self, bucket: &'a str, key: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>> {
+        self.inner.tag(bucket, key, tags)
     }
 
     fn stage(&self, body: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>> {

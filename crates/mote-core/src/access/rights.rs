@@ -138,6 +138,7 @@ pub fn rule(action: &Action) -> Rule<'_> {
 pub enum Touch {
     Create,
     Remove,
+    Tag,
     List,
     /// Whether it is there: for all who read or write.
     Probe,
@@ -150,6 +151,7 @@ impl Touch {
         let (need, verb, change) = match self {
             Touch::Create => (Need::Of(Right::Deploy, namespace), "create-bucket", true),
             Touch::Remove => (Need::Of(Right::Deploy, namespace), "delete-bucket", true),
+            Touch::Tag => (Need::Of(Right::Deploy, namespace), "tag-bucket", true),
             Touch::List => (Need::Use(Right::Read, namespace), "list-buckets", false),
             Touch::Probe => (Need::Enter(namespace), "probe-bucket", false),
             Touch::Read => (Need::Use(Right::Read, namespace), "read-object", false),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{
     BucketInfo, ByteRange, ByteRoom, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Staged,
-    UploadInfo,
+    Tags, UploadInfo,
 };
 use crate::BoxFuture;
 use crate::access::rights::Touch;
@@ -158,6 +158,14 @@ impl<G: Guard> Objects for Within<G> {
         })
     }
 
+    fn tag_bucket<'a>(&'a self, name: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let outcome = self.inner.tag_bucket(&self.name(name, Touch::Tag)?, tags).await;
+            self.guard.changed(Touch::Tag, name, &outcome);
+            outcome
+        })
+    }
+
     /// For a bucket that is named later; who may write none does not fill the disk meanwhile.
     fn stage(&self, body: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>> {
         Box::pin(async move {
@@ -194,6 +202,10 @@ impl<G: Guard> Objects for Within<G> {
 
     fn delete<'a>(&'a self, bucket: &'a str, key: &'a str, condition: Precondition, effects: Effects) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move { self.inner.delete(&self.name(bucket, Touch::Write)?, key, condition, self.effects(effects)).await })
+    }
+
+    fn tag<'a>(&'a self, bucket: &'a str, key: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { self.inner.tag(&self.name(bucket, Touch::Write)?, key, tags).await })
     }
 
     fn list<'a>(&'a self, bucket: &'a str, query: ObjectListQuery) -> BoxFuture<'a, Result<ObjectList>> {

@@ -185,6 +185,8 @@ mod no_objects {
         fn delete_bucket(&'a str) -> ();
         fn bucket(&'a str) -> BucketInfo;
         fn buckets() -> Vec<BucketInfo>;
+        fn tag_bucket(&'a str, Tags) -> ();
+        fn tag(&'a str, &'a str, Tags) -> ();
         fn stage(Body) -> Box<dyn Staged>;
         fn put(&'a str, &'a str, Box<dyn Staged>, ObjectMeta, Precondition, Effects) -> ObjectInfo;
         fn delete(&'a str, &'a str, Precondition, Effects) -> bool;

@@ -9,7 +9,7 @@ use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, s3_error};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Answer, Store, multipart, read, write};
+use super::{Answer, Store, multipart, read, tags, write};
 use crate::checksum::{self, Algorithm, Tally};
 use crate::condition::{self, Conditions, Judgement};
 use crate::fault::wire;
@@ -21,8 +21,9 @@ pub(super) async fn object(store: &Store, req: S3Request<CopyObjectInput>) -> An
     let wanted = condition::of_write(&req.headers)?;
     let mut input = req.input;
     let replace = input.metadata_directive.as_ref().is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
+    let retag = input.tagging_directive.as_ref().is_some_and(|d| d.as_str() == TaggingDirective::REPLACE);
     let (bucket, key) = source(&input.copy_source)?;
-    if !replace && (bucket, key) == (input.bucket.as_str(), input.key.as_str()) {
+    if !replace && !retag && (bucket, key) == (input.bucket.as_str(), input.key.as_str()) {
         return Err(s3_error!(
             InvalidRequest,
             "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata"
@@ -35,6 +36,7 @@ pub(super) async fn object(store: &Store, req: S3Request<CopyObjectInput>) -> An
     let staged = store.objects.stage(body).await.map_err(wire)?;
     let mut meta = if replace { said!(input).into_meta()? } else { from.meta.clone() };
     meta.checksums = kept(&from.meta, sum);
+    meta.tags = if retag { tags::of_header(input.tagging.as_deref())? } else { from.meta.tags.clone() };
     let named = wanted.if_match.is_some();
     let wanted = Precondition { is_copy: true, ..wanted };
     let info = match store.objects.put(&input.bucket, &input.key, staged, meta, wanted, None).await {

@@ -69,6 +69,55 @@ pub(super) async fn v2(store: &Store, req: S3Request<ListObjectsV2Input>) -> Ans
     Ok(S3Response::new(output))
 }
 
+/// Of each object the one version that it has.
+pub(super) async fn versions(store: &Store, req: S3Request<ListObjectVersionsInput>) -> Answer<ListObjectVersionsOutput> {
+    let input = req.input;
+    let encode = Encode::read(input.encoding_type.as_ref())?;
+    let max = page(input.max_keys, "max-keys")?;
+    let (prefix, marker) = (input.prefix.unwrap_or_default(), input.key_marker.unwrap_or_default());
+    if marker.is_empty() && input.version_id_marker.as_ref().is_some_and(|version| !version.is_empty()) {
+        return Err(s3_error!(InvalidArgument, "A version-id marker cannot be specified without a key marker."));
+    }
+    let delimiter = input.delimiter.filter(|d| !d.is_empty());
+    let list = read(store, &input.bucket, &prefix, delimiter.clone(), &marker, max).await?;
+    let output = ListObjectVersionsOutput {
+        name: Some(input.bucket),
+        max_keys: Some(max),
+        is_truncated: Some(list.next.is_some()),
+        next_version_id_marker: list.next.is_some().then(|| VERSION.to_owned()),
+        next_key_marker: list.next.map(|next| encode.text(&next)),
+        versions: Some(list.objects.into_iter().map(|info| version(info, encode)).collect()),
+        common_prefixes: Some(list.common_prefixes.iter().map(|p| CommonPrefix { prefix: Some(encode.text(p)) }).collect()),
+        prefix: Some(encode.text(&prefix)),
+        key_marker: Some(encode.text(&marker)),
+        version_id_marker: Some(input.version_id_marker.unwrap_or_default()),
+        delimiter: delimiter.map(|d| encode.text(&d)),
+        encoding_type: input.encoding_type,
+        ..Default::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+/// As S3 names it where versions are off.
+const VERSION: &str = "null";
+
+fn version(info: ObjectInfo, encode: Encode) -> ObjectVersion {
+    let Object { checksum_algorithm, checksum_type, e_tag, last_modified, owner, size, key, restore_status, .. } = object(info, encode, true);
+    ObjectVersion {
+        checksum_algorithm,
+        checksum_type,
+        e_tag,
+        is_latest: Some(true),
+        key,
+        last_modified,
+        owner,
+        restore_status,
+        size,
+        storage_class: Some(ObjectVersionStorageClass::from_static(ObjectVersionStorageClass::STANDARD)),
+        version_id: Some(VERSION.to_owned()),
+    }
+}
+
 /// `encoding-type=url`, for keys that XML can't say.
 #[derive(Clone, Copy)]
 pub(super) struct Encode(bool);

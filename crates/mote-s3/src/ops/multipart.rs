@@ -11,7 +11,7 @@ use mote_core::store::{PartInfo, UploadInfo};
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, s3_error};
 
-use super::{Answer, Store, body, copy, verdict, write};
+use super::{Answer, Store, body, copy, tags, verdict, write};
 use crate::checksum::{self, Algorithm, Kind};
 use crate::condition;
 use crate::fault::wire;
@@ -27,6 +27,7 @@ const PAGE: usize = 1000;
 pub(super) async fn create(store: &Store, req: S3Request<CreateMultipartUploadInput>) -> Answer<CreateMultipartUploadOutput> {
     let mut input = req.input;
     let mut meta = said!(input).into_meta()?;
+    meta.tags = tags::of_header(input.tagging.as_deref())?;
     let wish = wished(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
     if let Some((algorithm, kind)) = wish {
         meta.checksums = BTreeMap::from([(algorithm.name().to_owned(), kind.name().to_owned())]);

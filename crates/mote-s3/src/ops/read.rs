@@ -6,7 +6,7 @@ use mote_core::store::{ByteRange, ObjectInfo};
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, s3_error};
 
-use super::{Answer, Store, bucket};
+use super::{Answer, Store, bucket, tags};
 use crate::checksum;
 use crate::condition::{Conditions, Judgement};
 use crate::fault::wire;
@@ -41,6 +41,7 @@ pub(super) async fn get(store: &Store, req: S3Request<GetObjectInput>) -> Answer
         expires: said.expires,
         last_modified: Some(wire_time(seconds(info.modified))),
         metadata: said.user,
+        tag_count: tags::count(&info),
         ..Default::default()
     };
     Ok(S3Response::new(output))
@@ -73,6 +74,7 @@ pub(super) async fn head(store: &Store, req: S3Request<HeadObjectInput>) -> Answ
         expires: input.response_expires.or(said.expires),
         last_modified: Some(wire_time(seconds(info.modified))),
         metadata: said.user,
+        tag_count: tags::count(&info),
         ..Default::default()
     };
     Ok(S3Response::new(output))
@@ -81,12 +83,6 @@ pub(super) async fn head(store: &Store, req: S3Request<HeadObjectInput>) -> Answ
 pub(super) async fn acl(store: &Store, req: S3Request<GetObjectAclInput>) -> Answer<GetObjectAclOutput> {
     store.objects.head(&req.input.bucket, &req.input.key).await.map_err(wire)?;
     Ok(S3Response::new(GetObjectAclOutput { grants: Some(bucket::grants()), owner: Some(owner()), ..Default::default() }))
-}
-
-/// Always none; clients ask before they copy.
-pub(super) async fn tagging(store: &Store, req: S3Request<GetObjectTaggingInput>) -> Answer<GetObjectTaggingOutput> {
-    store.objects.head(&req.input.bucket, &req.input.key).await.map_err(wire)?;
-    Ok(S3Response::new(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None }))
 }
 
 async fn open(

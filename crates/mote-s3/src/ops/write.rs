@@ -7,7 +7,7 @@ use mote_core::store::Precondition;
 use s3s::dto::*;
 use s3s::{S3Error, S3Request, S3Response, s3_error};
 
-use super::{Answer, Store, body, verdict};
+use super::{Answer, Store, body, tags, verdict};
 use crate::condition;
 use crate::fault::wire;
 use crate::meta::{etag, said};
@@ -20,6 +20,7 @@ pub(super) async fn put(store: &Store, req: S3Request<PutObjectInput>) -> Answer
     let condition = condition::of_write(&req.headers)?;
     let mut input = req.input;
     let mut meta = said!(input).into_meta()?;
+    meta.tags = tags::of_header(input.tagging.as_deref())?;
     // Before the body is read: gigabytes for a bucket that is not there help nobody.
     store.objects.bucket(&input.bucket).await.map_err(wire)?;
     let staged = store.objects.stage(body(input.body, input.content_length)).await.map_err(wire)?;

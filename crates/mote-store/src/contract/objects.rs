@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mote_core::Body;
 use mote_core::error::{Code, Error};
-use mote_core::store::{ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectMeta, Precondition, Room};
+use mote_core::store::{BucketInfo, ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectMeta, Precondition, Room, Tags};
 
 use super::{Subject, pattern, refused};
 
@@ -42,6 +42,32 @@ pub(super) async fn buckets_come_and_go(subject: Subject) {
     refused(objects.put("photos", "k", staged, ObjectMeta::default(), Precondition::default(), None).await, Code::BucketNotFound);
 }
 
+pub(super) async fn tags_change_nothing_else(subject: Subject) {
+    let objects = &subject.objects;
+    let tags = |key: &str, value: &str| Tags::from([(key.to_owned(), value.to_owned())]);
+    objects.create_bucket("photos").await.unwrap();
+    let before = objects.bucket("photos").await.unwrap();
+    objects.tag_bucket("photos", tags("team", "birds")).await.unwrap();
+    let tagged = BucketInfo { tags: tags("team", "birds"), ..before.clone() };
+    assert_eq!(objects.bucket("photos").await.unwrap(), tagged);
+    assert_eq!(objects.buckets().await.unwrap(), [tagged]);
+    objects.tag_bucket("photos", Tags::new()).await.unwrap();
+    assert_eq!(objects.bucket("photos").await.unwrap(), before);
+
+    let put = subject.put("k", "v").await;
+    subject.clock.advance(Duration::from_secs(1));
+    objects.tag("photos", "k", tags("a", "é")).await.unwrap();
+    let tagged = ObjectInfo { meta: ObjectMeta { tags: tags("a", "é"), ..put.meta.clone() }, ..put.clone() };
+    assert_eq!(objects.head("photos", "k").await.unwrap(), tagged);
+    assert_eq!(subject.get("k").await.unwrap(), "v");
+    objects.tag("photos", "k", Tags::new()).await.unwrap();
+    assert_eq!(objects.head("photos", "k").await.unwrap(), put);
+
+    refused(objects.tag("photos", "gone", Tags::new()).await, Code::ObjectNotFound);
+    refused(objects.tag("gone", "k", Tags::new()).await, Code::BucketNotFound);
+    refused(objects.tag_bucket("gone", Tags::new()).await, Code::BucketNotFound);
+}
+
 pub(super) async fn names_are_bounded(subject: Subject) {
     let objects = &subject.objects;
     for name in ["", "ab", "Photos", "a..b", "10.0.0.1", "a/b", &"a".repeat(64)] {
@@ -71,6 +97,7 @@ pub(super) async fn bytes_come_back_whole_and_in_ranges(subject: Subject) {
         content_type: Some("image/jpeg".into()),
         headers: BTreeMap::from([("cache-control".into(), "no-store".into())]),
         user: BTreeMap::from([("who".into(), "é".into())]),
+        tags: BTreeMap::from([("team".into(), "".into())]),
         checksums: BTreeMap::from([("crc32".into(), "AAAAAA==".into())]),
     };
     let bytes = pattern(1_000_000, 1);

@@ -23,7 +23,7 @@ use mote_core::clock::Timestamp;
 use mote_core::error::{Code, Error, Result};
 use mote_core::store::{
     BucketInfo, ByteRange, ByteRoom, Effects, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition, Room,
-    Staged, UploadInfo,
+    Staged, Tags, UploadInfo,
 };
 use rusqlite::params;
 
@@ -45,7 +45,7 @@ pub(super) struct ObjectStore {
 /// Whether it was not there.
 pub(super) fn make_bucket(transaction: &Transaction<'_>, name: &str, now: Timestamp) -> Result<bool, Fault> {
     names::check_bucket(name)?;
-    let mut insert = transaction.prepare_cached("INSERT INTO buckets VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    let mut insert = transaction.prepare_cached("INSERT INTO buckets (name, created) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
     Ok(insert.execute(params![name, now.0])? > 0)
 }
 
@@ -76,11 +76,17 @@ impl Objects for ObjectStore {
     }
 
     fn buckets(&self) -> BoxFuture<'_, Result<Vec<BucketInfo>>> {
-        Box::pin(self.db.readers.run(|connection| {
-            let mut query = connection.prepare_cached("SELECT name, created FROM buckets ORDER BY name")?;
-            let rows = query.query_map([], |row| Ok(BucketInfo { name: row.get(0)?, created: Timestamp(row.get(1)?) }))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        }))
+        Box::pin(self.db.readers.run(index::buckets))
+    }
+
+    fn tag_bucket<'a>(&'a self, name: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>> {
+        let name = name.to_owned();
+        Box::pin(self.db.writer.run(move |transaction| index::tag_bucket(transaction, &name, &tags)))
+    }
+
+    fn tag<'a>(&'a self, bucket: &'a str, key: &'a str, tags: Tags) -> BoxFuture<'a, Result<()>> {
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        Box::pin(self.db.writer.run(move |transaction| index::tag(transaction, &bucket, &key, tags)))
     }
 
     fn stage(&self, body: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>> {

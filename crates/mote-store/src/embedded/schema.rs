@@ -15,7 +15,7 @@ use super::layout;
 
 /// What leads from each version to the next; a new database takes every step.
 pub(super) const STEPS: &[&str] =
-    &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE, GRAVES, GAPS, GRAVES_OF_NAMESPACES, FEWER_INDEXES];
+    &[TABLES, DURABLE_CALLS, STEPS_OF_ITEMS, STORED_BYTES, HELD_BY_QUEUE, GRAVES, GAPS, GRAVES_OF_NAMESPACES, FEWER_INDEXES, BUCKET_TAGS];
 const VERSION: u32 = STEPS.len() as u32;
 
 /// The writer's cache; below zero SQLite counts KiB.
@@ -245,6 +245,11 @@ END;
 /// An index costs every item, and this one was for purges alone.
 const FEWER_INDEXES: &str = "
 DROP INDEX items_queue;
+";
+
+/// In JSON; nothing for none.
+const BUCKET_TAGS: &str = "
+ALTER TABLE buckets ADD COLUMN tags TEXT;
 ";
 
 /// Opens the database for writing and counts the opening.

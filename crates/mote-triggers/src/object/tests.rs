@@ -83,6 +83,14 @@ impl Objects for Recorder {
         other()
     }
 
+    fn tag_bucket<'a>(&'a self, _: &'a str, _: Tags) -> BoxFuture<'a, Result<()>> {
+        other()
+    }
+
+    fn tag<'a>(&'a self, _: &'a str, _: &'a str, _: Tags) -> BoxFuture<'a, Result<()>> {
+        other()
+    }
+
     fn stage(&self, _: Body) -> BoxFuture<'_, Result<Box<dyn Staged>>> {
         Box::pin(async { Ok(Box::new(Nothing) as Box<dyn Staged>) })
     }

@@ -2,8 +2,8 @@
 
 use mote_core::clock::Timestamp;
 use mote_core::error::{Code, Error, Result};
-use mote_core::store::{BucketInfo, ObjectInfo, ObjectMeta, Precondition};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use mote_core::store::{BucketInfo, ObjectInfo, ObjectMeta, Precondition, Tags};
+use rusqlite::{Connection, Row, params};
 
 use super::uploads;
 use crate::embedded::fault::{self, Fault};
@@ -24,9 +24,45 @@ pub(super) struct Segment {
 }
 
 pub(super) fn bucket(connection: &Connection, name: &str) -> Result<BucketInfo, Fault> {
-    let mut query = connection.prepare_cached("SELECT name, created FROM buckets WHERE name = ?1")?;
-    let found = query.query_row([name], |row| Ok(BucketInfo { name: row.get(0)?, created: Timestamp(row.get(1)?) })).optional()?;
-    found.ok_or_else(|| Error::new(Code::BucketNotFound, format!("there is no bucket {name}")).into())
+    let mut query = connection.prepare_cached("SELECT name, created, tags FROM buckets WHERE name = ?1")?;
+    let mut rows = query.query([name])?;
+    match rows.next()? {
+        Some(row) => read_bucket(row),
+        None => Err(Error::new(Code::BucketNotFound, format!("there is no bucket {name}")).into()),
+    }
+}
+
+/// In the order of their names.
+pub(super) fn buckets(connection: &Connection) -> Result<Vec<BucketInfo>, Fault> {
+    let mut query = connection.prepare_cached("SELECT name, created, tags FROM buckets ORDER BY name")?;
+    let (mut rows, mut buckets) = (query.query([])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        buckets.push(read_bucket(row)?);
+    }
+    Ok(buckets)
+}
+
+fn read_bucket(row: &Row<'_>) -> Result<BucketInfo, Fault> {
+    let tags = match row.get::<_, Option<String>>(2)? {
+        Some(tags) => serde_json::from_str(&tags).map_err(|error| fault::corrupt("a bucket's tags", error))?,
+        None => Tags::new(),
+    };
+    Ok(BucketInfo { name: row.get(0)?, created: Timestamp(row.get(1)?), tags })
+}
+
+pub(super) fn tag_bucket(transaction: &mut Transaction<'_>, name: &str, tags: &Tags) -> Result<(), Fault> {
+    bucket(transaction, name)?;
+    let text = serde_json::to_string(tags).map_err(|error| fault::corrupt("a bucket's tags", error))?;
+    let text = (!tags.is_empty()).then_some(text);
+    transaction.prepare_cached("UPDATE buckets SET tags = ?2 WHERE name = ?1")?.execute(params![name, text])?;
+    Ok(())
+}
+
+pub(super) fn tag(transaction: &mut Transaction<'_>, bucket: &str, key: &str, tags: Tags) -> Result<(), Fault> {
+    let meta = ObjectMeta { tags, ..find(transaction, bucket, key)?.info.meta };
+    let update = "UPDATE objects SET meta = ?3 WHERE bucket = ?1 AND key = ?2";
+    transaction.prepare_cached(update)?.execute(params![bucket, key.as_bytes(), write_meta(&meta)?])?;
+    Ok(())
 }
 
 pub(super) fn delete_bucket(transaction: &mut Transaction<'_>, name: &str) -> Result<(), Fault> {

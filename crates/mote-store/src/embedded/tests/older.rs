@@ -39,6 +39,8 @@ const WRITTEN: &[&str] = &[
         VALUES (x'00000000000000000000000000000061', 'gaps', 0, 0, 'l', 1, 1000, x'70');",
     "INSERT INTO dead_letters (id, queue, due, priority, attempts, buried, reason, payload)
         VALUES (x'00000000000000000000000000000071', 'webhook/loud/a', 0, 1, 5, 9, 'hopeless', x'64');",
+    "",
+    "INSERT INTO buckets VALUES ('tagged', 1, '{\"a\":\"b\"}');",
 ];
 
 #[tokio::test]
@@ -110,6 +112,10 @@ async fn everything_is_there(store: Embedded, layout: usize) {
     }
     if layout >= 8 {
         assert_eq!(queue.bury_for_good(vec![Id(0x71)]).await.unwrap(), 1);
+    }
+    assert!(objects.bucket("photos").await.unwrap().tags.is_empty());
+    if layout >= 10 {
+        assert_eq!(objects.bucket("tagged").await.unwrap().tags["a"], "b");
     }
 }
 
