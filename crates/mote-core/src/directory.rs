@@ -186,6 +186,14 @@ impl Directory {
         functions.filter(|function| function.limits.instances_min > 0).cloned().collect()
     }
 
+    /// Those of whose versions instances are kept ready by name.
+    pub fn kept_ready(&self) -> Vec<FunctionRef> {
+        let inner = self.read();
+        let entries = inner.namespaces.values().flat_map(|names| names.values());
+        let kept = entries.filter(|entry| !entry.beside.settings.instances_min.is_empty());
+        kept.map(|entry| entry.function.reference()).collect()
+    }
+
     /// Functions of a namespace, or of all.
     pub fn count(&self, namespace: Option<&Name>) -> usize {
         let inner = self.read();

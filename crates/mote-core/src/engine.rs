@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::BoxFuture;
@@ -46,6 +47,18 @@ pub trait Engine: Send + Sync {
     /// The version became live without being prepared just now: after a start of the server, or by
     /// going back to it. Starts the instances that it always has. Returns at once; what fails is tried again.
     fn keep_warm(&self, function: &Arc<Function>);
+
+    /// Keeps so many instances of a version ready, live or not, whatever its own minimum; 0: no longer. Returns
+    /// at once, as [`Engine::keep_warm`].
+    fn keep_ready(&self, function: &Arc<Function>, instances: u32) {
+        let _ = (function, instances);
+    }
+
+    /// What there is of them.
+    fn ready(&self, function: &Function) -> Ready {
+        let _ = function;
+        Ready::default()
+    }
 
     /// Something that its instances were given at their start has changed, such as a secret: those
     /// that live finish what they have and end, and whoever calls next gets new ones.
@@ -133,6 +146,14 @@ pub struct Prepared {
     pub isolation: Vec<String>,
     /// Spent in the installer; zero when its result was cached.
     pub dependencies: Duration,
+}
+
+/// The instances of a version that have started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ready {
+    pub instances: u32,
+    /// The last one could not be started; another is tried again and again.
+    pub fails: bool,
 }
 
 /// Lines for the person who waits for a deploy.

@@ -445,6 +445,13 @@ impl Engines {
         }
     }
 
+    /// See [`Engine::keep_ready`].
+    pub fn keep_ready(&self, function: &Arc<Function>, instances: u32) {
+        if let Ok(engine) = self.get(function.runtime.family) {
+            engine.keep_ready(function, instances);
+        }
+    }
+
     /// Each engine once.
     pub fn all(&self) -> Vec<Arc<dyn Engine>> {
         let mut all: Vec<Arc<dyn Engine>> = Vec::new();

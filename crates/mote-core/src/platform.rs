@@ -7,6 +7,7 @@ mod files;
 mod flows;
 mod mqtt;
 mod queues;
+mod ready;
 mod records;
 mod rules;
 mod secrets;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mote_core::bundle::Bundle;
-use mote_core::engine::{Engine, Invocation, Output, Payload, Prepared, Preparing, Progress};
+use mote_core::engine::{Engine, Invocation, Output, Payload, Prepared, Preparing, Progress, Ready};
 use mote_core::function::{Digest, Family, Function};
 use mote_core::reply::Timing;
 use mote_core::secret::GivenAs;
@@ -290,6 +290,16 @@ impl Engine for ProcessEngine {
         if lives_on(function) {
             self.pools.of(function).fill();
         }
+    }
+
+    fn keep_ready(&self, function: &Arc<Function>, instances: u32) {
+        if lives_on(function) {
+            self.pools.keep_ready(function, instances);
+        }
+    }
+
+    fn ready(&self, function: &Function) -> Ready {
+        self.pools.ready(function.id)
     }
 
     fn renew(&self, function: &Function) {

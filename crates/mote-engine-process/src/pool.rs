@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mote_core::engine::Ready;
 use mote_core::function::Function;
 use mote_core::{BoxFuture, Code, Error, Result};
 use tokio::sync::{Notify, oneshot};
@@ -53,6 +54,8 @@ struct State {
     held: bool,
     /// The version is live, so its minimum is kept. A call may also come for one that is not.
     live: bool,
+    /// So many are kept in any case.
+    ready: u32,
     retired: bool,
     stopping: bool,
 }
@@ -155,6 +158,22 @@ impl Pool {
         self.start_missing(&mut state);
     }
 
+    /// So many instances, whether the version is live or not. Those that are too many then end when they have
+    /// been idle for long enough.
+    pub(crate) fn keep_ready(self: &Arc<Self>, instances: u32) {
+        let mut state = self.state();
+        state.ready = instances;
+        state.retired &= instances == 0;
+        self.start_missing(&mut state);
+    }
+
+    /// What has started.
+    pub(crate) fn ready(&self) -> Ready {
+        let state = self.state();
+        let alive = state.members.iter().filter(|member| member.instance.is_alive());
+        Ready { instances: alive.count() as u32, fails: !state.backoff.is_clear() }
+    }
+
     /// No new call for the instances that live now, or that start: each ends when it has nothing to do any more.
     pub(crate) fn renew(self: &Arc<Self>) {
         let mut state = self.state();
@@ -177,11 +196,12 @@ impl Pool {
         }
     }
 
-    /// Serves late calls still, but keeps nothing that is idle.
+    /// Serves late calls still, but keeps nothing that is idle, beyond what is to be ready.
     pub(crate) fn retire(&self) {
         let mut state = self.state();
-        (state.live, state.retired) = (false, true);
-        end_idle(&mut state, 0);
+        (state.live, state.retired) = (false, state.ready == 0);
+        let kept = self.minimum(&state);
+        end_idle(&mut state, kept);
     }
 
     /// Whether an idle instance is to be kept: no more than the function's minimum are.
@@ -216,7 +236,8 @@ impl Pool {
     }
 
     fn minimum(&self, state: &State) -> usize {
-        if state.live && !state.stopping { self.function.limits.instances_min as usize } else { 0 }
+        let own = if state.live { self.function.limits.instances_min } else { 0 };
+        if state.stopping { 0 } else { own.max(state.ready) as usize }
     }
 
     /// The instance has ended, or is about to.
@@ -239,7 +260,8 @@ impl Pool {
     /// Whether nothing is here and nothing is remembered.
     pub(crate) fn is_empty(&self) -> bool {
         let state = self.state();
-        state.is_still() && state.waiting.is_empty() && state.starting == 0 && (state.retired || state.backoff.is_clear())
+        let nothing = state.is_still() && state.waiting.is_empty() && state.starting == 0 && state.ready == 0;
+        nothing && (state.retired || state.backoff.is_clear())
     }
 
     /// Lets what runs finish within `grace`, and ends the rest.

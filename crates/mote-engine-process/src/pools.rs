@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mote_core::clock::{Clock, Id};
+use mote_core::engine::Ready;
 use mote_core::function::Function;
 
 use crate::pool::{Pool, Starter};
@@ -45,6 +46,20 @@ impl Pools {
 
     pub(crate) fn instances(&self) -> usize {
         self.lock().values().map(|pool| pool.instances()).sum()
+    }
+
+    pub(crate) fn keep_ready(&self, function: &Arc<Function>, instances: u32) {
+        let known = self.lock().get(&function.id).cloned();
+        match (known, instances) {
+            (Some(pool), instances) => pool.keep_ready(instances),
+            (None, 0) => {}
+            (None, instances) => self.of(function).keep_ready(instances),
+        }
+    }
+
+    pub(crate) fn ready(&self, version: Id) -> Ready {
+        let pool = self.lock().get(&version).cloned();
+        pool.map(|pool| pool.ready()).unwrap_or_default()
     }
 
     pub(crate) fn retire(&self, version: Id) {

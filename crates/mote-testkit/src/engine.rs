@@ -78,6 +78,11 @@ impl Engine for ScriptedEngine {
         self.write("keep warm", function);
     }
 
+    fn keep_ready(&self, function: &Arc<Function>, instances: u32) {
+        let line = format!("keep {instances} ready of {} v{}", function.name, function.version);
+        self.diary.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+
     fn renew(&self, function: &Function) {
         self.write("renew", function);
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::body::Body;
 use crate::clock::Id;
 use crate::dialect::Deployment;
+use crate::engine::Ready;
 use crate::error::Error;
 use crate::function::delivery::Delivery;
 use crate::function::{Alias, Function, Name, Qualifier, Settings};
@@ -123,6 +124,9 @@ pub struct Description {
     pub url_path: Option<String>,
     #[serde(skip_serializing_if = "Settings::is_empty")]
     pub settings: Arc<Settings>,
+    /// What is there now of what [`Settings::instances_min`] has kept.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub ready: BTreeMap<Qualifier, Ready>,
     /// Of all that is told here but the version itself.
     #[serde(skip)]
     pub revision: u64,
@@ -134,6 +138,7 @@ pub struct SettingsPatch {
     /// `None` takes one away.
     pub aliases: BTreeMap<Name, Option<Alias>>,
     pub deliveries: BTreeMap<Qualifier, Option<Delivery>>,
+    pub instances_min: BTreeMap<Qualifier, Option<u32>>,
     pub concurrency_max: Option<Option<u32>>,
     /// `null` takes a member away.
     pub about: Map<String, Value>,

@@ -17,6 +17,8 @@ use crate::error::{Code, Error, Result};
 
 /// Of one function.
 const ALIASES_MAX: usize = 200;
+/// As a manifest's `instances_min`.
+const INSTANCES_MIN_MAX: u32 = 1000;
 /// What dialects remember of it, as JSON.
 const ABOUT_BYTES_MAX: usize = 256 << 10;
 
@@ -29,6 +31,10 @@ pub struct Settings {
     /// In place of a version's own, for calls that name it so.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub deliveries: BTreeMap<Qualifier, Delivery>,
+    /// Of a version that is called so, beside what its own limits say: kept started though nobody calls. The
+    /// draft is none of these, nor the live version as such, whose manifest says it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub instances_min: BTreeMap<Qualifier, u32>,
     /// Calls of all its versions at once, whatever their limits say; who comes beyond it does not wait.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency_max: Option<u32>,
@@ -65,7 +71,9 @@ impl Settings {
                 }
                 None => {
                     next.aliases.remove(&name);
-                    next.deliveries.remove(&Qualifier::Alias(name));
+                    let gone = Qualifier::Alias(name);
+                    next.deliveries.remove(&gone);
+                    next.instances_min.remove(&gone);
                 }
             }
         }
@@ -74,6 +82,15 @@ impl Settings {
                 Some(delivery) if next.knows(&qualifier, versions) => drop(next.deliveries.insert(qualifier, delivery)),
                 Some(_) => return Err(Error::new(Code::VersionNotFound, format!("there is no version or alias {qualifier}"))),
                 None => drop(next.deliveries.remove(&qualifier)),
+            }
+        }
+        for (qualifier, instances) in patch.instances_min {
+            match instances {
+                Some(instances) => {
+                    next.keepable(&qualifier, instances, versions)?;
+                    next.instances_min.insert(qualifier, instances);
+                }
+                None => drop(next.instances_min.remove(&qualifier)),
             }
         }
         next.concurrency_max = patch.concurrency_max.unwrap_or(next.concurrency_max);
@@ -91,7 +108,44 @@ impl Settings {
     pub(crate) fn without(&self, version: u64) -> Settings {
         let mut next = self.clone();
         next.deliveries.remove(&Qualifier::Version(version));
+        next.instances_min.remove(&Qualifier::Version(version));
         next
+    }
+
+    fn keepable(&self, qualifier: &Qualifier, instances: u32, versions: &[u64]) -> Result<()> {
+        if qualifier.is_live() {
+            return Err(Error::new(Code::RequestInvalid, "instances are kept ready of a version or an alias")
+                .hint("Of the live version the manifest's `instances_min` says it."));
+        }
+        if !self.knows(qualifier, versions) {
+            return Err(Error::new(Code::VersionNotFound, format!("there is no version or alias {qualifier}")));
+        }
+        if !(1..=INSTANCES_MIN_MAX).contains(&instances) {
+            return Err(Error::new(Code::RequestInvalid, format!("{instances} instances kept ready; there may be 1 to {INSTANCES_MIN_MAX}")));
+        }
+        Ok(())
+    }
+
+    /// Which version is called so, where that is said here: of an alias its own one.
+    pub(crate) fn version_of(&self, qualifier: &Qualifier) -> Option<u64> {
+        match qualifier {
+            Qualifier::Live => None,
+            Qualifier::Version(version) => Some(*version),
+            Qualifier::Alias(name) => self.aliases.get(name).map(|alias| alias.version),
+        }
+    }
+
+    /// What is to be kept of each version, by all the names that lead to it. A draft changes under its
+    /// name: of that nothing is.
+    pub(crate) fn minimums(&self) -> BTreeMap<u64, u32> {
+        let mut minimums = BTreeMap::new();
+        for (qualifier, instances) in &self.instances_min {
+            if let Some(version) = self.version_of(qualifier).filter(|version| *version != Function::DRAFT) {
+                let sum: &mut u32 = minimums.entry(version).or_default();
+                *sum = sum.saturating_add(*instances);
+            }
+        }
+        minimums
     }
 
     pub(crate) fn knows(&self, qualifier: &Qualifier, versions: &[u64]) -> bool {
@@ -121,12 +175,17 @@ impl Settings {
         self.aliases.iter().find(|(_, alias)| leads(alias)).map(|(name, _)| name)
     }
 
-    /// A version as it is called by that name.
+    /// A version as it is called by that name. Instances that are kept for it may all be used at once.
     pub(crate) fn applied(&self, function: Arc<Function>, qualifier: &Qualifier) -> Arc<Function> {
-        match self.delivery(&function, qualifier) {
-            Some(delivery) => Arc::new(Function { delivery, ..Arc::unwrap_or_clone(function) }),
-            None => function,
+        let delivery = self.delivery(&function, qualifier);
+        let instances = self.instances_min.get(qualifier).copied().filter(|kept| *kept > function.limits.instances_max);
+        if delivery.is_none() && instances.is_none() {
+            return function;
         }
+        let mut function = Arc::unwrap_or_clone(function);
+        function.delivery = delivery.unwrap_or(function.delivery);
+        function.limits.instances_max = instances.unwrap_or(function.limits.instances_max);
+        Arc::new(function)
     }
 
     /// Where dead letters go is a version's own, unless it is said here as well.
@@ -217,6 +276,32 @@ mod tests {
         assert_eq!(set.without(1).deliveries.len(), 2);
         let gone = SettingsPatch { aliases: [(name("live"), None)].into(), ..Default::default() };
         assert_eq!(set.patched(gone, &[1]).unwrap().deliveries.keys().cloned().collect::<Vec<_>>(), [of("$live"), of("1")]);
+    }
+
+    #[test]
+    fn instances_are_kept_of_what_is_there() {
+        let of = |qualifier: &str| Qualifier::try_from(qualifier.to_owned()).unwrap();
+        let keep =
+            |qualifier, instances| SettingsPatch { instances_min: [(of(qualifier), instances)].into(), ..SettingsPatch::default() };
+        let set = Settings::default().patched(alias(1, &[]), &[0, 1, 2]).unwrap();
+        for (patch, code) in [
+            (keep("3", Some(1)), Code::VersionNotFound),
+            (keep("stable", Some(1)), Code::VersionNotFound),
+            (keep("$live", Some(1)), Code::RequestInvalid),
+            (keep("1", Some(0)), Code::RequestInvalid),
+            (keep("1", Some(1001)), Code::RequestInvalid),
+        ] {
+            assert_eq!(set.patched(patch, &[0, 1, 2]).unwrap_err().code(), code);
+        }
+        let set = set.patched(keep("live", Some(2)), &[1]).unwrap().patched(keep("1", Some(3)), &[1]).unwrap();
+        assert_eq!(set.minimums(), [(1, 5)].into());
+        let moved = set.patched(alias(2, &[]), &[1, 2]).unwrap();
+        assert_eq!(moved.minimums(), [(1, 3), (2, 2)].into());
+        assert_eq!(set.patched(alias(0, &[]), &[0, 1]).unwrap().minimums(), [(1, 3)].into());
+        assert_eq!(moved.without(1).minimums(), [(2, 2)].into());
+        assert_eq!(moved.patched(keep("1", None), &[]).unwrap().minimums(), [(2, 2)].into());
+        let gone = SettingsPatch { aliases: [(name("live"), None)].into(), ..Default::default() };
+        assert_eq!(moved.patched(gone, &[1]).unwrap().minimums(), [(1, 3)].into());
     }
 
     #[test]

@@ -28,7 +28,8 @@ impl House {
             version => self.invoker.version(function.clone(), version.clone()).await?,
         };
         let url_path = deploy::url_path(&described);
-        Ok(Description { function: described, versions: head.versions, url_path, settings: Arc::new(head.settings), revision })
+        let ready = self.ready(function, &head).await?;
+        Ok(Description { function: described, versions: head.versions, url_path, settings: Arc::new(head.settings), ready, revision })
     }
 
     pub(super) async fn list_versions(&self, function: &FunctionRef, after: Option<u64>, limit: usize) -> Result<Vec<Arc<Function>>> {
@@ -85,15 +86,19 @@ impl House {
         if let Some(alias) = head.settings.leads_to(version) {
             return used(format!("the alias {alias} leads to it"));
         }
-        let gone = stored(self.catalog(), function, version).await?;
+        let gone = Arc::new(stored(self.catalog(), function, version).await?);
         let (dropped, mut batch) = deploy::drop_version(self.catalog(), function, version).await?;
         head.versions.retain(|kept| *kept != version);
         head.frozen.remove(&version);
         head.previous = head.previous.filter(|previous| *previous != version);
+        let kept = head.settings.minimums().contains_key(&version);
         head.settings = head.settings.without(version);
         batch.push(head_write(function, revision, &head)?);
         self.catalog().commit(batch).await?;
         self.directory().settle(Arc::new(head.live), head.settings);
+        if kept {
+            self.invoker.engines.keep_ready(&gone, 0);
+        }
         deploy::retire(&self.invoker, &gone);
         self.turns.forget_unused(&self.invoker, dropped).await;
         Ok(Done::Nothing)
@@ -107,9 +112,10 @@ impl House {
         }
         let settings = head.settings.patched(patch, &head.versions)?;
         if settings != head.settings {
-            head.settings = settings;
+            let before = std::mem::replace(&mut head.settings, settings.clone()).minimums();
             self.catalog().commit(vec![head_write(function, revision, &head)?]).await?;
             self.directory().settle(Arc::new(head.live), head.settings);
+            self.keep_ready(function, &before, &settings).await;
         }
         Ok(Done::Function(Box::new(self.describe(function, &Qualifier::Live).await?)))
     }
@@ -134,15 +140,22 @@ impl House {
         let _flip = self.turns.flip().await;
         let mut batch = vec![Write::Delete { key: Head::key(function), expect: record.revision }];
         batch.extend(self.unbinding(function).await?);
-        let mut artifacts = Vec::new();
+        let (mut artifacts, mut kept) = (Vec::new(), Vec::new());
+        let minimums = Head::read(&record).map(|head| head.settings.minimums()).unwrap_or_default();
         for version in Head::versions(&record)? {
+            if minimums.contains_key(&version) {
+                kept.extend(stored(self.catalog(), function, version).await.map(Arc::new));
+            }
             let (dropped, writes) = deploy::drop_version(self.catalog(), function, version).await?;
             artifacts.extend(dropped);
             batch.extend(writes);
         }
         self.catalog().commit(batch).await?;
-        for old in self.directory().remove(function) {
-            deploy::retire(&self.invoker, &old);
+        for old in &kept {
+            self.invoker.engines.keep_ready(old, 0);
+        }
+        for old in self.directory().remove(function).iter().chain(&kept) {
+            deploy::retire(&self.invoker, old);
         }
         self.turns.forget_unused(&self.invoker, artifacts).await;
         self.drop_files_of(function).await;

@@ -253,3 +253,34 @@ async fn an_alias_has_a_delivery_of_its_own() {
     let Done::Dead(dead) = scene.admin(dead).await.unwrap() else { panic!() };
     assert_eq!(dead[0].attempts, 1);
 }
+
+#[tokio::test]
+async fn instances_are_kept_of_whatever_a_name_leads_to() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.draft(&[("f.py", "1")]).await.unwrap();
+    freeze(&scene).await.unwrap();
+    scene.draft(&[("f.py", "2")]).await.unwrap();
+    freeze(&scene).await.unwrap();
+    let keep = |name: &str, instances| SettingsPatch { instances_min: [(called(name), instances)].into(), ..SettingsPatch::default() };
+    let kept = || -> Vec<String> { scene.engine.diary().into_iter().filter(|line| line.contains(" ready of ")).collect() };
+    configure(&scene, alias("stable", 1, &[]), None).await.unwrap();
+    configure(&scene, keep("stable", Some(3)), None).await.unwrap();
+    assert_eq!(kept(), ["keep 3 ready of f v1"]);
+    configure(&scene, alias("stable", 2, &[]), None).await.unwrap();
+    assert_eq!(kept()[1..], ["keep 0 ready of f v1", "keep 3 ready of f v2"]);
+    // The same again tells nobody, and a start of the server tells all of it.
+    configure(&scene, keep("stable", Some(3)), None).await.unwrap();
+    assert_eq!(kept().len(), 3);
+    scene.house.keep_all_ready().await;
+    assert_eq!(kept()[3..], ["keep 3 ready of f v2"]);
+    let described = describe(&scene, called("stable")).await.unwrap();
+    assert_eq!(described.settings.instances_min, [(called("stable"), 3)].into());
+    assert_eq!(described.ready.keys().cloned().collect::<Vec<_>>(), [called("stable")]);
+    assert!(described.function.limits.instances_max >= 3);
+    let gone = SettingsPatch { aliases: [(name("stable"), None)].into(), ..SettingsPatch::default() };
+    configure(&scene, gone, None).await.unwrap();
+    assert_eq!(kept()[4..], ["keep 0 ready of f v2"]);
+    configure(&scene, keep("2", Some(1)), None).await.unwrap();
+    scene.admin(Action::Remove { function: reference("f") }).await.unwrap();
+    assert_eq!(kept()[5..], ["keep 1 ready of f v2", "keep 0 ready of f v2"]);
+}

@@ -127,7 +127,7 @@ impl Pool {
             return;
         }
         let wanted = self.unserved(state).div_ceil(self.at_once()).max(lacking);
-        let room = limits.instances_max.max(1).saturating_sub(live + state.starting);
+        let room = limits.instances_max.max(1).max(state.ready).saturating_sub(live + state.starting);
         for _ in 0..wanted.saturating_sub(state.starting).min(room) {
             state.starting += 1;
             let (pool, renewals) = (self.clone(), state.renewals);

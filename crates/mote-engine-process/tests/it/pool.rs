@@ -225,6 +225,31 @@ async fn a_minimum_that_can_not_start_is_tried_again_without_a_call() {
 }
 
 #[tokio::test]
+async fn what_is_to_be_ready_is_so_live_or_not() {
+    let house = House::new();
+    let f = deploy(&house, |f| f.limits.instances_max = 2).await;
+    house.engine.retire(&f);
+    let named = cold(&house, &f);
+    assert_eq!(house.engine.ready(&named).instances, 0);
+    // More than the version's own most.
+    house.engine.keep_ready(&named, 3);
+    while house.engine.ready(&named).instances < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!house.run(&named, "", "").await.unwrap().timing.cold);
+    house.engine.retire(&named);
+    assert_eq!(house.engine.ready(&named).instances, 3, "that it is live no more changes nothing");
+    house.engine.keep_ready(&named, 1);
+    house.engine.retire(&named);
+    assert_eq!(house.engine.ready(&named).instances, 1);
+    house.engine.keep_ready(&named, 0);
+    house.engine.retire(&named);
+    while house.engine.instances() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_version_that_is_not_live_has_no_minimum() {
     let house = House::new();
     let f = deploy(&house, |f| f.limits.instances_min = 2).await;

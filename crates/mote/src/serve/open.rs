@@ -66,8 +66,11 @@ pub(super) fn open(
         run(&mut running, what, async move { trigger.serve(door, stopped).await });
     }
 
-    // What a crash left behind.
-    running.spawn(async move { house.forget_orphans().await });
+    running.spawn(async move {
+        house.keep_all_ready().await;
+        // What a crash left behind.
+        house.forget_orphans().await;
+    });
     let (clock, stopped) = (clock.clone(), stop.clone());
     running.spawn(async move { invoker.spill.keep_swept(&*clock, stopped).await });
     running

@@ -15,7 +15,7 @@ use crate::dialect::Deployment;
 use crate::directory::Head;
 use crate::engine::Preparing;
 use crate::error::{Code, Error, Result};
-use crate::function::{Digest, Family, Function, FunctionRef, Name, Runtime, timer};
+use crate::function::{Digest, Family, Function, FunctionRef, Name, Qualifier, Runtime, timer};
 use crate::invoke::Invoker;
 use crate::store::{Catalog, Write};
 
@@ -196,7 +196,10 @@ fn in_place_of(deletes: &[Write], mut puts: Vec<Write>) -> Vec<Write> {
 
 /// Whether a later deploy may push it out: what was made of a draft, and what an alias leads to, stays.
 fn passes(head: &Head, version: u64) -> bool {
-    version != Function::DRAFT && !head.frozen.contains_key(&version) && head.settings.leads_to(version).is_none()
+    version != Function::DRAFT
+        && !head.frozen.contains_key(&version)
+        && head.settings.leads_to(version).is_none()
+        && !head.settings.instances_min.contains_key(&Qualifier::Version(version))
 }
 
 /// What of a stored version has to be known to drop it: more may be in words that are unknown by now.

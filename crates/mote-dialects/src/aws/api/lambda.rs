@@ -20,6 +20,7 @@ mod mappings;
 mod names;
 pub(in crate::aws) mod outcome;
 mod policy;
+mod provisioned;
 mod runtime;
 mod settings;
 mod streaming;
@@ -125,6 +126,17 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
         (["2019-09-30", "functions", name, "concurrency"], "GET") => concurrency::get(named(&ask, name)?, ask),
         (["2017-10-31", "functions", name, "concurrency"], "PUT") => concurrency::put(named(&ask, name)?, ask),
         (["2017-10-31", "functions", name, "concurrency"], "DELETE") => concurrency::delete(named(&ask, name)?, ask),
+        (["2019-09-30", "functions", name, "provisioned-concurrency"], "GET") if query(&ask, "List").is_some() => {
+            provisioned::list(named(&ask, name)?, ask)
+        }
+        (["2019-09-30", "functions", name, "provisioned-concurrency"], verb @ ("GET" | "PUT" | "DELETE")) => {
+            let address = named(&ask, name)?;
+            match verb {
+                "GET" => provisioned::get(address, ask),
+                "PUT" => provisioned::put(address, ask),
+                _ => provisioned::delete(address, ask),
+            }
+        }
         (["2019-09-25", "functions", name, "event-invoke-config"], verb @ ("GET" | "PUT" | "POST" | "DELETE")) => {
             let address = named(&ask, name)?;
             match verb {
@@ -169,11 +181,7 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
 
 /// What a path is for, in the words of whoever wants it.
 fn missing(path: &[&str]) -> String {
-    let what = match path {
-        [_, "functions", _, "provisioned-concurrency"] => "provisioned concurrency",
-        _ => return format!("operation at /{}", path.iter().take(5).copied().collect::<Vec<_>>().join("/")),
-    };
-    what.to_owned()
+    format!("operation at /{}", path.iter().take(5).copied().collect::<Vec<_>>().join("/"))
 }
 
 fn segments(path: &str) -> Result<Vec<String>, Fault> {
@@ -213,6 +221,23 @@ fn describe(address: Address, ask: Ask, then: impl FnOnce(Address, Ask, mote_cor
     Turn::act(ask.who.clone(), what, move |described| match described {
         Ok(Done::Function(description)) => then(address, ask, *description),
         Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
+        Err(error) if is_missing(&error) => refuse(&address.missing(&ask), ask.stamp.id),
+        Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
+    })
+}
+
+/// The same for what is of a version or an alias: one that is not there is told as such.
+fn describe_named(address: Address, ask: Ask, then: impl FnOnce(Address, Ask, mote_core::action::Description) -> Turn + Send + 'static) -> Turn {
+    let what = Action::Describe { function: address.reference(&ask), version: address.version() };
+    if let Err(fault) = address.is_known(&ask) {
+        return Turn::Answer(fault.response(ask.stamp.id));
+    }
+    Turn::act(ask.who.clone(), what, move |described| match described {
+        Ok(Done::Function(description)) => then(address, ask, *description),
+        Ok(_) => refuse(&Fault::of(&unexpected()), ask.stamp.id),
+        Err(error) if is_missing(&error) && matches!(address.version(), Qualifier::Alias(_)) => {
+            refuse(&Fault::missing(format!("Cannot find alias arn: {}", address.arn(&ask))), ask.stamp.id)
+        }
         Err(error) if is_missing(&error) => refuse(&address.missing(&ask), ask.stamp.id),
         Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
     })

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use super::names::Address;
-use super::{bare, describe, read, settings, tell};
+use super::{bare, describe, read, refuse, settings, tell};
 use crate::aws::api::Ask;
 
 /// Of an account's, so many are left for the functions that reserve none.
-const UNRESERVED_MIN: u32 = 100;
+pub(super) const UNRESERVED_MIN: u32 = 100;
 pub(super) const ACCOUNT_MAX: u32 = 1000;
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +32,13 @@ pub(super) fn put(address: Address, ask: Ask) -> Result<Turn, Fault> {
         )));
     }
     Ok(describe(address, ask, move |address, ask, description| {
+        let provisioned: u32 = description.settings.instances_min.values().sum();
+        if provisioned > calls {
+            let message = format!(
+                "ReservedConcurrentExecutions  {calls} should not be lower than function's total provisioned concurrency [{provisioned}]."
+            );
+            return refuse(&Fault::invalid(message), ask.stamp.id);
+        }
         let patch = SettingsPatch { concurrency_max: Some(Some(calls)), ..SettingsPatch::default() };
         settings::change(&address, ask, description.revision, patch, move |ask, _| tell(StatusCode::OK, &told(calls), ask.stamp.id))
     }))

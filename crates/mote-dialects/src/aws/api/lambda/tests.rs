@@ -144,6 +144,7 @@ impl Scene {
                     versions: vec![0],
                     url_path: None,
                     settings: Default::default(),
+                    ready: Default::default(),
                     revision: 1,
                 })))
             }
@@ -259,7 +260,11 @@ fn what_was_never_set_is_told_so_and_what_cannot_be_set_is_refused() {
     check("GET", of("2015-03-31", "aliases/live"), 404, "ResourceNotFoundException");
     check("PUT", of("2015-03-31", "aliases/live"), 404, "ResourceNotFoundException");
     check("DELETE", of("2015-03-31", "policy/s"), 404, "ResourceNotFoundException");
-    check("PUT", of("2019-09-30", "provisioned-concurrency"), 501, "NotImplementedException");
+    check("GET", of("2019-09-30", "provisioned-concurrency?Qualifier=stable"), 404, "ProvisionedConcurrencyConfigNotFoundException");
+    check("GET", of("2019-09-30", "provisioned-concurrency?Qualifier=$LATEST"), 400, "InvalidParameterValueException");
+    check("GET", of("2019-09-30", "provisioned-concurrency?Qualifier=other"), 404, "ResourceNotFoundException");
+    check("GET", of("2019-09-30", "provisioned-concurrency?List=ALL"), 200, "");
+    check("GET", of("2019-09-30", "provisioned-concurrency"), 400, "ValidationException");
     check("GET", "/2015-03-31/event-source-mappings/x".into(), 404, "ResourceNotFoundException");
     check("PATCH", "/nowhere".into(), 501, "NotImplementedException");
 }
@@ -270,6 +275,11 @@ fn a_wish_for_what_stands_beside_versions_is_checked_first() {
         let told = Scene::there().ask(method, &format!("/{path}"), wish.clone());
         assert_eq!((told.status, told.header("x-amzn-errortype")), (400, kind), "{path} {wish}: {}", told.text);
     };
+    let provisioned = "2019-09-30/functions/f/provisioned-concurrency?Qualifier=";
+    let instances = |count: i64| json!({ "ProvisionedConcurrentExecutions": count });
+    check("PUT", &format!("{provisioned}stable"), instances(0), "ValidationException");
+    check("PUT", &format!("{provisioned}stable"), instances(-1), "ValidationException");
+    check("PUT", &format!("{provisioned}$LATEST"), instances(1), "InvalidParameterValueException");
     let aliases = "2015-03-31/functions/f/aliases";
     for name in ["", "7", "a b", &"x".repeat(129)] {
         check("POST", aliases, json!({"Name": name, "FunctionVersion": "1"}), "ValidationException");

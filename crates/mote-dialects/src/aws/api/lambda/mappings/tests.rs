@@ -42,7 +42,8 @@ impl Scene {
                 function.limits.timeout_ms = 3000;
                 function.about.insert("region".into(), "eu-west-1".into());
                 let (function, settings) = (Arc::new(function), Default::default());
-                Ok(Done::Function(Box::new(Description { function, versions: vec![0], url_path: None, settings, revision: 1 })))
+                let ready = Default::default();
+                Ok(Done::Function(Box::new(Description { function, versions: vec![0], url_path: None, settings, ready, revision: 1 })))
             }
             Action::ShowQueue { name, .. } if name.as_str().starts_with("orders") => Ok(Done::Queue(Box::new(QueueInfo {
                 name,
