@@ -14,7 +14,9 @@ mod fault;
 mod functions;
 mod invoke;
 mod invoke_config;
+mod kept;
 mod layers;
+mod logging;
 mod make;
 mod mappings;
 mod names;
@@ -155,6 +157,18 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
                 "GET" => urls::get(address, ask),
                 "PUT" => urls::update(address, ask),
                 _ => urls::delete(address, ask),
+            }
+        }
+        (["2024-08-31", "functions", name, "recursion-config"], "GET") => kept::get_recursion(named(&ask, name)?, ask),
+        (["2024-08-31", "functions", name, "recursion-config"], "PUT") => kept::put_recursion(named(&ask, name)?, ask),
+        (["2021-07-20", "functions", name, "runtime-management-config"], "GET") => kept::get_runtimes(named(&ask, name)?, ask),
+        (["2021-07-20", "functions", name, "runtime-management-config"], "PUT") => kept::put_runtimes(named(&ask, name)?, ask),
+        (["2020-06-30", "functions", name, "code-signing-config"], verb @ ("GET" | "PUT" | "DELETE")) => {
+            let address = named(&ask, name)?;
+            match verb {
+                "GET" => kept::get_signing(address, ask),
+                "PUT" => kept::put_signing(address, ask),
+                _ => kept::delete_signing(address, ask),
             }
         }
         (["2015-03-31", "event-source-mappings"], "POST") => mappings::create(ask),

@@ -130,11 +130,12 @@ pub(super) fn get(address: Address, ask: Ask, name: &str) -> Result<Turn, Fault>
     }))
 }
 
-/// Of one that is not there, too: it is gone.
+/// Of one that is not there, too: it is gone. What was said of it goes with it.
 pub(super) fn delete(address: Address, ask: Ask, name: &str) -> Result<Turn, Fault> {
     let name = alias_name(name)?;
     Ok(describe(address, ask, move |address, ask, description| {
-        let patch = SettingsPatch { aliases: [(name, None)].into(), ..SettingsPatch::default() };
+        let about = settings::forgotten(&description, name.as_str());
+        let patch = SettingsPatch { aliases: [(name, None)].into(), about, ..SettingsPatch::default() };
         settings::change(&address, ask, description.revision, patch, |ask, _| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id)))
     }))
 }

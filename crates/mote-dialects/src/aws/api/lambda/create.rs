@@ -68,7 +68,7 @@ pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
             make::anew(ask, name, zip, arns, answer, move |zip, layers| {
                 let way = code::way(&runtime, &handler, zip, layers)?;
                 let about = Map::from_iter(code::facts(zip).into_iter().chain(tags));
-                Ok(create.wish.deployment(way, about))
+                create.wish.deployment(way, about)
             })
         });
         fetched.unwrap_or_else(|fault| refuse(&fault, id))

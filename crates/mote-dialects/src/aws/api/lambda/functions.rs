@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use mote_core::action::{Action, Done};
+use mote_core::action::{Action, Done, SettingsPatch};
 use mote_core::dialect::Turn;
 use mote_core::function::{Function, Qualifier};
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use super::configuration::{self, Moment, TAGS};
 use super::fault::Fault;
 use super::names::Address;
 use super::{bare, describe, is_missing, number, query, refuse, tell, unexpected};
-use super::{concurrency, make, tags, versions, zipped};
+use super::{concurrency, make, settings, tags, versions, zipped};
 use crate::aws::api::Ask;
 use crate::aws::arn;
 
@@ -125,8 +125,29 @@ pub(super) fn delete(address: Address, ask: Ask) -> Result<Turn, Fault> {
         Qualifier::Alias(_) => return Err(Fault::invalid("An alias is deleted by DeleteAlias; a version is named by its number.")),
     };
     Ok(Turn::act(ask.who.clone(), what, move |removed| match removed {
-        Ok(_) => Turn::Answer(bare(StatusCode::OK, ask.stamp.id)),
+        Ok(_) => match address.qualifier.clone() {
+            Some(version) => forget(Address::of(address.name), ask, version),
+            None => Turn::Answer(bare(StatusCode::OK, ask.stamp.id)),
+        },
         Err(error) if is_missing(&error) => refuse(&address.missing(&ask), ask.stamp.id),
         Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
     }))
+}
+
+/// What was said of a version that is gone. That this fails is no failure of its removal: no other version
+/// gets its number.
+fn forget(address: Address, ask: Ask, version: String) -> Turn {
+    let gone = |id| Turn::Answer(bare(StatusCode::OK, id));
+    let what = Action::Describe { function: address.reference(&ask), version: Qualifier::Live };
+    Turn::act(ask.who.clone(), what, move |described| {
+        let id = ask.stamp.id;
+        let Ok(Done::Function(description)) = described else { return gone(id) };
+        let about = settings::forgotten(&description, &version);
+        if about.is_empty() {
+            return gone(id);
+        }
+        let patch = Box::new(SettingsPatch { about, ..SettingsPatch::default() });
+        let what = Action::Configure { function: address.reference(&ask), patch, expect: Some(description.revision) };
+        Turn::act(ask.who, what, move |_| gone(id))
+    })
 }

@@ -18,7 +18,7 @@ use super::{bare, describe, number, read, refuse, settings, tell};
 use crate::aws::api::Ask;
 use crate::aws::arn::{self, LATEST};
 
-const CONFIGS: &str = "EventInvokeConfigs";
+pub(super) const CONFIGS: &str = "EventInvokeConfigs";
 const RETRIES_MAX: u64 = 2;
 const AGE_S: std::ops::RangeInclusive<u64> = 60..=21_600;
 

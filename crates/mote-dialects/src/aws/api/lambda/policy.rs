@@ -19,7 +19,7 @@ use super::{bare, describe, query, read, refuse, settings, tell};
 use crate::aws::api::Ask;
 use crate::aws::arn::{self, LATEST};
 
-const POLICIES: &str = "Policies";
+pub(super) const POLICIES: &str = "Policies";
 /// Of one policy, as the service has it.
 const POLICY_BYTES_MAX: usize = 20 << 10;
 

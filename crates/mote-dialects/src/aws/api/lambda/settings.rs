@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::fault::Fault;
 use super::names::Address;
-use super::{refuse, unexpected};
+use super::{invoke_config, kept, policy, provisioned, refuse, unexpected};
 use crate::aws::api::Ask;
 
 /// Somebody else's change meanwhile makes this one fail, as the service has it.
@@ -28,6 +28,16 @@ pub(super) fn change(
 /// A patch of what is remembered of the function alone.
 pub(super) fn noted(name: &str, value: Value) -> SettingsPatch {
     SettingsPatch { about: Map::from_iter([(name.to_owned(), value)]), ..SettingsPatch::default() }
+}
+
+/// All that is remembered of one qualifier, to be forgotten.
+pub(super) fn forgotten(description: &Description, qualifier: &str) -> Map<String, Value> {
+    let kept = [policy::POLICIES, invoke_config::CONFIGS, provisioned::CONFIGS, kept::RUNTIMES];
+    let without = kept.into_iter().filter_map(|name| {
+        let mut all = by_qualifier(description, name);
+        all.remove(qualifier).map(|_| (name.to_owned(), all.into()))
+    });
+    without.collect()
 }
 
 /// What is remembered by qualifier: `{"$LATEST": …, "live": …}`.

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::configuration::{DEAD_LETTERS, TAGS};
 use super::fault::Fault;
 use super::invoke_config;
+use super::logging::{LOGGING, Logging};
 use super::runtime::{self, Way};
 use crate::aws::envelope::PAYLOAD_BYTES_MAX;
 
@@ -59,7 +60,7 @@ pub(super) struct Wish {
     kms_key_arn: Option<String>,
     tracing_config: Option<Value>,
     snap_start: Option<Value>,
-    logging_config: Option<Value>,
+    logging_config: Option<Logging>,
     vpc_config: Option<Value>,
     dead_letter_config: Option<DeadLetters>,
     pub(super) layers: Option<Vec<String>>,
@@ -125,6 +126,9 @@ impl Wish {
         if let Some(environment) = &self.environment {
             check_env(&environment.variables)?;
         }
+        if let Some(logging) = &self.logging_config {
+            logging.check()?;
+        }
         match self {
             _ if !self.file_system_configs.is_empty() => Err(Fault::absent("file systems")),
             _ if self.image_config.is_some() => Err(Fault::absent("container images")),
@@ -134,7 +138,7 @@ impl Wish {
     }
 
     /// A new function.
-    pub(super) fn deployment(self, way: Way, about: Map<String, Value>) -> Deployment {
+    pub(super) fn deployment(self, way: Way, about: Map<String, Value>) -> Result<Deployment, Fault> {
         let mut deployment = Deployment {
             files: None,
             name: None,
@@ -163,8 +167,8 @@ impl Wish {
             bindings: Vec::new(),
             flow: None,
         };
-        self.say(&mut deployment);
-        deployment
+        self.say(&mut deployment)?;
+        Ok(deployment)
     }
 
     /// Changes what was said, and leaves the rest. Another handler is another entry, and another
@@ -180,11 +184,14 @@ impl Wish {
         if let Some(handler) = self.handler.as_ref().filter(|_| deployment.runtime.family != Family::Executable) {
             deployment.entry.clone_from(handler);
         }
-        self.say(deployment);
-        Ok(())
+        self.say(deployment)
     }
 
-    fn say(self, deployment: &mut Deployment) {
+    fn say(self, deployment: &mut Deployment) -> Result<(), Fault> {
+        if let Some(logging) = &self.logging_config {
+            let said = logging.over(deployment.about.get(LOGGING))?;
+            deployment.about.insert(LOGGING.into(), said);
+        }
         let limits = &mut deployment.limits;
         limits.timeout_ms = self.timeout.map_or(limits.timeout_ms, |seconds| seconds * 1000);
         limits.memory_bytes = self.memory_size.map_or(limits.memory_bytes, |mb| mb << 20);
@@ -211,10 +218,10 @@ impl Wish {
             ("Architectures", self.architectures.map(Value::from)),
             ("TracingConfig", self.tracing_config),
             ("SnapStart", self.snap_start),
-            ("LoggingConfig", self.logging_config),
             ("VpcConfig", self.vpc_config),
         ];
         deployment.about.extend(said.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        Ok(())
     }
 }
 
@@ -232,7 +239,7 @@ pub(in crate::aws) fn deployment(members: Value, has: impl Fn(&str) -> bool) -> 
     // A program's own runtime may take it from somewhere else.
     let handler = wish.handler.as_deref().or_else(|| has("bootstrap").then_some("bootstrap")).ok_or("the function has no Handler")?;
     let way = runtime::way(runtime, handler, has).map_err(|fault| fault.message)?;
-    Ok(wish.deployment(way, Map::new()))
+    wish.deployment(way, Map::new()).map_err(|fault| fault.message)
 }
 
 /// A function as it is, for a version of it that differs in something.

@@ -43,7 +43,8 @@ fn what_a_client_says_is_kept_and_told() {
     for (name, value) in json!({
         "Timeout": 60, "MemorySize": 256, "EphemeralStorage": {"Size": 1024}, "Description": "d", "State": "Active",
         "Environment": {"Variables": {"MODE": "x"}}, "Architectures": ["arm64"], "TracingConfig": {"Mode": "Active"},
-        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/aws/lambda/f"}, "LastUpdateStatus": "Successful",
+        "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/aws/lambda/f", "ApplicationLogLevel": "INFO", "SystemLogLevel": "INFO"},
+        "LastUpdateStatus": "Successful",
     })
     .as_object()
     .unwrap()
