@@ -39,7 +39,9 @@ use crate::store::{BucketInfo, LogLine, LogQuery, ObjectInfo, ObjectList, Object
 use crate::topic::{Published, Subscriber, SubscriberInfo, TopicInfo};
 
 pub use self::calls::{DeadCall, Fate, Letters, Recipients, ReplayOn, Target, Trace, TracedCall};
-pub use self::deploy::{Deploy, DeployWish, Deployed, Description, Expect, Files, LAYERS, Number, Over, SettingsPatch, Step, Steps, files_of};
+pub use self::deploy::{
+    Deploy, DeployWish, Deployed, Description, Expect, Files, LAYERS, Number, Over, SettingsPatch, Step, Steps, files_of,
+};
 pub use self::queues::{Outgoing, SettleMessages};
 pub use self::server::{CallerInfo, NamespaceInfo, SecretEntry, SignWish, SignedUrl, Status, TimerInfo};
 pub use crate::function::Qualifier;

@@ -27,7 +27,7 @@ use crate::chunked::{self, Trailers};
 use crate::fault::refused;
 use crate::host::LocalHosts;
 use crate::offered;
-use crate::ops::Store;
+use crate::ops::{NoContent, Store};
 use crate::payload::{self, Framing, Promises, Verdict};
 use crate::sigv2;
 
@@ -75,6 +75,9 @@ impl Gate {
         // s3s leaves the HEAD of a part at 200.
         if response.status() == StatusCode::OK && response.headers().contains_key(CONTENT_RANGE) {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        if response.extensions().get::<NoContent>().is_some() {
+            *response.status_mut() = StatusCode::NO_CONTENT;
         }
         if let Ok(id) = HeaderValue::from_str(&id) {
             response.headers_mut().insert("x-amz-request-id", id);

@@ -26,6 +26,10 @@ pub(crate) struct Store {
     objects: Arc<dyn Objects>,
 }
 
+/// Marks an answer whose status is 204.
+#[derive(Clone, Copy)]
+pub(crate) struct NoContent;
+
 type Answer<T> = S3Result<S3Response<T>>;
 
 impl Store {

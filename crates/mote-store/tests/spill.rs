@@ -190,12 +190,8 @@ async fn no_caller_can_name_where_large_events_lie() {
 async fn files_of_functions_are_the_apis_alone_and_stay_when_events_are_swept() {
     let scene = Scene::new().await;
     let namespace = Name::default_namespace();
-    let keep = |body: &'static str, over| Action::KeepFile {
-        namespace: namespace.clone(),
-        key: "functions/f/a".into(),
-        body: body.into(),
-        over,
-    };
+    let keep =
+        |body: &'static str, over| Action::KeepFile { namespace: namespace.clone(), key: "functions/f/a".into(), body: body.into(), over };
     let read = async || match scene.admin(Action::ReadFile { namespace: namespace.clone(), key: "functions/f/a".into() }).await? {
         Done::Object(_, body) => body.collect(100).await,
         _ => panic!("no file"),

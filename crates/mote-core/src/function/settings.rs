@@ -121,7 +121,10 @@ impl Settings {
             return Err(Error::new(Code::VersionNotFound, format!("there is no version or alias {qualifier}")));
         }
         if !(1..=INSTANCES_MIN_MAX).contains(&instances) {
-            return Err(Error::new(Code::RequestInvalid, format!("{instances} instances kept ready; there may be 1 to {INSTANCES_MIN_MAX}")));
+            return Err(Error::new(
+                Code::RequestInvalid,
+                format!("{instances} instances kept ready; there may be 1 to {INSTANCES_MIN_MAX}"),
+            ));
         }
         Ok(())
     }
@@ -281,8 +284,7 @@ mod tests {
     #[test]
     fn instances_are_kept_of_what_is_there() {
         let of = |qualifier: &str| Qualifier::try_from(qualifier.to_owned()).unwrap();
-        let keep =
-            |qualifier, instances| SettingsPatch { instances_min: [(of(qualifier), instances)].into(), ..SettingsPatch::default() };
+        let keep = |qualifier, instances| SettingsPatch { instances_min: [(of(qualifier), instances)].into(), ..SettingsPatch::default() };
         let set = Settings::default().patched(alias(1, &[]), &[0, 1, 2]).unwrap();
         for (patch, code) in [
             (keep("3", Some(1)), Code::VersionNotFound),

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::House;
-use crate::directory::{Head, stored};
+use crate::directory::stored;
 use crate::engine::Ready;
 use crate::error::Result;
 use crate::function::{Function, FunctionRef, Qualifier, Settings};
@@ -41,10 +41,10 @@ impl House {
     }
 
     /// What of it is there.
-    pub(super) async fn ready(&self, function: &FunctionRef, head: &Head) -> Result<BTreeMap<Qualifier, Ready>> {
+    pub(super) async fn ready(&self, function: &FunctionRef, settings: &Settings) -> Result<BTreeMap<Qualifier, Ready>> {
         let mut ready = BTreeMap::new();
-        for (qualifier, wanted) in &head.settings.instances_min {
-            let Some(version) = head.settings.version_of(qualifier).filter(|version| *version != Function::DRAFT) else { continue };
+        for (qualifier, wanted) in &settings.instances_min {
+            let Some(version) = settings.version_of(qualifier).filter(|version| *version != Function::DRAFT) else { continue };
             let version = stored(self.catalog(), function, version).await?;
             let there = match self.invoker.engines.get(version.runtime.family) {
                 Ok(engine) => engine.ready(&version),

@@ -28,7 +28,7 @@ impl House {
             version => self.invoker.version(function.clone(), version.clone()).await?,
         };
         let url_path = deploy::url_path(&described);
-        let ready = self.ready(function, &head).await?;
+        let ready = self.ready(function, &head.settings).await?;
         Ok(Description { function: described, versions: head.versions, url_path, settings: Arc::new(head.settings), ready, revision })
     }
 

@@ -102,7 +102,8 @@ pub(super) async fn versions(store: &Store, req: S3Request<ListObjectVersionsInp
 const VERSION: &str = "null";
 
 fn version(info: ObjectInfo, encode: Encode) -> ObjectVersion {
-    let Object { checksum_algorithm, checksum_type, e_tag, last_modified, owner, size, key, restore_status, .. } = object(info, encode, true);
+    let Object { checksum_algorithm, checksum_type, e_tag, last_modified, owner, size, key, restore_status, .. } =
+        object(info, encode, true);
     ObjectVersion {
         checksum_algorithm,
         checksum_type,

@@ -74,10 +74,14 @@ pub(super) async fn head(store: &Store, req: S3Request<HeadObjectInput>) -> Answ
         expires: input.response_expires.or(said.expires),
         last_modified: Some(wire_time(seconds(info.modified))),
         metadata: said.user,
-        tag_count: tags::count(&info),
         ..Default::default()
     };
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    // The crate has no member for it.
+    if let Some(count) = tags::count(&info) {
+        response.headers.insert("x-amz-tagging-count", count.into());
+    }
+    Ok(response)
 }
 
 pub(super) async fn acl(store: &Store, req: S3Request<GetObjectAclInput>) -> Answer<GetObjectAclOutput> {

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 use s3s::dto::*;
 use s3s::{S3Error, S3ErrorCode, S3Request, S3Response, s3_error};
 
-use super::{Answer, Store};
+use super::{Answer, NoContent, Store};
 use crate::fault::wire;
 
 const BUCKET_TAGS_MAX: usize = 50;
@@ -89,7 +89,10 @@ fn checked(set: TagSet, max: usize) -> Result<Tags, S3Error> {
     let mut tags = Tags::new();
     for tag in set {
         let (Some(key), Some(value)) = (tag.key, tag.value) else {
-            return Err(s3_error!(MalformedXML, "The XML you provided was not well-formed or did not validate against our published schema"));
+            return Err(s3_error!(
+                MalformedXML,
+                "The XML you provided was not well-formed or did not validate against our published schema"
+            ));
         };
         if key.to_ascii_lowercase().starts_with("aws:") {
             return Err(s3_error!(InvalidTag, "System tags cannot be added/updated by requester"));
@@ -116,8 +119,11 @@ fn set(tags: Tags) -> TagSet {
     tags.into_iter().map(|(key, value)| Tag { key: Some(key), value: Some(value) }).collect()
 }
 
+/// The crate answers 200 to what S3 answers 204 to.
 fn no_content<T>(output: T) -> S3Response<T> {
-    S3Response::with_status(output, http::StatusCode::NO_CONTENT)
+    let mut response = S3Response::new(output);
+    response.extensions.insert(NoContent);
+    response
 }
 
 #[cfg(test)]

@@ -241,7 +241,11 @@ fn describe(address: Address, ask: Ask, then: impl FnOnce(Address, Ask, mote_cor
 }
 
 /// The same for what is of a version or an alias: one that is not there is told as such.
-fn describe_named(address: Address, ask: Ask, then: impl FnOnce(Address, Ask, mote_core::action::Description) -> Turn + Send + 'static) -> Turn {
+fn describe_named(
+    address: Address,
+    ask: Ask,
+    then: impl FnOnce(Address, Ask, mote_core::action::Description) -> Turn + Send + 'static,
+) -> Turn {
     let what = Action::Describe { function: address.reference(&ask), version: address.version() };
     if let Err(fault) = address.is_known(&ask) {
         return Turn::Answer(fault.response(ask.stamp.id));

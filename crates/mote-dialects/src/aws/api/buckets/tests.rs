@@ -21,7 +21,9 @@ struct House {
 impl House {
     fn execute(&mut self, what: Action) -> Result<Done, Error> {
         match what {
-            Action::ListBuckets { .. } => Ok(Done::Buckets(vec![BucketInfo { name: "photos".into(), created: Timestamp(0), tags: Default::default() }])),
+            Action::ListBuckets { .. } => {
+                Ok(Done::Buckets(vec![BucketInfo { name: "photos".into(), created: Timestamp(0), tags: Default::default() }]))
+            }
             Action::ListBound { .. } => Ok(Done::Bound(self.bound.values().cloned().collect())),
             Action::Bind { bound } if bound.to != Destination::Function(Name::new("thumb").unwrap()) => {
                 Err(Error::new(Code::FunctionNotFound, "there is no such function"))

@@ -260,7 +260,7 @@ fn latest(ask: Ask, mut left: std::vec::IntoIter<Version>, wanted: Wanted, then:
     let Some(version) = left.next() else { return then(ask, wanted, None) };
     shelf::about(ask, version, move |ask, version, said| match said.filter(|said| wanted.takes(&said.about)) {
         Some(said) => {
-            let told = short(&version, said.about, &ask).into();
+            let told = listed(&version, said.about, &ask);
             then(ask, wanted, Some(told))
         }
         None => latest(ask, left, wanted, then),
@@ -273,9 +273,15 @@ fn told_each(ask: Ask, mut left: Vec<Version>, wanted: Wanted, mut told: Vec<Val
     }
     let version = left.remove(0);
     shelf::about(ask, version, move |ask, version, said| {
-        told.extend(said.filter(|said| wanted.takes(&said.about)).map(|said| short(&version, said.about, &ask).into()));
+        told.extend(said.filter(|said| wanted.takes(&said.about)).map(|said| listed(&version, said.about, &ask)));
         told_each(ask, left, wanted, told, then)
     })
+}
+
+/// In a list nothing is said of what was not said.
+fn listed(version: &Version, mut about: Map<String, Value>, ask: &Ask) -> Value {
+    about.retain(|name, said| name != "Description" || *said != "");
+    short(version, about, ask).into()
 }
 
 /// Without its content.

@@ -129,9 +129,7 @@ pub(super) fn remove(address: Address, ask: Ask, wanted: &str) -> Result<Turn, F
         statements.retain(|statement| sid(statement) != wanted);
         match (before, statements.len()) {
             (0, _) => refuse(&Fault::missing("No policy is associated with the given resource."), ask.stamp.id),
-            (before, after) if before == after => {
-                refuse(&no_sid(&wanted), ask.stamp.id)
-            }
+            (before, after) if before == after => refuse(&no_sid(&wanted), ask.stamp.id),
             _ => keep(address, ask, &description, statements, |ask| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id))),
         }
     }))

@@ -11,7 +11,7 @@ use mote_core::dialect::Turn;
 use mote_core::engine::Ready;
 use mote_core::function::Qualifier;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::concurrency::{ACCOUNT_MAX, UNRESERVED_MIN};
 use super::fault::Fault;

@@ -63,9 +63,10 @@ impl Permission {
 
 /// The number in a principal that is an account.
 fn account(principal: &str) -> Option<&str> {
-    let number = match principal.split(':').collect::<Vec<_>>().as_slice() {
-        [number] => number,
-        ["arn", partition, "iam", "", number, "root"] if partition.starts_with("aws") => number,
+    let parts: Vec<&str> = principal.split(':').collect();
+    let number = match parts.as_slice() {
+        [number] => *number,
+        ["arn", partition, "iam", "", number, "root"] if partition.starts_with("aws") => *number,
         _ => return None,
     };
     (number.len() == 12 && number.bytes().all(|b| b.is_ascii_digit())).then_some(number)
@@ -153,6 +154,7 @@ fn no_version(version: &Version, ask: &Ask) -> Fault {
 }
 
 fn outdated() -> Fault {
-    let message = "The Revision Id provided does not match the latest Revision Id. Call the GetLayerPolicy API to retrieve the latest Revision Id";
+    let message =
+        "The Revision Id provided does not match the latest Revision Id. Call the GetLayerPolicy API to retrieve the latest Revision Id";
     Fault::new(StatusCode::PRECONDITION_FAILED, "PreconditionFailedException", message)
 }

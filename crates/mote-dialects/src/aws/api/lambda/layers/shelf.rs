@@ -100,11 +100,7 @@ pub(super) struct Said {
 }
 
 /// Of a version that is there.
-pub(super) fn about(
-    ask: Ask,
-    version: Version,
-    then: impl FnOnce(Ask, Version, Option<Said>) -> Turn + Send + 'static,
-) -> Turn {
+pub(super) fn about(ask: Ask, version: Version, then: impl FnOnce(Ask, Version, Option<Said>) -> Turn + Send + 'static) -> Turn {
     let what = Action::ReadFile { namespace: ask.namespace.clone(), key: version.key("about") };
     Turn::act(ask.who.clone(), what, move |kept| match kept {
         Ok(Done::Object(info, body)) => Turn::read(body, ABOUT_BYTES_MAX, move |text| {
