@@ -16,7 +16,7 @@ use mote_core::function::{Family, Name};
 use mote_core::queues::batch::{BATCH, Batch};
 use mote_core::reply::Reply;
 use mote_core::rule::Rule;
-use mote_core::store::{BucketInfo, LogLine, LogSource};
+use mote_core::store::{BucketInfo, LogLine, LogSource, ObjectInfo, ObjectList, ObjectMeta};
 use mote_core::topic::Published;
 use mote_dialects::aws::{Account, Aws, Keys};
 use serde_json::Value;
@@ -73,6 +73,12 @@ pub fn aws_api(data: &[u8]) {
             Turn::Do { what: Action::ShowQueue { .. }, then, .. } => then(Err(Error::new(Code::QueueNotFound, "there is none"))),
             Turn::Do { what: Action::SettleMessages { .. }, then, .. } => then(Ok(Done::Settled(vec![None]))),
             Turn::Do { what: Action::Call { .. }, then, .. } => then(Ok(Done::Reply(Reply::new(http::StatusCode::OK, "null")))),
+            Turn::Do { what: Action::ReadFile { key, .. }, then, .. } if key.starts_with("apis/") => {
+                let info = object(&key);
+                then(Ok(Done::Object(info, REST_API.into())))
+            }
+            Turn::Do { what: Action::ReadFile { .. }, then, .. } => then(Err(Error::new(Code::ObjectNotFound, "there is none"))),
+            Turn::Do { what: Action::ListFiles { .. }, then, .. } => then(Ok(Done::Objects(ObjectList::default()))),
             Turn::Do { what: Action::Describe { .. }, then, .. } => then(Err(Error::new(Code::FunctionNotFound, "there is none"))),
             Turn::Do { then, .. } => then(Ok(Done::Nothing)),
             Turn::Pour { then, .. } => then(Ok(())),
@@ -84,6 +90,19 @@ pub fn aws_api(data: &[u8]) {
         };
     }
     panic!("no answer in {TURNS_MAX} turns");
+}
+
+/// What is kept of an API, with a path that leads elsewhere than the others.
+const REST_API: &str = r#"{"id":"abcdefghij","name":"shop","created":1,"endpoint":"EDGE","routes":[
+    {"path":"/","method":"GET","does":{"call":{"function":"f"}}},
+    {"path":"/{p+}","method":"ANY","does":{"call":{"function":"g","qualifier":"live"}}},
+    {"path":"/{p+}","method":"OPTIONS","does":{"say":{"status":200,"headers":{"a":"b"}}}}],
+    "deployments":[{"id":"abc","created":1,"routes":[{"path":"/","method":"GET","does":{"call":{"function":"f"}}}]}],
+    "stages":{"api":{"deployment":"abc","created":1,"updated":1}}}"#;
+
+fn object(key: &str) -> ObjectInfo {
+    let meta = ObjectMeta::default();
+    ObjectInfo { bucket: "files".into(), key: key.into(), size: 0, etag: String::new(), modified: Timestamp(1), meta }
 }
 
 fn lines() -> Vec<LogLine> {

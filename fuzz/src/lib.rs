@@ -108,16 +108,20 @@ pub fn manifest(data: &[u8]) {
     }
 }
 
-/// A SAM template or a serverless.yml beside the code that it names: whatever is taken can be run.
+/// A manifest of AWS's tools beside the code that it names: whatever is taken can be run.
 pub fn templates(data: &[u8]) {
-    template("template.yaml", data);
-    template("serverless.yml", data);
+    for file in ["template.yaml", "serverless.yml", ".chalice/config.json", "Cargo.toml"] {
+        template(file, &[(file, data)]);
+    }
+    template("app.py", &[(".chalice/config.json", br#"{"app_name":"shop"}"#), ("app.py", data), ("chalicelib/more.py", data)]);
 }
 
-fn template(file: &str, data: &[u8]) {
+fn template(what: &str, files: &[(&str, &[u8])]) {
     let mut bundle = Bundle::default();
-    for (path, content) in [(file, Bytes::copy_from_slice(data)), ("src/app.py", Bytes::new()), ("bootstrap", Bytes::new())] {
-        bundle.insert(path, content, false).expect("the paths are good");
+    let code: [(&str, &[u8]); 4] = [("src/app.py", b""), ("bootstrap", b""), ("src/main.rs", b""), ("target/lambda/shop/bootstrap", b"")];
+    // What nobody has built is no package of Lambda's.
+    for (path, content) in files.iter().chain(&code).filter(|(path, _)| what == "Cargo.toml" || !path.starts_with("target")) {
+        bundle.insert(path, Bytes::copy_from_slice(content), false).expect("the paths are good");
     }
     let aws = Aws::new(Account::default(), Keys::default());
     let Ok(Some(manifest)) = aws.manifest(&bundle, &Parameters::default()) else { return };

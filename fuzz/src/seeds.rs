@@ -48,6 +48,12 @@ pub fn templates() -> Vec<Vec<u8>> {
         include_str!("../../fixtures/aws/manifests/cloudformation/template.json"),
         include_str!("../../fixtures/aws/manifests/serverless-shop/serverless.yml"),
         include_str!("../../fixtures/aws/manifests/serverless-refused/serverless.yml"),
+        include_str!("../../fixtures/aws/manifests/chalice-shop/app.py"),
+        include_str!("../../fixtures/aws/manifests/chalice-shop/.chalice/config.json"),
+        include_str!("../../fixtures/aws/manifests/chalice-refused/app.py"),
+        include_str!("../../fixtures/aws/manifests/cargo-shop/Cargo.toml"),
+        include_str!("../../fixtures/aws/manifests/cargo-refused/Cargo.toml"),
+        "from chalicelib.more import bp\nfrom chalice import *\napp = Chalice('a')\nbp = Blueprint(__name__)\napp.register_blueprint(bp, url_prefix='/x')\n",
         "a: &a [x, *b]\nResources: {<<: *a, F: {Type: AWS::Serverless::Function, Properties: !If [c, !Ref AWS::NoValue, {}]}}\n",
     ])
 }
@@ -105,6 +111,8 @@ pub fn aws_requests() -> Vec<Vec<u8>> {
     texts(&[
         "sts - /\nAction=GetCallerIdentity&Version=2011-06-15",
         "s3 - /photos?notification\n<NotificationConfiguration><CloudFunctionConfiguration><Id>a</Id><CloudFunction>arn:aws:lambda:r:000000000000:function:f:live</CloudFunction><Event>s3:ObjectCreated:*</Event><Filter><S3Key><FilterRule><Name>prefix</Name><Value>a&amp;b/</Value></FilterRule></S3Key></Filter></CloudFunctionConfiguration></NotificationConfiguration>",
+        "apigateway - /restapis?mode=import\n{\"swagger\":\"2.0\",\"info\":{\"title\":\"a\"},\"paths\":{\"/{p+}\":{\"get\":{\"x-amazon-apigateway-integration\":{\"type\":\"aws_proxy\",\"uri\":\"arn:aws:apigateway:r:lambda:path/2015-03-31/functions/arn:aws:lambda:r:000000000000:function:f/invocations\"}},\"options\":{\"x-amazon-apigateway-integration\":{\"type\":\"mock\",\"responses\":{\"default\":{\"statusCode\":\"200\",\"responseParameters\":{\"method.response.header.a\":\"'b'\"}}}}}}}}",
+        "apigateway - /restapis/abcdefghij/deployments\n{\"stageName\":\"api\",\"variables\":{\"a\":\"b\"}}",
         "iam - /\nAction=CreateRole&RoleName=r&AssumeRolePolicyDocument=%7B%7D",
         "sqs AmazonSQS.CreateQueue /\n{\"QueueName\":\"q.fifo\",\"Attributes\":{\"FifoQueue\":\"true\",\"RedrivePolicy\":\"{\\\"deadLetterTargetArn\\\":\\\"a:b\\\",\\\"maxReceiveCount\\\":3}\"}}",
         "sqs AmazonSQS.SendMessage /\n{\"QueueUrl\":\"http://localhost/0/q\",\"MessageBody\":\"b\",\"MessageAttributes\":{\"n\":{\"DataType\":\"Binary\",\"BinaryValue\":\"AAE=\"}}}",

@@ -17,6 +17,10 @@ NEEDED = [
     "--sam",  # the program `sam`
     "--cargo-lambda",  # the program `cargo-lambda`
     "--bootstrap",  # a Linux program on a published runtime client, which answers F = (A + B) * C
+    "--mote",  # the program `mote`
+    "--public",  # the server's other doors, and a token of its
+    "--control",
+    "--token",
     "--modules",  # a folder whose `node_modules` has osls and the SDK for JavaScript
 ]
 

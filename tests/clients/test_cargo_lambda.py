@@ -48,3 +48,19 @@ def test_the_code_goes_through_a_bucket(world):
     world.aws("s3", "mb", f"s3://{bucket}")
     name, _ = deployed(world, "--s3-bucket", bucket)
     assert world.invoke(name)[1] == 9
+
+
+def test_a_package_is_deployed_as_it_is_built(world):
+    name = world.name()
+    routes = f'[package.metadata.lambda.env]\nMODE = "x"\n\n[package.metadata.lambda.watch.router]\n"/{name}/{{id}}" = "{name}"\n'
+    world.write(Cargo_toml=PACKAGE.replace("{name}", name) + routes, src__main_rs="fn main() {}\n")
+    assert "run `cargo lambda build" in world.mote("deploy", ".", fails=True)
+    built = world.folder / "target" / "lambda" / name
+    built.mkdir(parents=True)
+    shutil.copy(world.options.bootstrap, built / "bootstrap")
+    world.mote("deploy", ".")
+    assert world.invoke(name)[1] == 9
+    found = world.json("lambda", "get-function-configuration", "--function-name", name)
+    assert (found["Runtime"], found["Environment"]["Variables"]["MODE"]) == ("provided.al2023", "x"), found
+    # The program answers numbers alone, and is asked with a request.
+    assert world.ask(f"/{name}/7")[0] == 500

@@ -7,6 +7,9 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.error
+import urllib.request
 import uuid
 
 PATIENCE = 120
@@ -53,6 +56,8 @@ class World:
             "AWS_EC2_METADATA_DISABLED": "true",
             # Nothing gets out. Of these, osls alone would send by it what is for the server, too.
             **({} if "osls" in str(program) else {"HTTPS_PROXY": "http://127.0.0.1:1"}),
+            "MOTE_URL": self.options.control,
+            "MOTE_TOKEN": self.options.token,
             "SAM_CLI_TELEMETRY": "0",
             "SLS_TELEMETRY_DISABLED": "1",
             "SLS_NOTIFICATIONS_MODE": "off",
@@ -70,6 +75,27 @@ class World:
     def aws(self, *words, fails=False):
         # Told by the environment alone, version 1 goes elsewhere with what is for SQS.
         return self.run("aws", "--endpoint-url", self.options.endpoint, *words, fails=fails)
+
+    def mote(self, *words, fails=False):
+        return self.run(self.options.mote, *words, fails=fails)
+
+    def ask(self, path, method="GET", body=None, **headers):
+        """Status, headers and text of an answer at the public door."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.options.public + path, body and body.encode(), headers, method=method)
+        try:
+            answer = urllib.request.urlopen(request, timeout=PATIENCE)
+        except urllib.error.HTTPError as refused:
+            answer = refused
+        with answer:
+            return answer.status, answer.headers, answer.read().decode()
+
+    def until(self, what, holds):
+        """Asks again until it holds; what is asked is outside, so there is nothing to await."""
+        end = time.monotonic() + PATIENCE
+        while not holds():
+            assert time.monotonic() < end, f"{what}: not after {PATIENCE} s"
+            time.sleep(0.2)
 
     def json(self, *words):
         return json.loads(self.aws(*words))

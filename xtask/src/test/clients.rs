@@ -27,7 +27,8 @@ pub(super) fn run() -> Result<()> {
     let mut run = venv.python();
     run.arg(suite.join("run.py")).args(["--endpoint", &server.doors.aws]).arg("--modules").arg(modules);
     run.arg("--sam").arg(sam.bin().join("sam")).arg("--cargo-lambda").arg(cargo_lambda.bin().join("cargo-lambda"));
-    run.arg("--bootstrap").arg(bundle.join("bootstrap"));
+    run.arg("--bootstrap").arg(bundle.join("bootstrap")).arg("--mote").arg(binary()?);
+    run.args(["--public", &server.doors.public, "--control", &server.doors.control, "--token", &server.doors.token]);
     show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
 }

@@ -78,6 +78,59 @@ resources:
       Type: AWS::SQS::Queue
 ";
 
+const CHALICE: &str = "\
+import os
+
+from chalice import Chalice, Cron
+
+app = Chalice(app_name='shop')
+
+
+@app.route('/page/{name}')
+def page(name):
+    return os.environ['GREETING'] + ' ' + name
+
+
+@app.schedule(Cron('*', '*', '*', '*', '?', '*'))
+def clock(event):
+    print('the clock fired', event)
+
+
+@app.on_s3_event(bucket='photos', suffix='.jpg')
+def photo(event):
+    print('a photo came', event)
+";
+
+const CHALICE_CONFIG: &str =
+    r#"{"version": "2.0", "app_name": "shop", "stages": {"dev": {"environment_variables": {"GREETING": "hello from photos"}}}}"#;
+
+/// As much of the library as the app needs, so that nothing is fetched: the real one is in `tests/clients`.
+const STAND_IN: &str = "\
+import json
+
+
+class Cron:
+    def __init__(self, *fields):
+        pass
+
+
+class Chalice:
+    def __init__(self, app_name):
+        self.routes = {}
+
+    def route(self, path):
+        return lambda view: self.routes.setdefault(path, view)
+
+    def schedule(self, expression):
+        return lambda handler: lambda event, context: handler(json.dumps(event))
+
+    on_s3_event = lambda self, **_: self.schedule(None)
+
+    def __call__(self, event, context):
+        view = self.routes[event['resource']]
+        return {'statusCode': 200, 'body': view(**event['pathParameters'])}
+";
+
 /// Three seconds from now.
 fn soon() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
@@ -141,4 +194,36 @@ fn a_serverless_yml_is_deployed_with_all_that_it_declares() {
     Run::of(deploy.args(["deploy", path]).env("MOTE_DATA", server.data()).env("WHEN", soon())).ok();
     server.all_three_fire("/page/you", ["shop-dev-clock", "shop-dev-photo"]);
     assert!(server.mote(&["queue", "list"]).ok().stdout.contains("Jobs"));
+}
+
+#[test]
+fn a_chalice_folder_is_deployed_with_all_that_it_declares() {
+    let server = Server::start();
+    let files = [(".chalice/config.json", CHALICE_CONFIG), ("app.py", CHALICE), ("vendor/chalice/__init__.py", STAND_IN)];
+    let folder = folder(&files);
+    let path = folder.path().to_str().unwrap();
+    let lacking = format!(
+        "{CHALICE}\n\n@app.route('/' + str(len('x')))\ndef more():\n    pass\n\n\n@app.on_ws_message()\ndef said(event):\n    pass\n"
+    );
+    std::fs::write(folder.path().join("app.py"), lacking).unwrap();
+    let refused = server.mote(&["deploy", path]).exits(1);
+    assert!(refused.stderr.contains("app.py:23:12: what only running it would tell stands where a path is wanted"), "{refused:?}");
+    assert!(refused.stderr.contains("app.py:28:1: mote does not honour on_ws_message of Chalice"), "{refused:?}");
+    server.has_nothing();
+    std::fs::write(folder.path().join("app.py"), CHALICE).unwrap();
+    server.mote(&["deploy", path]).ok();
+    let minute = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() / 60;
+    let deployed = minute();
+    until("the next minute", || minute() > deployed);
+    server.all_three_fire("/page/you", ["shop-dev-clock", "shop-dev-photo"]);
+}
+
+#[test]
+fn a_package_of_cargo_lambda_that_is_not_built_changes_nothing() {
+    let server = Server::start();
+    let manifest = "[package]\nname = \"shop\"\nversion = \"0.1.0\"\n\n[package.metadata.lambda.deploy]\nmemory = 64\n";
+    let folder = folder(&[("Cargo.toml", manifest), ("src/main.rs", "fn main() {}\n")]);
+    let refused = server.mote(&["deploy", folder.path().to_str().unwrap()]).exits(1);
+    assert!(refused.stderr.contains("Cargo.toml:1:1: target/lambda/shop/bootstrap is not there"), "{refused:?}");
+    server.has_nothing();
 }
