@@ -24,7 +24,9 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn of(event: &Event, function: &Function) -> Asked {
-        let Some(request) = event.request.as_deref() else { return Asked { over_http: false, route: None, page: None } };
+        // Nobody waits for the answer to what was accepted for later: its failures are judged as they are.
+        let request = event.request.as_deref().filter(|_| event.lineage.accepted.is_none());
+        let Some(request) = request else { return Asked { over_http: false, route: None, page: None } };
         let page = function.cors_by(request.route.as_deref()).map(|_| request.headers.clone());
         Asked { over_http: true, route: request.route.clone(), page }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use mote_core::action::{Action, Target};
 use mote_core::body::Body;
+use mote_core::clock::Clock;
 use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::{Code, Error, Result};
 use mote_core::event::{Event, HttpRequest};
@@ -100,6 +101,10 @@ async fn a_failure_is_told_in_the_contracts_words_and_recorded_as_one() {
     assert_eq!(reply.body.collect(100).await.unwrap(), "went wrong");
     assert!(matches!(&scene.store.calls()[0].end, CallEnd::Failed { code, .. } if code == "function-failed"));
     assert_eq!(scene.invoker.call(to(), asked(&scene, "/plain")).await.unwrap_err().code(), Code::FunctionFailed);
+    // Nor is it an answer where the request was accepted for later: it would count as done.
+    let mut later = asked(&scene, "/told");
+    later.lineage.accepted = Some(scene.clock.now());
+    assert_eq!(scene.invoker.attempt(to(), later, 2).await.unwrap_err().code(), Code::FunctionFailed);
     // Who did not ask over HTTP hears of it as ever.
     assert_eq!(scene.invoker.call(live("f"), scene.event("")).await.unwrap_err().code(), Code::FunctionFailed);
 }
