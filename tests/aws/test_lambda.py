@@ -119,6 +119,9 @@ def test_a_zip_brings_a_runtime_of_its_own(world):
 def test_what_is_not_there_is_refused_by_name(world):
     functions, name = create(world)
     with refused("NotImplementedException", 501):
+        shared = "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0"
+        create(world, FileSystemConfigs=[{"Arn": shared, "LocalMountPath": "/mnt/shared"}])
+    with refused("ResourceNotFoundException", 404):
         functions.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
     with refused("ResourceNotFoundException", 404):
         functions.get_function_url_config(FunctionName=name)
