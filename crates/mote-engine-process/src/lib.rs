@@ -24,6 +24,8 @@ pub mod runners;
 mod running;
 pub mod runtime;
 pub mod runtime_api;
+#[cfg(test)]
+mod script;
 mod stock;
 pub mod transpile;
 pub mod wire;

@@ -234,8 +234,6 @@ fn mounts(family: Family, program: &Path, prefix: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use mote_core::clock::SystemClock;
 
     use super::*;
@@ -245,9 +243,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for (name, version) in programs {
             let path = directory.path().join(name);
-            let script = format!("#!/bin/sh\nprintf '%s\\n' \"$0\" {version} /usr\n");
-            fs::write(&path, script).unwrap();
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            crate::script::write(&path, &format!("#!/bin/sh\nprintf '%s\\n' \"$0\" {version} /usr\n"));
         }
         let interpreters = Interpreters::within(vec![directory.path().to_owned()], Arc::new(SystemClock::new()));
         (directory, interpreters)

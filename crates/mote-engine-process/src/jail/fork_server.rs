@@ -205,7 +205,6 @@ fn become_jail(socket: OwnedFd, output: [OwnedFd; 2]) -> ! {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::os::unix::fs::PermissionsExt;
     use std::pin::pin;
     use std::task::Poll;
 
@@ -216,8 +215,7 @@ mod tests {
     /// One that takes nothing and ends for no line.
     fn stopped(place: &Path) -> PathBuf {
         let path = place.join("stops");
-        std::fs::write(&path, "#!/bin/sh\nkill -STOP $$\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        crate::script::write(&path, "#!/bin/sh\nkill -STOP $$\n");
         path
     }
 
