@@ -47,6 +47,7 @@ pub async fn run<F: Future<Output = Subject>>(fresh: impl Fn() -> F) {
     catalog::a_bucket_comes_with_its_batch_or_not_at_all(fresh().await).await;
     catalog::scans_go_by_bytes_and_pages(fresh().await).await;
     queue::a_lease_holds_until_it_ends(fresh().await).await;
+    queue::a_holder_moves_the_end_that_it_left(fresh().await).await;
     queue::a_lost_lease_settles_nothing(fresh().await).await;
     queue::a_failure_is_due_again_and_may_not_count(fresh().await).await;
     queue::the_oldest_is_leased_first(fresh().await).await;

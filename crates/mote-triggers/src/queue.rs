@@ -166,7 +166,7 @@ impl QueueTrigger {
                 wait = wait.min(self.gather(source, room, running).await?);
             }
             let Some(mut gathering) = running.gathering.remove(&key) else { continue };
-            gathering.keep(&**queue, clock.monotonic()).await;
+            gathering.keep(&**queue, &**clock).await;
             for _ in 0..room {
                 let Some(batch) = gathering.batch(source, clock.monotonic()) else { break };
                 let call = call::Call { parts: self.parts.clone(), door: door.clone(), source: source.clone() };

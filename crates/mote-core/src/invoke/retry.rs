@@ -25,19 +25,22 @@ impl Retry {
         let hopeless = matches!(error.code().retry(), Repeat::Never)
             && error.code() != Code::FunctionStartFailed
             && error.code() != Code::ReplyInvalid;
-        let age = now.since(accepted);
         if spent || hopeless || self.is_aged(accepted, now) {
             return Next::GiveUp;
         }
+        Next::Again { at: now.plus(self.wait(error, attempt, accepted, now, item)), counted }
+    }
+
+    /// How long to wait before the attempt after one that failed so.
+    pub fn wait(&self, error: &Error, attempt: u32, accepted: Timestamp, now: Timestamp, item: Id) -> Duration {
         let first = Duration::from_millis(self.backoff_ms);
-        let whole = match counted {
+        let whole = match error.code().fault() == Fault::Function {
             // Doubles each time.
             true => first.saturating_mul(1 << attempt.saturating_sub(1).min(16)),
             // The attempts stand still where nothing ran, so the age tells how long this goes on.
-            false => (age / 4).max(first),
+            false => (now.since(accepted) / 4).max(first),
         };
-        let wait = spread(whole.min(Duration::from_millis(self.backoff_max_ms)), attempt, item).max(error.wait().unwrap_or_default());
-        Next::Again { at: now.plus(wait), counted }
+        spread(whole.min(Duration::from_millis(self.backoff_max_ms)), attempt, item).max(error.wait().unwrap_or_default())
     }
 
     /// Too old to be tried again, whatever the reason.

@@ -229,6 +229,9 @@ pub trait Queue: Send + Sync {
     /// Up to `max` items that are due and not leased.
     fn lease<'a>(&'a self, queue: &'a str, max: usize, visibility: Duration) -> BoxFuture<'a, Result<Vec<Lease>>>;
     fn extend(&self, lease: LeaseToken, visibility: Duration) -> BoxFuture<'_, Result<()>>;
+    /// Moves the end of a lease from where its holder left it; one that somebody else with the token has
+    /// moved since stays there. Says where it is now.
+    fn hold(&self, lease: LeaseToken, left: Timestamp, to: Timestamp) -> BoxFuture<'_, Result<Timestamp>>;
     fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>>;
     /// Takes away an item that waits, and keeps `result` in its place; false if it does not wait.
     fn cancel(&self, id: Id, result: Option<Kept>) -> BoxFuture<'_, Result<bool>>;

@@ -62,6 +62,24 @@ pub(super) async fn a_lease_holds_until_it_ends(subject: Subject) {
     assert_eq!(lease(&subject, 10).await, []);
 }
 
+pub(super) async fn a_holder_moves_the_end_that_it_left(subject: Subject) {
+    subject.queue.enqueue(vec![subject.item("work", 0, "p")]).await.unwrap();
+    let first = lease(&subject, 1).await.remove(0);
+    let (token, left) = (first.token(), first.until);
+    let to = left.plus(MINUTE);
+    assert_eq!(subject.queue.hold(token, left, to).await.unwrap(), to);
+    // Somebody else with the token says otherwise, and so it stays.
+    subject.queue.extend(token, MINUTE * 9).await.unwrap();
+    let said = subject.clock.now().plus(MINUTE * 9);
+    assert_eq!(subject.queue.hold(token, to, to.plus(MINUTE)).await.unwrap(), said);
+    (subject.advance)(MINUTE * 8);
+    assert_eq!(lease(&subject, 1).await, []);
+    (subject.advance)(MINUTE);
+    let second = lease(&subject, 1).await.remove(0);
+    refused(subject.queue.hold(token, said, said.plus(MINUTE)).await.map(drop), Code::LeaseLost);
+    assert_eq!(second.attempt, 2);
+}
+
 pub(super) async fn a_lost_lease_settles_nothing(subject: Subject) {
     subject.queue.enqueue(vec![subject.item("work", 0, "p")]).await.unwrap();
     let old = lease(&subject, 1).await.remove(0);

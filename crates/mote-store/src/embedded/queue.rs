@@ -149,6 +149,15 @@ impl Queue for Items {
         }))
     }
 
+    fn hold(&self, lease: LeaseToken, left: Timestamp, to: Timestamp) -> BoxFuture<'_, Result<Timestamp>> {
+        Box::pin(self.db.writer.run_sure(move |transaction| {
+            let sql = "UPDATE items SET ready = iif(ready = ?3, ?4, ready) WHERE id = ?1 AND epoch = ?2 AND held = 1 RETURNING ready";
+            let place = params![key(lease.id), lease.epoch, ms(left), ms(to)];
+            let ready: Option<i64> = transaction.prepare_cached(sql)?.query_row(place, |row| row.get(0)).optional()?;
+            ready.map(|ready| Timestamp(ready as u64)).ok_or_else(|| lost(lease).into())
+        }))
+    }
+
     fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>> {
         let now = self.db.clock.now();
         Box::pin(async move {

@@ -232,6 +232,16 @@ impl Queue for MemoryStore {
         })
     }
 
+    fn hold(&self, lease: LeaseToken, left: Timestamp, to: Timestamp) -> BoxFuture<'_, Result<Timestamp>> {
+        Box::pin(async move {
+            self.faults.check()?;
+            let mut state = self.state();
+            let at = state.queue.place(lease)?;
+            let until = &mut state.queue.items[at].leased_until;
+            Ok(*until.insert(until.filter(|until| *until != left).unwrap_or(to)))
+        })
+    }
+
     fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             self.faults.check()?;

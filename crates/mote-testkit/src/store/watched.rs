@@ -68,6 +68,10 @@ impl Queue for WatchedQueue {
         Box::pin(self.step("extend", self.queue.extend(lease, visibility)))
     }
 
+    fn hold(&self, lease: LeaseToken, left: Timestamp, to: Timestamp) -> BoxFuture<'_, Result<Timestamp>> {
+        Box::pin(self.step("hold", self.queue.hold(lease, left, to)))
+    }
+
     fn settle(&self, lease: LeaseToken, how: Settlement) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
             let settling = Settling::of(lease.id, lease.epoch, &how);

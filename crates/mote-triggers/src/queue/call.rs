@@ -1,11 +1,11 @@
 //! One batch: the call with it, and what becomes of each of its messages.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mote_core::clock::Timestamp;
+use mote_core::clock::{Id, Timestamp};
 use mote_core::event::Event;
 use mote_core::invoke::Invoke;
 use mote_core::invoke::retry::Next;
@@ -31,11 +31,11 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) async fn run(&self, batch: Vec<Taken>) {
-        let tokens: Vec<LeaseToken> = batch.iter().map(|one| one.lease.token()).collect();
+        let held = Held::of(&batch);
         let outcome = tokio::select! {
             biased;
             outcome = self.call(&batch) => outcome,
-            () = self.keep(tokens) => Err(Error::new(Code::LeaseLost, "the leases of the batch were lost")),
+            () = self.keep(&batch, &held) => Err(Error::new(Code::LeaseLost, "the leases of the batch were lost")),
         };
         let (failed, error) = match outcome {
             Ok(failed) if failed.is_empty() => (failed, None),
@@ -44,8 +44,15 @@ impl Call {
         };
         // Side by side, so that they share the disk's time: else a large batch outlives its leases.
         join_all(batch.into_iter().map(|one| {
-            let error = error.as_ref().filter(|_| failed.contains(&one.lease.item.id.to_string()));
-            self.settle(one.lease.token(), self.end(one, error))
+            let (error, held) = (error.as_ref().filter(|_| failed.contains(&one.lease.item.id.to_string())), &held);
+            async move {
+                let token = one.lease.token();
+                let how = match error {
+                    Some(error) => self.failed(one, error, held).await,
+                    None => End::Done.into(),
+                };
+                self.settle(token, how).await;
+            }
         }))
         .await;
     }
@@ -98,16 +105,21 @@ impl Call {
         event
     }
 
-    /// How a message ends: done, again, or with those that nobody could work off.
-    fn end(&self, one: Taken, error: Option<&Error>) -> Settlement {
-        let Some(error) = error else { return End::Done.into() };
+    /// How a message ends that was not worked off: it comes again, or goes to those that nobody could.
+    async fn failed(&self, one: Taken, error: &Error, held: &Held) -> Settlement {
         let (now, id) = (self.parts.clock.now(), one.lease.item.id);
-        let function = &self.source.function;
-        if self.source.binding.receiver.is_some() && error.code().fault() != Fault::Platform {
-            return End::Again { due: self.visible_again(&one).max(now), counted: true, error: format!("{error:?}") }.into();
-        }
-        let rule = self.source.binding.retry.as_ref().unwrap_or(&function.delivery.retry);
         let text = format!("{error:?}");
+        let function = &self.source.function;
+        let rule = self.source.binding.retry.as_ref().unwrap_or(&function.delivery.retry);
+        // What was received is its queue's again, which judges by how often and for how long; only what
+        // nobody saw of the function waits as calls do, and is given up by nobody.
+        if self.source.binding.receiver.is_some() {
+            let (due, counted) = match error.code().fault() {
+                Fault::Platform => (now.plus(rule.wait(error, one.lease.attempt, one.lease.since, now, id)), false),
+                _ => (self.visible_again(&one, held).await.max(now), true),
+            };
+            return End::Again { due, counted, error: text }.into();
+        }
         match rule.after(error, one.lease.attempt, one.lease.since, now, id) {
             Next::Again { at, counted } => End::Again { due: at, counted, error: text }.into(),
             Next::GiveUp => {
@@ -116,31 +128,56 @@ impl Call {
         }
     }
 
-    /// When a message that was not worked off is its queue's again, as if a receiver had been silent.
-    fn visible_again(&self, one: &Taken) -> Timestamp {
+    /// When a message that was not worked off is its queue's again: when its function has said, or as if
+    /// a receiver had been silent.
+    async fn visible_again(&self, one: &Taken, held: &Held) -> Timestamp {
+        let left = held.until(one);
+        if let Some(said) = self.parts.queue.hold(one.lease.token(), left, left).await.ok().filter(|until| *until != left) {
+            return said;
+        }
         let queue = self.parts.queues.get(&self.source.function.namespace, &self.source.binding.queue).unwrap_or_default();
         let taken = Timestamp(one.lease.until.0.saturating_sub(VISIBILITY.as_millis() as u64));
         taken.plus(Duration::from_millis(queue.settings.visibility_ms))
     }
 
-    /// Extends the leases until one of them is somebody else's. One that its function has deleted is too,
-    /// but that function goes on.
-    async fn keep(&self, mut tokens: Vec<LeaseToken>) {
+    /// Holds the leases until one of them is somebody else's. One that its function has deleted is too,
+    /// but that function goes on; one whose end it has moved ends there.
+    async fn keep(&self, batch: &[Taken], held: &Held) {
         let deletes = self.source.binding.receiver.is_some();
+        let mut kept: Vec<&Taken> = batch.iter().collect();
         loop {
             self.parts.clock.sleep(VISIBILITY / 3).await;
-            let extended = join_all(tokens.iter().map(|token| self.parts.queue.extend(*token, VISIBILITY))).await;
-            for (token, outcome) in std::mem::take(&mut tokens).into_iter().zip(extended) {
+            let to = self.parts.clock.now().plus(VISIBILITY);
+            let outcomes = join_all(kept.iter().map(|one| self.parts.queue.hold(one.lease.token(), held.until(one), to))).await;
+            for (one, outcome) in std::mem::take(&mut kept).into_iter().zip(outcomes) {
                 match outcome {
                     Err(error) if error.code() == Code::LeaseLost && deletes => continue,
                     // All together, or a batch would go on of which a part runs elsewhere too.
                     Err(error) if error.code() == Code::LeaseLost => return,
-                    Ok(()) => {}
-                    Err(error) => tracing::warn!(id = %token.id, ?error, "a lease could not be extended; trying again"),
+                    Ok(until) if until == to => held.moved(one, to),
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(id = %one.lease.item.id, ?error, "a lease could not be extended; trying again"),
                 }
-                tokens.push(token);
+                kept.push(one);
             }
         }
+    }
+}
+
+/// Until when the call holds each of its leases: one that ends at another time was moved by its function.
+struct Held(Mutex<HashMap<Id, Timestamp>>);
+
+impl Held {
+    fn of(batch: &[Taken]) -> Held {
+        Held(Mutex::new(batch.iter().map(|one| (one.lease.item.id, one.lease.until)).collect()))
+    }
+
+    fn until(&self, one: &Taken) -> Timestamp {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&one.lease.item.id).copied().unwrap_or(one.lease.until)
+    }
+
+    fn moved(&self, one: &Taken, to: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(one.lease.item.id, to);
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mote_core::Code;
-use mote_core::clock::Timestamp;
+use mote_core::clock::{Clock, Timestamp};
 use mote_core::queues::Taken;
 use mote_core::store::{End, Queue};
 
@@ -87,17 +87,25 @@ impl Gathering {
     }
 
     /// Extends the leases when it is time to; what is somebody else's by now goes.
-    pub(super) async fn keep(&mut self, queue: &dyn Queue, now: Duration) {
+    pub(super) async fn keep(&mut self, queue: &dyn Queue, clock: &dyn Clock) {
+        let now = clock.monotonic();
         if now < self.extend {
             return;
         }
+        let to = clock.now().plus(VISIBILITY);
         self.extend = now + VISIBILITY / 3;
         for some in [&mut self.fresh, &mut self.failed] {
-            let extended = join_all(some.iter().map(|one| queue.extend(one.lease.token(), VISIBILITY))).await;
-            // While the store can't be written there are two more tries.
-            let is_lost = |outcome| matches!(outcome, Err(error) if mote_core::Error::code(&error) == Code::LeaseLost);
-            let mut lost = extended.into_iter().map(is_lost);
-            some.retain(|_| !lost.next().unwrap_or_default());
+            let extended = join_all(some.iter().map(|one| queue.hold(one.lease.token(), one.lease.until, to))).await;
+            let mut extended = extended.into_iter();
+            some.retain_mut(|one| match extended.next() {
+                Some(Ok(until)) => {
+                    one.lease.until = until;
+                    true
+                }
+                Some(Err(error)) if error.code() == Code::LeaseLost => false,
+                // While the store can't be written there are two more tries.
+                Some(Err(_)) | None => true,
+            });
         }
     }
 

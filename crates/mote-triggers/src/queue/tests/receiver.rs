@@ -57,6 +57,54 @@ async fn what_fails_is_hidden_as_long_as_the_queue_has_it() {
 }
 
 #[tokio::test]
+async fn what_fails_is_hidden_as_long_as_its_function_has_said() {
+    let world = World::new(receiver(10, false), json!({}), |_| Err(Error::new(Code::FunctionFailed, "boom"))).await;
+    world.door.ends.forget_permits(CALLS_MAX);
+    world.say(&["a"]).await;
+    let receipt = batch(&world.next().await).messages.remove(0).receipt;
+    let token = world.door.queues.lease_of(&ns(), &name("work"), &receipt).unwrap();
+    world.store.extend(token, Duration::from_secs(600)).await.unwrap();
+    let due = world.door.clock.now().plus(Duration::from_secs(600));
+    // The call goes on beyond the time at which its leases are extended.
+    for _ in 0..2 {
+        world.door.clock.sleepers(2).await;
+        world.door.clock.advance(VISIBILITY / 3);
+    }
+    world.door.clock.sleepers(2).await;
+    world.door.ends.add_permits(CALLS_MAX);
+    world.until_leased(0).await;
+    let stored = Queues::stored(&ns(), &name("work"));
+    assert_eq!(world.store.pending(&stored).await.unwrap(), [(stored, due)]);
+}
+
+#[tokio::test]
+async fn what_waited_long_for_a_busy_function_is_not_given_up() {
+    let settings = json!({ "dead_letters": { "queue": "dead", "receives_max": 1 } });
+    let turns = std::sync::atomic::AtomicU32::new(0);
+    let busy = move |_: &Value| match turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+        0 | 1 => Err(Error::new(Code::Throttled, "busy")),
+        _ => Ok(Value::Null),
+    };
+    let world = World::new(receiver(1, false), settings, busy).await;
+    world.door.ends.forget_permits(CALLS_MAX);
+    world.say(&["a"]).await;
+    world.next().await;
+    // Older than any call may be that nobody waits for.
+    for _ in 0..(7 * 3600 / 10) {
+        world.door.clock.sleepers(2).await;
+        world.door.clock.advance(VISIBILITY / 3);
+    }
+    world.door.ends.add_permits(CALLS_MAX);
+    for _ in 0..2 {
+        world.until_leased(0).await;
+        world.pass(600).await;
+        assert_eq!(batch(&world.next().await).messages[0].receives, 1);
+    }
+    world.until_left("work", 0).await;
+    assert_eq!(world.store.depth(&Queues::stored(&ns(), &name("dead"))).await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn its_reply_names_what_failed_and_nothing_else_comes_again() {
     let poison = |call: &Value| {
         let all = call["messages"].as_array().unwrap();

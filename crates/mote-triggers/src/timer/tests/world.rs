@@ -264,6 +264,10 @@ impl Queue for Recorder {
         other()
     }
 
+    fn hold(&self, _: LeaseToken, _: Timestamp, _: Timestamp) -> BoxFuture<'_, Result<Timestamp>> {
+        other()
+    }
+
     fn settle(&self, _: LeaseToken, _: Settlement) -> BoxFuture<'_, Result<()>> {
         other()
     }
