@@ -35,6 +35,9 @@ use self::watch::Watch;
 
 /// Fires that go to the queue in one transaction.
 const BATCH: usize = 500;
+/// What they send in one commit, and bytes of it.
+const OFFERED_MAX: usize = 1000;
+const OFFERED_BYTES_MAX: usize = 8 << 20;
 /// The longest time without a look at the clock, which somebody may have moved.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 /// Cursors are written together: the queue knows a fire for far longer than they lag.
@@ -174,9 +177,7 @@ impl TimerTrigger {
         let rooms = namespace.map(|namespace| door.rooms(namespace)).unwrap_or_default();
         let (mut left, mut at_once) = (steps.to_vec(), steps.len());
         while !left.is_empty() {
-            let some: Vec<Step> = left.iter().take(at_once).copied().collect();
-            let fires = some.iter().filter(|step| step.runs);
-            let items: Vec<Item> = fires.filter_map(|step| Some(self.items(door, agenda.entry(step)?, step))).flatten().collect();
+            let (some, items) = self.offered(agenda, door, left.iter().take(at_once));
             let rooms = rooms.iter().cloned().chain(door.queue_rooms(&items)).collect();
             let queued = if items.is_empty() { Ok(Vec::new()) } else { self.queue.enqueue_within(items, rooms).await };
             match (queued, namespace) {
@@ -207,6 +208,22 @@ impl TimerTrigger {
             }
         }
         true
+    }
+
+    /// As many of the steps as are offered at once, with what they send: as few as they must be where
+    /// that is much, so that no other commit waits for it long.
+    fn offered<'a>(&self, agenda: &Agenda, door: &Arc<dyn Invoke>, steps: impl Iterator<Item = &'a Step>) -> (Vec<Step>, Vec<Item>) {
+        let (mut some, mut items, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for step in steps {
+            let sent = agenda.entry(step).filter(|_| step.runs).map(|entry| self.items(door, entry, step)).unwrap_or_default();
+            bytes += sent.iter().map(|item| item.payload.len()).sum::<usize>();
+            some.push(*step);
+            items.extend(sent);
+            if items.len() >= OFFERED_MAX || bytes >= OFFERED_BYTES_MAX {
+                break;
+            }
+        }
+        (some, items)
     }
 
     /// Where the function's owner reads.

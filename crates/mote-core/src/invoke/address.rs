@@ -49,7 +49,7 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
             };
             for rule in rules {
                 let idempotency_key = wish.idempotency_key.as_ref().map(|key| format!("topic {topic} {key} {} {}", rule.group, rule.name));
-                all.add(of_rule(known, &rule, &event, hops, &Wish { idempotency_key, ..wish.clone() }))?;
+                tell(known, &rule, &event, hops, &Wish { idempotency_key, ..wish.clone() }, |items| all.add(items))?;
             }
             all.add(fan_out(known, namespace, topic, event, hops, wish)?)?;
             Ok(all.items)
@@ -59,16 +59,32 @@ pub fn items(known: &Addresses<'_>, namespace: &Name, to: &Destination, event: S
 
 /// See [`super::Invoke::of_rule`]. A target that can't be told keeps no other from it.
 pub fn of_rule(known: &Addresses<'_>, rule: &Rule, event: &StoredEvent, hops: u32, wish: &Wish) -> Vec<Item> {
-    rule.targets
-        .iter()
-        .flat_map(|target| {
-            to_target(known, rule, target, event, hops, wish).unwrap_or_else(|error| {
-                let (rule, target) = (Rule::key(&rule.namespace, &rule.group, &rule.name), &target.id);
-                tracing::warn!(%rule, %target, ?error, "a rule's target could not be told");
-                Vec::new()
-            })
-        })
-        .collect()
+    let mut all = Vec::new();
+    let taken = tell(known, rule, event, hops, wish, |items| {
+        all.extend(items);
+        Ok(())
+    });
+    debug_assert!(taken.is_ok(), "whatever there is, is taken");
+    all
+}
+
+/// Target by target, so that whoever has a bound refuses the next one before it is made.
+fn tell(
+    known: &Addresses<'_>,
+    rule: &Rule,
+    event: &StoredEvent,
+    hops: u32,
+    wish: &Wish,
+    mut take: impl FnMut(Vec<Item>) -> Result<()>,
+) -> Result<()> {
+    rule.targets.iter().try_for_each(|target| match to_target(known, rule, target, event, hops, wish) {
+        Ok(items) => take(items),
+        Err(error) => {
+            let (rule, target) = (Rule::key(&rule.namespace, &rule.group, &rule.name), &target.id);
+            tracing::warn!(%rule, %target, ?error, "a rule's target could not be told");
+            Ok(())
+        }
+    })
 }
 
 fn to_target(known: &Addresses<'_>, rule: &Rule, target: &Target, event: &StoredEvent, hops: u32, wish: &Wish) -> Result<Vec<Item>> {
