@@ -58,6 +58,14 @@ pub struct Entry {
     pub beside: Arc<Beside>,
 }
 
+impl Inner {
+    /// Whether something beside its versions calls it.
+    fn is_bound(&self, function: &Function) -> bool {
+        let all = self.bound.get(&function.namespace).into_iter().flat_map(BTreeMap::values);
+        all.into_iter().any(|bound| matches!(&bound.to, Destination::Function(name) if *name == function.name))
+    }
+}
+
 impl Directory {
     /// Reads every function's head. One that can't be read keeps no other function from being served.
     pub async fn load(&self, catalog: &dyn Catalog) -> Result<usize> {
@@ -99,29 +107,32 @@ impl Directory {
     fn place(&self, functions: Vec<(Arc<Function>, Option<Settings>)>) -> Vec<Arc<Function>> {
         let mut inner = self.write();
         let mut gone = Vec::new();
-        let mut bound = false;
+        let (mut indexed, mut bound) = (false, false);
         for (function, settings) in functions {
-            bound |= !function.bindings.is_empty();
+            indexed |= !function.bindings.is_empty();
+            bound |= inner.is_bound(&function);
             let names = inner.namespaces.entry(function.namespace.clone()).or_default();
-            let beside = settings.map(Beside::new);
-            match names.get_mut(&function.name) {
+            let (name, settings) = (function.name.clone(), settings.map(Arc::new));
+            match names.get_mut(&name) {
                 Some(entry) => {
-                    entry.beside = beside.unwrap_or_else(|| entry.beside.anew());
-                    let function = entry.beside.settings.applied(function, &Qualifier::Live);
-                    gone.push(std::mem::replace(&mut entry.function, function));
+                    entry.beside = Beside::new(settings.unwrap_or_else(|| entry.beside.settings.clone()), function);
+                    let old = std::mem::replace(&mut entry.function, entry.beside.live());
+                    indexed |= !old.bindings.is_empty();
+                    gone.push(old);
                     entry.gate.reserve(entry.beside.settings.concurrency_max);
                 }
                 None => {
-                    let beside = beside.unwrap_or_default();
-                    let (gate, name) = (Gate::new(), function.name.clone());
+                    let (gate, beside) = (Gate::new(), Beside::new(settings.unwrap_or_default(), function));
                     gate.reserve(beside.settings.concurrency_max);
-                    let function = beside.settings.applied(function, &Qualifier::Live);
-                    names.insert(name, Entry { function, gate, inlet: None, bound: None, beside });
+                    names.insert(name, Entry { function: beside.live(), gate, inlet: None, bound: None, beside });
                 }
             }
         }
-        if bound || gone.iter().any(|old| !old.bindings.is_empty()) {
+        if indexed {
             inner.index();
+        }
+        // Doors hold the function with what calls it, also where that stands beside its versions.
+        if indexed || bound {
             self.changes.send_modify(|count| *count += 1);
         }
         gone
@@ -158,9 +169,7 @@ impl Directory {
 
     /// How a function gets the events that nobody waits for, as it is declared now for that name of it.
     pub fn delivery(&self, function: &FunctionRef, called: &Qualifier) -> Option<Delivery> {
-        let entry = self.entry(function).ok()?;
-        let said = entry.beside.settings.delivery(&entry.function, called);
-        Some(said.unwrap_or_else(|| entry.function.delivery.clone()))
+        Some(self.entry(function).ok()?.beside.delivery(called))
     }
 
     pub fn list(&self, namespace: &Name, after: Option<&str>, limit: usize) -> Vec<Arc<Function>> {

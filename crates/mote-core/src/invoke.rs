@@ -330,7 +330,7 @@ impl Invoker {
                 }
             },
         };
-        let found = match live.function.version == version && !live.beside.settings.deliveries.contains_key(called) {
+        let found = match live.beside.is_live(version, called) {
             true => live.function.clone(),
             false => live.beside.version(&*self.catalog, function, called, version).await?,
         };

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::{Code, Error, Result};
+use crate::function::delivery::Delivery;
 use crate::function::{Function, FunctionRef, Qualifier, Settings};
 use crate::store::Catalog;
 
@@ -16,24 +17,39 @@ use super::Head;
 const HELD_MAX: usize = 64;
 
 /// See the module's text.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Beside {
     pub settings: Arc<Settings>,
+    /// The live version as it is stored: what is set for the live version's name is not in it.
+    live: Arc<Function>,
     /// As they are called: an alias may have a delivery of its own.
     held: RwLock<HashMap<(Qualifier, u64), Arc<Function>>>,
 }
 
 impl Beside {
-    pub(crate) fn new(settings: Settings) -> Arc<Beside> {
-        Arc::new(Beside { settings: Arc::new(settings), held: RwLock::default() })
+    /// With nothing held: a deploy may have pushed versions out, or replaced the draft.
+    pub(crate) fn new(settings: Arc<Settings>, live: Arc<Function>) -> Arc<Beside> {
+        Arc::new(Beside { settings, live, held: RwLock::default() })
     }
 
-    /// The same settings, and nothing held: a deploy may have pushed versions out, or replaced the draft.
-    pub(crate) fn anew(&self) -> Arc<Beside> {
-        Arc::new(Beside { settings: self.settings.clone(), held: RwLock::default() })
+    /// The live version, as it is called by its function's name.
+    pub(crate) fn live(&self) -> Arc<Function> {
+        self.settings.applied(self.live.clone(), &Qualifier::Live)
     }
 
-    /// A version that is not the live one, as it is called by that name.
+    /// How that name of the function gets the events that nobody waits for; as the live version has it,
+    /// where nothing is set for that name.
+    pub(crate) fn delivery(&self, called: &Qualifier) -> Delivery {
+        self.settings.delivery(&self.live, called).unwrap_or_else(|| self.live.delivery.clone())
+    }
+
+    /// Whether the version is the live one, and no other when it is called by that name.
+    pub(crate) fn is_live(&self, version: u64, called: &Qualifier) -> bool {
+        let set = &self.settings.deliveries;
+        self.live.version == version && !set.contains_key(called) && !set.contains_key(&Qualifier::Live)
+    }
+
+    /// A version as it is called by that name, where that is not [the live one](Self::is_live).
     pub(crate) async fn version(
         &self,
         catalog: &dyn Catalog,

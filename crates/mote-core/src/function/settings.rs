@@ -104,12 +104,11 @@ impl Settings {
         Ok(next)
     }
 
-    /// Without what was said of a version that is gone.
-    pub(crate) fn without(&self, version: u64) -> Settings {
-        let mut next = self.clone();
-        next.deliveries.remove(&Qualifier::Version(version));
-        next.instances_min.remove(&Qualifier::Version(version));
-        next
+    /// Without what was said of versions other than these.
+    pub(crate) fn retain(&mut self, versions: &[u64]) {
+        let is_there = |qualifier: &Qualifier| !matches!(qualifier, Qualifier::Version(version) if !versions.contains(version));
+        self.deliveries.retain(|qualifier, _| is_there(qualifier));
+        self.instances_min.retain(|qualifier, _| is_there(qualifier));
     }
 
     fn keepable(&self, qualifier: &Qualifier, instances: u32, versions: &[u64]) -> Result<()> {
@@ -276,7 +275,9 @@ mod tests {
         assert_eq!(set.patched(deliver("2"), &[1]).unwrap_err().code(), Code::VersionNotFound);
         let set = set.patched(alias(1, &[]), &[1]).unwrap().patched(deliver("live"), &[1]).unwrap();
         let set = set.patched(deliver("1"), &[1]).unwrap().patched(deliver("$live"), &[1]).unwrap();
-        assert_eq!(set.without(1).deliveries.len(), 2);
+        let mut left = set.clone();
+        left.retain(&[2]);
+        assert_eq!(left.deliveries.len(), 2);
         let gone = SettingsPatch { aliases: [(name("live"), None)].into(), ..Default::default() };
         assert_eq!(set.patched(gone, &[1]).unwrap().deliveries.keys().cloned().collect::<Vec<_>>(), [of("$live"), of("1")]);
     }
@@ -300,7 +301,9 @@ mod tests {
         let moved = set.patched(alias(2, &[]), &[1, 2]).unwrap();
         assert_eq!(moved.minimums(), [(1, 3), (2, 2)].into());
         assert_eq!(set.patched(alias(0, &[]), &[0, 1]).unwrap().minimums(), [(1, 3)].into());
-        assert_eq!(moved.without(1).minimums(), [(2, 2)].into());
+        let mut left = moved.clone();
+        left.retain(&[2]);
+        assert_eq!(left.minimums(), [(2, 2)].into());
         assert_eq!(moved.patched(keep("1", None), &[]).unwrap().minimums(), [(2, 2)].into());
         let gone = SettingsPatch { aliases: [(name("live"), None)].into(), ..Default::default() };
         assert_eq!(moved.patched(gone, &[1]).unwrap().minimums(), [(1, 3)].into());

@@ -22,11 +22,17 @@ pub struct Gate {
 #[derive(Default)]
 struct State {
     running: u32,
-    /// Of the version that was called last: a deploy may change it while callers wait.
-    capacity: u32,
+    /// What the version that was called last may run: a deploy may change it while callers wait.
+    declared: u32,
     /// What all versions may run together; nobody waits for a place beyond it.
     reserved: Option<u32>,
     waiting: VecDeque<oneshot::Sender<Permit>>,
+}
+
+impl State {
+    fn capacity(&self) -> u32 {
+        self.reserved.map_or(self.declared, |reserved| self.declared.min(reserved))
+    }
 }
 
 /// A place among the running; dropping it lets the next one in.
@@ -44,11 +50,10 @@ impl Gate {
     pub async fn enter(self: &Arc<Self>, function: &Function, clock: &dyn Clock, patience: Duration) -> Result<Permit> {
         let place = {
             let mut state = self.state();
-            let capacity = function.limits.capacity();
-            state.capacity = state.reserved.map_or(capacity, |reserved| capacity.min(reserved));
+            state.declared = function.limits.capacity();
             // Before the newcomer, whoever waits since there were fewer places.
             self.admit(&mut state);
-            if state.running < state.capacity {
+            if state.running < state.capacity() {
                 state.running += 1;
                 return Ok(Permit { gate: Some(self.clone()) });
             }
@@ -73,14 +78,16 @@ impl Gate {
         }
     }
 
-    /// So many calls of all versions at once; `None`: as each version has it.
-    pub fn reserve(&self, concurrency_max: Option<u32>) {
-        self.state().reserved = concurrency_max;
+    /// So many calls of all versions at once, from now on; `None`: as each version has it.
+    pub fn reserve(self: &Arc<Self>, concurrency_max: Option<u32>) {
+        let mut state = self.state();
+        state.reserved = concurrency_max;
+        self.admit(&mut state);
     }
 
     /// Gives free places to those who wait, in their order.
     fn admit(self: &Arc<Self>, state: &mut State) {
-        while state.running < state.capacity
+        while state.running < state.capacity()
             && let Some(next) = state.waiting.pop_front()
         {
             match next.send(Permit { gate: Some(self.clone()) }) {

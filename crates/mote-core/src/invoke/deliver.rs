@@ -274,14 +274,18 @@ impl Delivery {
     /// What follows a call, unless calls have followed one another for too long already.
     fn follow(&self, from: &From, to: &Destination, event: StoredEvent) -> Vec<Item> {
         let (id, hops) = (event.id, from.hops + 1);
+        let event = match event.spilled_bytes {
+            // What lies in object storage goes with the call that it was kept for.
+            Some(bytes) => sized(StoredEvent { spilled_bytes: None, ..event }, bytes),
+            None => event,
+        };
         if hops > HOPS_MAX {
             self.note(from, id, format!("{HOPS_MAX} calls have followed one another: nothing is sent to {to} any more"));
             return Vec::new();
         }
         let items = |event| self.door.items(&from.to.namespace, to, event, hops, Wish::default());
         // Its data may be too large for as many as are subscribed; its news never is.
-        let told = StoredEvent { body: serde_json::json!({"bytes": event.body.len()}).to_string().into(), ..event.clone() };
-        let told = StoredEvent { content_type: Some("application/json".to_owned()), ..told };
+        let told = sized(event.clone(), event.body.len() as u64);
         let made = items(event).or_else(|error| if error.code() == Code::QuotaExceeded { items(told) } else { Err(error) });
         made.unwrap_or_else(|error| {
             self.note(from, id, format!("nothing was sent to {to}: {error}"));
@@ -352,6 +356,12 @@ fn ended<'a>(parcel: &'a Parcel, lease: &Lease, end: Result<(&'a KeptReply, u64)
     };
     let end = end.map(|(reply, _)| reply).map_err(|(error, _)| error);
     Ended { id: lease.item.id, event: &parcel.event, called: &parcel.version, attempts: lease.attempt, aged, end, version, now }
+}
+
+/// With its size in place of its data.
+fn sized(event: StoredEvent, bytes: u64) -> StoredEvent {
+    let body = serde_json::json!({ "bytes": bytes }).to_string().into();
+    StoredEvent { body, content_type: Some("application/json".to_owned()), ..event }
 }
 
 fn unanswered(lease: &Lease) -> Error {

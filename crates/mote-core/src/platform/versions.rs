@@ -92,7 +92,7 @@ impl House {
         head.frozen.remove(&version);
         head.previous = head.previous.filter(|previous| *previous != version);
         let kept = head.settings.minimums().contains_key(&version);
-        head.settings = head.settings.without(version);
+        head.settings.retain(&head.versions);
         batch.push(head_write(function, revision, &head)?);
         self.catalog().commit(batch).await?;
         self.directory().settle(Arc::new(head.live), head.settings);
@@ -137,7 +137,7 @@ impl House {
         let _turn = self.turns.function(function).await;
         let record = self.record(function).await?;
         // Nothing is bound to it meanwhile.
-        let _flip = self.turns.flip().await;
+        let flip = self.turns.flip().await;
         let mut batch = vec![Write::Delete { key: Head::key(function), expect: record.revision }];
         batch.extend(self.unbinding(function).await?);
         let (mut artifacts, mut kept) = (Vec::new(), Vec::new());
@@ -157,6 +157,8 @@ impl House {
         for old in self.directory().remove(function).iter().chain(&kept) {
             deploy::retire(&self.invoker, old);
         }
+        // What is deleted from the disk holds up no other function.
+        drop(flip);
         self.turns.forget_unused(&self.invoker, artifacts).await;
         self.drop_files_of(function).await;
         Ok(Done::Nothing)

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use mote_core::body::Body;
 use mote_core::engine::{Answer, Payload};
 use mote_core::error::Code;
 use mote_core::invoke::Invoke;
-use mote_testkit::ScriptedEngine;
+use mote_core::invoke::admit::Gate;
+use mote_testkit::{FakeClock, ScriptedEngine};
 use tokio::sync::mpsc;
 
 use crate::house::{Scene, live};
@@ -151,4 +153,21 @@ async fn who_sends_slowly_has_no_more_time_than_the_call() {
     scene.clock.advance(Duration::from_secs(5));
     assert_eq!(slow.await.unwrap().unwrap_err().code(), Code::FunctionTimeout);
     scene.invoker.call(live("reads-all"), scene.event("quick")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reservation_holds_for_those_who_wait_already() {
+    let clock = FakeClock::default();
+    let (gate, mut function) = (Gate::new(), mote_testkit::function("f"));
+    (function.limits.concurrency, function.limits.instances_max) = (1, 1);
+    let first = gate.enter(&function, &clock, Duration::from_secs(9)).await.unwrap();
+    let mut second = std::pin::pin!(gate.enter(&function, &clock, Duration::from_secs(9)));
+    assert!(second.as_mut().now_or_never().is_none());
+    gate.reserve(Some(0));
+    drop(first);
+    assert!(second.as_mut().now_or_never().is_none());
+    assert_eq!(gate.load(), (0, 1));
+    gate.reserve(None);
+    let _second = second.await.unwrap();
+    assert_eq!(gate.load(), (1, 0));
 }

@@ -135,3 +135,16 @@ async fn a_route_beside_versions_meets_no_other_and_calls_what_it_names() {
     unbind(&scene, "a").await.unwrap();
     assert_eq!(reached(&scene, "/photos").await.unwrap_err().code(), Code::FunctionNotFound);
 }
+
+#[tokio::test]
+async fn doors_hear_of_a_new_version_that_something_beside_it_calls() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    let mut changes = scene.invoker.directory.changes();
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    assert!(!changes.has_changed().unwrap(), "nothing calls it");
+    bind(&scene, photos("a")).await.unwrap();
+    changes.mark_unchanged();
+    scene.deploy(&[("f.py", "3")]).await.unwrap();
+    assert!(changes.has_changed().unwrap());
+}

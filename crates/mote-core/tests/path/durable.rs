@@ -9,11 +9,11 @@ use mote_core::action::{Qualifier, Target};
 use mote_core::clock::{Clock, Id};
 use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::Code;
-use mote_core::event::Event;
+use mote_core::event::{Event, StoredEvent};
 use mote_core::function::delivery::Destination;
 use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::outcome::{CallStatus, State};
-use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::invoke::deliver::parcel::{Parcel, Wish};
 use mote_core::invoke::deliver::{Deliverer, EVENT_BYTES_MAX, QUEUES};
 use mote_core::store::Queue;
 use mote_core::trigger::{Stopper, Trigger};
@@ -334,4 +334,22 @@ async fn what_takes_the_server_down_each_time_is_given_up() {
     assert_eq!(over(&scene, other).await.state, State::Succeeded);
     assert_eq!(ran.recv().await.unwrap().1, "harmless");
     assert!(ran.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_dead_letter_whose_data_is_in_object_storage_tells_its_size() {
+    let (engine, mut ran) = echoing();
+    let (scene, _stopper) = delivering(engine).await;
+    scene.install("first", |f| {
+        f.delivery.retry.age_max_ms = 0;
+        f.delivery.dead_letters = Some(Destination::Function("letters".parse().unwrap()));
+    });
+    scene.install("letters", |_| {});
+    let event = StoredEvent { spilled_bytes: Some(5_000_000), ..StoredEvent::new(scene.clock.id(), "/test", "test", scene.clock.now()) };
+    let (id, accepted) = (event.id, scene.clock.now());
+    let parcel =
+        Parcel { to: reference("first"), version: Qualifier::Live, accepted, hops: 0, retry: None, event, run: None, awaited: false };
+    let delivery = scene.invoker.live(&reference("first")).unwrap().delivery.clone();
+    scene.store.enqueue(vec![parcel.into_item(id, &delivery, Wish::default())]).await.unwrap();
+    assert_eq!(ran.recv().await.unwrap(), ("letters".into(), r#"{"bytes":5000000}"#.into()));
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mote_core::action::{Action, Description, Done, Qualifier, SettingsPatch, Target};
-use mote_core::clock::Id;
+use mote_core::clock::{Id, Timestamp};
 use mote_core::directory::Directory;
 use mote_core::engine::{Answer, Payload};
 use mote_core::error::{Code, Error, Result};
-use mote_core::function::delivery::{Delivery, Retry};
-use mote_core::function::{Alias, Function, Name};
+use mote_core::function::delivery::{Delivery, Destination, Retry};
+use mote_core::function::{Alias, Binding, Bound, Function, Name};
 use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::Deliverer;
 use mote_core::trigger::{Stopper, Trigger};
@@ -283,4 +283,54 @@ async fn instances_are_kept_of_whatever_a_name_leads_to() {
     configure(&scene, keep("2", Some(1)), None).await.unwrap();
     scene.admin(Action::Remove { function: reference("f") }).await.unwrap();
     assert_eq!(kept()[5..], ["keep 1 ready of f v2", "keep 0 ready of f v2"]);
+}
+
+#[tokio::test]
+async fn what_is_set_for_the_live_version_holds_for_its_name_alone() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.draft(&[("f.py", "1")]).await.unwrap();
+    freeze(&scene).await.unwrap();
+    configure(&scene, alias("stable", 0, &[]), None).await.unwrap();
+    let once = Delivery { retry: Retry { attempts_max: 1, ..Retry::default() }, ..Delivery::default() };
+    let set = |delivery| SettingsPatch { deliveries: [(called("$live"), delivery)].into(), ..SettingsPatch::default() };
+    configure(&scene, set(Some(once.clone())), None).await.unwrap();
+    let own = Delivery::default();
+    for (qualifier, delivery) in [("$live", &once), ("stable", &own), ("0", &own), ("1", &own)] {
+        let looked_up = scene.invoker.directory.delivery(&reference("f"), &called(qualifier)).unwrap();
+        let resolved = scene.invoker.version(reference("f"), called(qualifier)).await.unwrap().delivery.clone();
+        assert_eq!((&looked_up, &resolved), (delivery, delivery), "{qualifier}");
+    }
+    // Taken back, it is the version's own again.
+    configure(&scene, set(None), None).await.unwrap();
+    assert_eq!(scene.invoker.live(&reference("f")).unwrap().delivery, own);
+}
+
+#[tokio::test]
+async fn what_something_calls_by_number_is_pushed_out_by_nothing() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    scene.deploy(&[("f.py", "2")]).await.unwrap();
+    let bound = Bound {
+        id: name("first"),
+        namespace: Name::default_namespace(),
+        to: Destination::Function(name("f")),
+        qualifier: Qualifier::Version(1),
+        binding: Binding::http("/first", Vec::new()),
+        enabled: true,
+        since: Timestamp::default(),
+        label: None,
+        about: Default::default(),
+    };
+    scene.admin(Action::Bind { bound: Box::new(bound) }).await.unwrap();
+    let set = SettingsPatch { deliveries: [(called("2"), Some(Delivery::default()))].into(), ..SettingsPatch::default() };
+    configure(&scene, set, None).await.unwrap();
+    for content in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {
+        scene.deploy(&[("f.py", content)]).await.unwrap();
+    }
+    assert_eq!(ran(&scene, called("1"), Id(1)).await.unwrap(), 1);
+    assert_eq!(ran(&scene, called("2"), Id(1)).await.unwrap_err().code(), Code::VersionNotFound);
+    // Nor does anything stay of the one that went.
+    let reloaded = Directory::default();
+    reloaded.load(&*scene.store).await.unwrap();
+    assert!(reloaded.entry(&reference("f")).unwrap().beside.settings.deliveries.is_empty());
 }

@@ -15,6 +15,7 @@ use crate::dialect::Deployment;
 use crate::directory::Head;
 use crate::engine::Preparing;
 use crate::error::{Code, Error, Result};
+use crate::function::delivery::Destination;
 use crate::function::{Digest, Family, Function, FunctionRef, Name, Qualifier, Runtime, timer};
 use crate::invoke::Invoker;
 use crate::store::{Catalog, Write};
@@ -111,7 +112,9 @@ pub(super) async fn draft(
     timer::check_names(&function.name, &function.bindings)?;
     let (mut pruning, mut dropped) = (Vec::new(), Vec::new());
     if let (Some((_, head)), Number::Next) = (&head, number) {
-        let passing: Vec<u64> = head.versions.iter().copied().filter(|version| passes(head, *version)).collect();
+        let wanted = wanted(invoker, &reference);
+        let passing: Vec<u64> =
+            head.versions.iter().copied().filter(|version| passes(head, *version) && !wanted.contains(version)).collect();
         let excess = (passing.len() + 1).saturating_sub(VERSIONS_KEPT);
         for version in passing.into_iter().filter(|version| *version != head.live.version).take(excess) {
             let (artifact, writes) = drop_version(&*invoker.catalog, &reference, version).await?;
@@ -150,6 +153,7 @@ pub(super) async fn commit(invoker: &Invoker, drafts: &[Draft], beside: Vec<Writ
         next.versions.retain(|version| *version != function.version && !gone(version));
         next.versions.push(function.version);
         next.versions.sort_unstable();
+        next.settings.retain(&next.versions);
         let value = serde_json::to_vec(&next).map_err(|e| Error::internal("a record can't be written").caused_by(e))?;
         batch.push(Write::Put { key: Head::key(&reference), expect: revision, value: value.into() });
         batch.extend(in_place_of(drafted, version_writes(function)?));
@@ -192,6 +196,21 @@ fn in_place_of(deletes: &[Write], mut puts: Vec<Write>) -> Vec<Write> {
         }
     }
     puts
+}
+
+/// The versions that something beside them calls by number: a binding, or a rule.
+fn wanted(invoker: &Invoker, function: &FunctionRef) -> HashSet<u64> {
+    let number = |qualifier: &Qualifier| match qualifier {
+        Qualifier::Version(version) => Some(*version),
+        Qualifier::Live | Qualifier::Alias(_) => None,
+    };
+    let bound = invoker.directory.bound(&function.namespace, Some(&function.name), None, usize::MAX);
+    let rules = invoker.topics.rules.list(&function.namespace, None);
+    let told = rules
+        .iter()
+        .flat_map(|rule| &rule.targets)
+        .filter(|target| matches!(&target.to, Destination::Function(name) if *name == function.name));
+    bound.iter().map(|bound| &bound.qualifier).chain(told.map(|target| &target.version)).filter_map(number).collect()
 }
 
 /// Whether a later deploy may push it out: what was made of a draft, and what an alias leads to, stays.
