@@ -254,3 +254,34 @@ fn a_failure_is_told_without_its_reason() {
     check(None, Code::Internal, None);
     check(Some(&route(json!({"payload": "raw"}))), Code::FunctionFailed, None);
 }
+
+#[test]
+fn a_stage_knows_its_routes() {
+    let said = json!({ "status": 204, "headers": { "x-a": "b" } });
+    let about = |base: Option<&str>| {
+        json!({ "payload": "1.0", "stage": "api", "url_id": "abc", "base": base, "routes": [
+            { "path": "/{kind}/b", "method": "POST" },
+            { "path": "/a/{rest+}", "method": "ANY" },
+            { "path": "/said", "method": "POST", "says": said },
+        ] })
+    };
+    let with = |mount: &str, rest: &str, base: Option<&str>| {
+        let mut call = call(Some(route(about(base))), "");
+        let request = Arc::make_mut(call.event.request.as_mut().unwrap());
+        (request.path, request.mount) = (format!("{mount}{rest}"), if base.is_some() { 0 } else { mount.len() });
+        call
+    };
+    // The binding of all that lies below the stage, and that of one path, tell the same.
+    for base in [None, Some("/execute-api/abc/api")] {
+        let call = with("/execute-api/abc/api", "/a/b%20c/d", base);
+        let way = Way::of(&call).unwrap();
+        assert!(way.answered(Id(7)).is_none());
+        let told: Value = serde_json::from_slice(&event(way, &call, &Account::default()).unwrap()).unwrap();
+        assert_eq!((&told["path"], &told["resource"]), (&json!("/a/b c/d"), &json!("/a/{rest+}")));
+        assert_eq!((&told["pathParameters"], &told["requestContext"]["apiId"]), (&json!({ "rest": "b c/d" }), &json!("abc")));
+        assert_eq!(told["requestContext"]["path"], "/api/a/b%20c/d");
+    }
+    let answered =
+        |rest: &str| Way::of(&with("/execute-api/abc/api", rest, None)).unwrap().answered(Id(7)).map(|reply| reply.status.as_u16());
+    assert_eq!((answered("/said"), answered("/x/b"), answered("/x"), answered("")), (Some(204), None, Some(403), Some(403)));
+}
