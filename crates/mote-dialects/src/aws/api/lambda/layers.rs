@@ -101,9 +101,39 @@ struct Publish {
     license_info: Option<String>,
 }
 
+/// Characters of a layer's description, of its licence, and of the name of a runtime or an architecture.
+const DESCRIPTION_MAX: usize = 256;
+const LICENSE_MAX: usize = 512;
+const WORD_MAX: usize = 64;
+const RUNTIMES_MAX: usize = 15;
+const ARCHITECTURES_MAX: usize = 2;
+
+impl Publish {
+    /// What is said of a version is read whole by whoever asks for it.
+    fn check(&self) -> Result<(), Fault> {
+        let short = |field, text: &Option<String>, max: usize| match text.as_deref().filter(|text| text.chars().count() > max) {
+            Some(long) => Err(Fault::constraint(long, field, format!("Member must have length less than or equal to {max}"))),
+            None => Ok(()),
+        };
+        let few = |field, words: &Option<Vec<String>>, max: usize| match words {
+            Some(words) if words.len() > max || words.iter().any(|word| word.chars().count() > WORD_MAX) => {
+                let list = format!("[{}]", words.join(", "));
+                Err(Fault::constraint(&list, field, format!("Member must have length less than or equal to {max}")))
+            }
+            Some(_) | None => Ok(()),
+        };
+        short("description", &self.description, DESCRIPTION_MAX)?;
+        short("licenseInfo", &self.license_info, LICENSE_MAX)?;
+        few("compatibleRuntimes", &self.compatible_runtimes, RUNTIMES_MAX)?;
+        few("compatibleArchitectures", &self.compatible_architectures, ARCHITECTURES_MAX)
+    }
+}
+
 pub(super) fn publish(ask: Ask, name: &str) -> Result<Turn, Fault> {
     let name = shelf::layer_name(name)?;
-    let Publish { description, content, compatible_runtimes, compatible_architectures, license_info } = read(&ask.body)?;
+    let asked: Publish = read(&ask.body)?;
+    asked.check()?;
+    let Publish { description, content, compatible_runtimes, compatible_architectures, license_info } = asked;
     if content == Place::default() {
         return Err(Fault::invalid("Missing Content"));
     }
@@ -302,4 +332,28 @@ fn whole(version: &Version, mut about: Map<String, Value>, ask: &Ask) -> Map<Str
     told.insert("Content".into(), content);
     told.insert("LayerArn".into(), shelf::layer_arn(&version.name, ask).into());
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_layer_has_bounds() {
+        let fault = |said: Value| serde_json::from_value::<Publish>(said).unwrap().check().err().map(|fault| fault.message);
+        let (text, words) = (|length| "ä".repeat(length), |count| vec!["python3.12"; count]);
+        assert_eq!(fault(json!({ "Description": text(256), "LicenseInfo": text(512), "CompatibleRuntimes": words(15) })), None);
+        for (said, member) in [
+            (json!({ "Description": text(257) }), "description"),
+            (json!({ "LicenseInfo": text(513) }), "licenseInfo"),
+            (json!({ "CompatibleRuntimes": words(16) }), "compatibleRuntimes"),
+            (json!({ "CompatibleRuntimes": [text(65)] }), "compatibleRuntimes"),
+            (json!({ "CompatibleArchitectures": words(3) }), "compatibleArchitectures"),
+        ] {
+            let told = fault(said).unwrap_or_default();
+            assert!(told.contains(&format!("at '{member}' failed to satisfy constraint: Member must have length")), "{told}");
+        }
+    }
 }
