@@ -84,7 +84,7 @@ fn named(asked: &Asked, member: &str, text: &str) -> Result<Name, Refusal> {
     })
 }
 
-/// A page of what is listed in the order of its keys, and the token of the next one.
+/// A page of what is listed, in the order of its keys, and the token of the next one.
 fn page<T>(asked: &Asked, all: Vec<T>, key: impl Fn(&T) -> String) -> Result<(Vec<T>, Option<String>), Refusal> {
     let limit = match query(asked, "MaxResults") {
         None => PAGE_MAX,
@@ -95,6 +95,8 @@ fn page<T>(asked: &Asked, all: Vec<T>, key: impl Fn(&T) -> String) -> Result<(Ve
     };
     let after = query(asked, "NextToken").unwrap_or_default();
     let mut left: Vec<T> = all.into_iter().filter(|one| key(one) > after).collect();
+    // By what the token is compared with: the rules are kept group by group, and `prod-eu/a` is before `prod/a`.
+    left.sort_by_cached_key(&key);
     let next = left.get(limit).and_then(|_| left.get(limit - 1)).map(&key);
     left.truncate(limit);
     Ok((left, next))

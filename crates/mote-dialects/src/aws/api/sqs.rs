@@ -113,10 +113,9 @@ fn create(asked: &Asked) -> Outcome {
 }
 
 fn list(asked: &Asked) -> Outcome {
-    let max = match number(&asked.input, "MaxResults", 1..=LIST_MAX as u64)? {
-        Some(max) => max as usize,
-        None => LIST_MAX,
-    };
+    // Who does not say how many gets no token, as on AWS.
+    let wanted = number(&asked.input, "MaxResults", 1..=LIST_MAX as u64)?;
+    let max = wanted.map_or(LIST_MAX, |max| max as usize);
     let prefix = asked.text("QueueNamePrefix").to_owned();
     let after = Some(asked.text("NextToken").to_owned()).filter(|after| !after.is_empty());
     // Those of a prefix lie beside each other: each that is looked at beside them costs its tallies.
@@ -125,7 +124,7 @@ fn list(asked: &Asked) -> Outcome {
     Ok(asked.act(Action::ListQueues { namespace: asked.namespace(), after, limit: max }, move |done| {
         let Done::Queues(queues) = done else { return Ok(json!({})) };
         let mut names: Vec<_> = queues.into_iter().map(|info| info.name).filter(|name| name.as_str().starts_with(&prefix)).collect();
-        let more = names.len() >= max && max < LIST_MAX;
+        let more = names.len() >= max && wanted.is_some();
         names.truncate(max);
         let mut told = json!({});
         if !names.is_empty() {

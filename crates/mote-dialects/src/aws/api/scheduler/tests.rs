@@ -79,6 +79,29 @@ fn a_schedule_is_kept_as_it_is_said_and_told_again() {
 }
 
 #[test]
+fn a_list_goes_on_from_group_to_group() {
+    let mut kept = Kept::default();
+    for group in ["prod", "prod-eu", "prod.x"] {
+        kept.good("POST", &format!("/schedule-groups/{group}"), json!({}));
+        for name in ["a", "b"] {
+            kept.good("POST", &format!("/schedules/{name}"), schedule(json!({ "GroupName": group })));
+        }
+    }
+    let (mut listed, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = kept.good("GET", &format!("/schedules?MaxResults=1{token}"), Value::Null);
+        listed.extend(page["Schedules"].as_array().unwrap().iter().map(|told| format!("{}/{}", told["GroupName"], told["Name"])));
+        match page["NextToken"].as_str() {
+            Some(next) => token = format!("&NextToken={}", next.replace('/', "%2F")),
+            None => break,
+        }
+    }
+    listed.sort();
+    listed.dedup();
+    assert_eq!(listed.len(), 6, "{listed:?}");
+}
+
+#[test]
 fn what_is_no_schedule_is_refused() {
     let mut kept = Kept::default();
     for more in [
