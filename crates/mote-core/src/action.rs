@@ -54,6 +54,11 @@ pub enum Action {
         to: Target,
         event: Event,
     },
+    /// Whether a call would be let in, and there is what it would run; runs nothing.
+    DryRun {
+        function: FunctionRef,
+        version: Qualifier,
+    },
     /// Accept an event for a function; durable once it returns.
     Send {
         to: Target,

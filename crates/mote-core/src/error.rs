@@ -198,6 +198,7 @@ struct Inner {
     timing: Option<Timing>,
     invocation: Option<Id>,
     version: Option<u64>,
+    limit: Option<u64>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -213,6 +214,7 @@ impl Error {
             retry_after: None,
             timing: None,
             version: None,
+            limit: None,
             invocation: None,
             source: None,
         }))
@@ -241,6 +243,12 @@ impl Error {
 
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
+        self
+    }
+
+    /// The limit that the call met: a function's own `timeout`, in milliseconds, or its reserved concurrency.
+    pub fn at_limit(mut self, limit: u64) -> Self {
+        self.0.limit = Some(limit);
         self
     }
 
@@ -293,6 +301,10 @@ impl Error {
 
     pub fn version(&self) -> Option<u64> {
         self.0.version
+    }
+
+    pub fn limit(&self) -> Option<u64> {
+        self.0.limit
     }
 
     /// Headers that the reply must carry beside the error (`Allow`, CORS).

@@ -26,8 +26,8 @@ use crate::action::{Action, CallerInfo, Done, Platform, Status};
 use crate::directory::Directory;
 use crate::error::{Code, Error, Result};
 use crate::function::Name;
-use crate::invoke::Invoker;
 use crate::invoke::deliver::QUEUES;
+use crate::invoke::{Invoke, Invoker};
 use crate::mqtt::Broker;
 use crate::secret::vault::Vault;
 use crate::store::within::{Judged, within};
@@ -72,6 +72,7 @@ impl House {
     async fn carry_out(&self, caller: &Caller, what: Action) -> Result<Done> {
         Ok(match what {
             Action::Call { to, event } => Done::Reply(self.invoker.call_as(caller, to, event).await?),
+            Action::DryRun { function, version } => self.invoker.version(function, version).await.map(|_| Done::Nothing)?,
             Action::Send { to, event, wish } => Done::Accepted(self.invoker.send_as(caller, to, event, wish).await?),
             Action::ShowCall { namespace, id, wait } => Done::Call(Box::new(self.call_status(&namespace, id, wait).await?)),
             Action::ListCalls { namespace, query } => {

@@ -364,6 +364,7 @@ impl Pool {
         let detail = format!("no instance of {} became free before the call's deadline; it did not run", self.function.reference());
         Error::new(Code::FunctionTimeout, detail)
             .hint("Raise `instances_max` or `concurrency` in the manifest, or `timeout` if it starts slowly.")
+            .at_limit(self.function.limits.timeout_ms)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

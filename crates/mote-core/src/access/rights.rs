@@ -50,6 +50,7 @@ pub fn rule(action: &Action) -> Rule<'_> {
             Target::Route { .. } => tells(Route, "call", ""),
             Target::Function { function, .. } => tells(Use(Invoke, &function.namespace), "call", function.name.as_str()),
         },
+        Action::DryRun { function, .. } => tells(Use(Invoke, &function.namespace), "dry-run", function.name.as_str()),
         Action::Send { to, .. } => match to {
             Target::Route { .. } => tells(Route, "send", ""),
             Target::Function { function, .. } => tells(Use(Invoke, &function.namespace), "send", function.name.as_str()),

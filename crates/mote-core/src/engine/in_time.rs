@@ -15,6 +15,7 @@ use crate::function::Function;
 pub fn overdue(function: &Function) -> Error {
     Error::new(Code::FunctionTimeout, format!("{} did not answer within {} ms", function.reference(), function.limits.timeout_ms))
         .hint("Raise `timeout` in the manifest if the work takes longer.")
+        .at_limit(function.limits.timeout_ms)
 }
 
 /// The whole of it, if it comes before the deadline.

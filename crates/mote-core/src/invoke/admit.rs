@@ -122,6 +122,7 @@ impl Drop for Permit {
 fn over(function: &Function, reserved: u32) -> Error {
     Error::new(Code::Throttled, format!("{} may run {reserved} calls at once, and does", function.reference()))
         .hint("Call again after the time in `Retry-After`, or raise the function's reserved concurrency.")
+        .at_limit(reserved.into())
         .retry_after(Duration::from_secs(1))
 }
 

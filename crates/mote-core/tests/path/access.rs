@@ -53,6 +53,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
     };
     vec![
         Action::Call { to: Target::live(function()), event: scene.event("") },
+        Action::DryRun { function: function(), version: Qualifier::Live },
         Action::Call { to: Target::Route { namespace: ns() }, event: scene.event("") },
         Action::Send { to: Target::live(function()), event: scene.event(""), wish: Wish::default() },
         Action::ShowCall { namespace: ns(), id: scene.clock.id(), wait: Duration::ZERO },
@@ -180,6 +181,7 @@ fn may(action: &Action) -> May {
     match action {
         Action::Call { to: Target::Route { .. }, .. } | Action::Send { to: Target::Route { .. }, .. } => May::Anybody,
         Action::Call { to: Target::Function { .. }, .. } | Action::Send { to: Target::Function { .. }, .. } => May::Inside(Invoke),
+        Action::DryRun { .. } => May::Inside(Invoke),
         Action::Publish { .. } => May::Inside(Invoke),
         Action::Subscribe { .. } | Action::Unsubscribe { .. } => May::Token(Deploy),
         Action::ListTopics { .. } | Action::ShowTopic { .. } => May::Token(Read),
@@ -265,7 +267,7 @@ async fn every_action_by_every_right_in_every_namespace() {
             }
         }
     }
-    assert_eq!(judged, 69 * (5 + 4 * 3 * 2));
+    assert_eq!(judged, 70 * (5 + 4 * 3 * 2));
 }
 
 #[tokio::test]

@@ -66,7 +66,7 @@ impl Fault {
             Code::Conflict => Fault::new(StatusCode::CONFLICT, "ResourceConflictException", detail),
             Code::QuotaExceeded => Fault::new(StatusCode::BAD_REQUEST, "CodeStorageExceededException", detail),
             Code::BodyTooLarge => Fault::too_large(detail),
-            Code::Throttled => Fault::throttled(error, false),
+            Code::Throttled => Fault::throttled(error),
             _ => {
                 let Refusal { status, code, message } = Refusal::of(error);
                 let kind = if status == StatusCode::INTERNAL_SERVER_ERROR { "ServiceException" } else { code };
@@ -75,9 +75,10 @@ impl Fault {
         }
     }
 
-    /// `reserved`: by the function's own limit, not by the account's.
-    pub(super) fn throttled(error: &Error, reserved: bool) -> Fault {
-        let reason = if reserved { "ReservedFunctionConcurrentInvocationLimitExceeded" } else { "ConcurrentInvocationLimitExceeded" };
+    pub(super) fn throttled(error: &Error) -> Fault {
+        // By the function's own reservation, which is named, or by what there is room for.
+        let reason =
+            if error.limit().is_some() { "ReservedFunctionConcurrentInvocationLimitExceeded" } else { "ConcurrentInvocationLimitExceeded" };
         let wait_s = error.wait().map(|wait| wait.as_secs().max(1));
         Fault { reason: Some(reason), wait_s, ..Fault::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequestsException", "Rate Exceeded.") }
     }

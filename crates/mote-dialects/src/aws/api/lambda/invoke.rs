@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use mote_core::action::{Action, Done};
 use mote_core::dialect::{Response, Turn};
 use mote_core::event::Event;
-use mote_core::function::{Function, Qualifier};
+use mote_core::function::Function;
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::reply::Reply;
 use mote_core::store::{LogLine, LogQuery};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 use super::fault::Fault;
 use super::names::Address;
-use super::{bare, describe, is_missing, outcome, refuse, unexpected};
+use super::{bare, is_missing, outcome, refuse, unexpected};
 use crate::aws::api::Ask;
 use crate::aws::arn::LATEST;
 use crate::aws::envelope::{CLIENT_CONTEXT, PAYLOAD_BYTES_MAX, QUALIFIER};
@@ -36,7 +36,7 @@ pub(super) fn invoke(address: Address, ask: Ask) -> Result<Turn, Fault> {
     match kind.as_str() {
         "RequestResponse" => Ok(wait(address, ask, event, tail)),
         "Event" => send(address, ask, event, |id| bare(StatusCode::ACCEPTED, id)),
-        "DryRun" => Ok(describe(address, ask, |_, ask, _| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id)))),
+        "DryRun" => Ok(dry_run(address, ask)),
         other => {
             let kinds = "Member must satisfy enum value set: [Event, RequestResponse, DryRun]";
             Err(Fault::constraint(other, "invocationType", kinds))
@@ -108,6 +108,15 @@ fn send(address: Address, ask: Ask, event: Event, answer: fn(mote_core::clock::I
     }))
 }
 
+pub(super) fn dry_run(address: Address, ask: Ask) -> Turn {
+    let what = Action::DryRun { function: address.reference(&ask), version: address.version() };
+    Turn::act(ask.who.clone(), what, move |found| match found {
+        Ok(_) => Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id)),
+        Err(error) if is_missing(&error) => refuse(&address.missing(&ask), ask.stamp.id),
+        Err(error) => refuse(&Fault::of(&error), ask.stamp.id),
+    })
+}
+
 fn wait(address: Address, ask: Ask, event: Event, tail: bool) -> Turn {
     let what = Action::Call { to: address.target(&ask), event };
     Turn::act(ask.who.clone(), what, move |called| match called {
@@ -124,10 +133,10 @@ fn told(address: Address, ask: Ask, result: CoreResult<Bytes>, ran: Option<u64>,
     let version = ran.or_else(|| result.as_ref().err().and_then(|error| error.version())).unwrap_or(Function::DRAFT);
     match result {
         Ok(result) => logged(ask, answer(result, version, false, id), tail),
-        Err(error) => failed(address, ask, error, version, move |ask, failed| match failed {
+        Err(error) => match failed(&address, &ask, &error) {
             Failed::Function(document) => logged(ask, answer(document.into(), version, true, id), tail),
             Failed::Refused(fault) => refuse(&fault, id),
-        }),
+        },
     }
 }
 
@@ -139,41 +148,14 @@ pub(super) enum Failed {
     Refused(Fault),
 }
 
-pub(super) fn failed(
-    address: Address,
-    ask: Ask,
-    error: Error,
-    version: u64,
-    then: impl FnOnce(Ask, Failed) -> Turn + Send + 'static,
-) -> Turn {
+pub(super) fn failed(address: &Address, ask: &Ask, error: &Error) -> Failed {
     let id = ask.stamp.id;
     match error.code() {
-        _ if is_missing(&error) => {
-            let fault = address.missing(&ask);
-            then(ask, Failed::Refused(fault))
-        }
-        // How long it might have taken, only its configuration knows.
-        Code::FunctionTimeout => {
-            let what = Action::Describe { function: address.reference(&ask), version: Qualifier::Version(version) };
-            Turn::act(ask.who.clone(), what, move |described| {
-                let timeout_ms = match described {
-                    Ok(Done::Function(description)) => description.function.limits.timeout_ms,
-                    _ => 0,
-                };
-                then(ask, Failed::Function(outcome::timeout(id, timeout_ms)))
-            })
-        }
-        // Whose limit it was, only its settings know.
-        Code::Throttled => {
-            let what = Action::Describe { function: address.reference(&ask), version: Qualifier::Live };
-            Turn::act(ask.who.clone(), what, move |described| {
-                let reserved = matches!(described, Ok(Done::Function(description)) if description.settings.concurrency_max.is_some());
-                then(ask, Failed::Refused(Fault::throttled(&error, reserved)))
-            })
-        }
-        _ => match outcome::document(&error, id) {
-            Some(document) => then(ask, Failed::Function(document)),
-            None => then(ask, Failed::Refused(outcome::refused(&error))),
+        _ if is_missing(error) => Failed::Refused(address.missing(ask)),
+        Code::FunctionTimeout => Failed::Function(outcome::timeout(id, error.limit().unwrap_or_default())),
+        _ => match outcome::document(error, id) {
+            Some(document) => Failed::Function(document),
+            None => Failed::Refused(outcome::refused(error)),
         },
     }
 }

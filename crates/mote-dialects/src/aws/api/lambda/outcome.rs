@@ -89,7 +89,7 @@ fn signal(number: &str) -> &str {
 /// A call that did not come about.
 pub(super) fn refused(error: &Error) -> Fault {
     match error.code() {
-        Code::Throttled | Code::QuotaExceeded => Fault::throttled(error, false),
+        Code::Throttled | Code::QuotaExceeded => Fault::throttled(error),
         Code::BodyInvalid | Code::EventInvalid | Code::ArgumentMissing | Code::ArgumentInvalid | Code::RequestInvalid => {
             Fault::new(StatusCode::BAD_REQUEST, "InvalidRequestContentException", error.detail())
         }

@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::fault::Fault;
 use super::invoke::{self, Failed};
 use super::names::Address;
-use super::{bare, describe, refuse, unexpected};
+use super::{bare, refuse, unexpected};
 use crate::aws::api::Ask;
 use crate::aws::eventstream;
 
@@ -29,7 +29,7 @@ pub(super) fn invoke(address: Address, ask: Ask) -> Result<Turn, Fault> {
     let event = invoke::event(&address, &ask)?;
     match kind.as_str() {
         "RequestResponse" => Ok(call(address, ask, event, tail)),
-        "DryRun" => Ok(describe(address, ask, |_, ask, _| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id)))),
+        "DryRun" => Ok(invoke::dry_run(address, ask)),
         other => {
             let kinds = "Member must satisfy enum value set: [RequestResponse, DryRun]";
             Err(Fault::constraint(other, "invocationType", kinds))
@@ -45,29 +45,27 @@ fn call(address: Address, ask: Ask, event: Event, tail: bool) -> Turn {
             let chunks = body.map(|piece| piece.map(|piece| eventstream::events("PayloadChunk", "application/octet-stream", &piece)));
             Turn::pour(begun(Body::stream(chunks, None), version, id), move |end| match end {
                 Ok(()) => complete(ask, None, tail),
-                Err(error) => broken_off(address, ask, error, version, tail),
+                Err(error) => broken_off(&address, ask, &error, tail),
             })
         }
         Ok(_) => refuse(&Fault::of(&unexpected()), id),
         Err(error) => {
             let version = error.version().unwrap_or(Function::DRAFT);
-            invoke::failed(address, ask, error, version, move |ask, failed| match failed {
+            match invoke::failed(&address, &ask, &error) {
                 Failed::Function(document) => Turn::pour(begun(Body::empty(), version, id), move |_| complete(ask, Some(document), tail)),
                 Failed::Refused(fault) => refuse(&fault, id),
-            })
+            }
         }
     })
 }
 
 /// The status has gone out: what is to be said, the last event says.
-fn broken_off(address: Address, ask: Ask, error: Error, version: u64, tail: bool) -> Turn {
-    invoke::failed(address, ask, error, version, move |ask, failed| {
-        let document = match failed {
-            Failed::Function(document) => document,
-            Failed::Refused(fault) => serde_json::json!({ "errorType": fault.kind, "errorMessage": fault.message }).to_string(),
-        };
-        complete(ask, Some(document), tail)
-    })
+fn broken_off(address: &Address, ask: Ask, error: &Error, tail: bool) -> Turn {
+    let document = match invoke::failed(address, &ask, error) {
+        Failed::Function(document) => document,
+        Failed::Refused(fault) => serde_json::json!({ "errorType": fault.kind, "errorMessage": fault.message }).to_string(),
+    };
+    complete(ask, Some(document), tail)
 }
 
 fn complete(ask: Ask, failure: Option<String>, tail: bool) -> Turn {

@@ -178,6 +178,7 @@ impl Scene {
                 self.called = Some(event);
                 self.reply.take().unwrap().map(Done::Reply)
             }
+            Action::DryRun { .. } => self.function.as_ref().map(|_| Done::Nothing).ok_or_else(gone),
             Action::Send { event, .. } => {
                 self.function.as_ref().ok_or_else(gone)?;
                 self.sent = Some(event);

@@ -38,7 +38,7 @@ fn a_failure_is_an_answer() {
     };
     check(fails(Error::new(Code::FunctionFailed, "it failed").with_report(report)), own);
     let late = format!(r#"{{"errorMessage":"RequestId: {ID} Error: Task timed out after 3.00 seconds","errorType":"Sandbox.Timedout"}}"#);
-    check(fails(Error::new(Code::FunctionTimeout, "late")), &late);
+    check(fails(Error::new(Code::FunctionTimeout, "late").at_limit(3000)), &late);
     let large = r#"{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#;
     check(replies(vec![b'x'; 6_291_557]), large);
 }
@@ -60,6 +60,9 @@ fn a_call_that_is_none_is_refused() {
     check(replies(""), &[("x-amz-client-context", "W10=")], b"{}", 400, "InvalidRequestContentException");
     let text = check(fails(Error::new(Code::Throttled, "full")), &[], b"{}", 429, "TooManyRequestsException");
     assert!(text.contains(r#""message":"Rate Exceeded.""#), "{text}");
+    assert!(text.contains(r#""Reason":"ConcurrentInvocationLimitExceeded""#), "{text}");
+    let text = check(fails(Error::new(Code::Throttled, "full").at_limit(2)), &[], b"{}", 429, "TooManyRequestsException");
+    assert!(text.contains(r#""Reason":"ReservedFunctionConcurrentInvocationLimitExceeded""#), "{text}");
 }
 
 #[test]
@@ -100,6 +103,8 @@ fn an_event_is_left_and_a_dry_run_runs_nothing() {
     assert!(scene.sent.is_none() && scene.called.is_none());
     let told = scene.ask("POST", "/2014-11-13/functions/f/invoke-async/", "{}");
     assert_eq!((told.status, told.json()), (202, json!({"Status": 202})));
-    let told = Scene::default().ask_with("POST", INVOKE, &[("x-amz-invocation-type", "Event")], "{}");
-    assert_eq!(told.status, 404);
+    for kind in ["Event", "DryRun"] {
+        let told = Scene::default().ask_with("POST", INVOKE, &[("x-amz-invocation-type", kind)], "{}");
+        assert_eq!(told.status, 404, "{kind}");
+    }
 }

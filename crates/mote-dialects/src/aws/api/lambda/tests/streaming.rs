@@ -44,7 +44,7 @@ fn the_last_event_says_how_an_answer_broke_off() {
     // Before its first byte.
     let mut scene = Scene { reply: Some(Err(failed())), ..Scene::there() };
     assert_eq!(events(&scene.ask("POST", STREAMING, "{}")), (vec![], json!({ "ErrorCode": "Error", "ErrorDetails": own })));
-    let told = streams(vec![Err(Error::new(Code::FunctionTimeout, "late"))]).ask("POST", STREAMING, "{}");
+    let told = streams(vec![Err(Error::new(Code::FunctionTimeout, "late").at_limit(3000))]).ask("POST", STREAMING, "{}");
     let (_, end) = events(&told);
     assert_eq!(end["ErrorCode"], "Sandbox.Timedout");
     assert!(end["ErrorDetails"].as_str().unwrap().contains("Task timed out after 3.00 seconds"), "{end}");
