@@ -29,6 +29,7 @@ use http::{HeaderMap, Method, Uri, header};
 use mote_core::access::Credential;
 use mote_core::access::sigv4::{Claim, query_pairs};
 use mote_core::action::{Action, Done};
+use mote_core::clock::Id;
 use mote_core::dialect::{Parsed, Request, Response, Stamp, Turn};
 use mote_core::function::Name;
 use mote_core::{Code, Error, Result};
@@ -56,7 +57,7 @@ enum Service {
     Sqs,
     Sts,
     /// One that mote has nothing of, by the name in its clients' signatures.
-    Unknown(Protocol),
+    Unknown,
 }
 
 impl Service {
@@ -75,7 +76,7 @@ impl Service {
             Some("sns") => Some(Service::Sns),
             Some("sqs") => Some(Service::Sqs),
             Some("sts") => Some(Service::Sts),
-            Some(_) => Some(Service::Unknown(wire::spoken(headers))),
+            Some(_) => Some(Service::Unknown),
         }
     }
 
@@ -86,7 +87,7 @@ impl Service {
             Some("AmazonSQS") => Service::Sqs,
             Some("AWSEvents") => Service::Events,
             Some("Logs_20140328") => Service::Logs,
-            _ => Service::Unknown(Protocol::Json),
+            _ => Service::Unknown,
         }
     }
 
@@ -97,13 +98,13 @@ impl Service {
         }
     }
 
-    fn protocol(self) -> Protocol {
+    fn protocol(self, headers: &HeaderMap) -> Protocol {
         match self {
             Service::Buckets => Protocol::Rest,
             Service::Iam | Service::Sns | Service::Sts => Protocol::Query,
-            Service::Events | Service::Gateway | Service::Lambda | Service::Logs | Service::Scheduler | Service::Sqs => Protocol::Json,
-            // Its client would choke on the other one, and never show what it was told.
-            Service::Unknown(protocol) => protocol,
+            Service::Events | Service::Gateway | Service::Lambda | Service::Logs | Service::Scheduler => Protocol::Json,
+            // SQS speaks both; who asks for what is not here would choke on the other one, and never show what it was told.
+            Service::Sqs | Service::Unknown => wire::spoken(headers),
         }
     }
 
@@ -119,7 +120,7 @@ impl Service {
             Service::Sns => sns::answer(ask),
             Service::Sqs => sqs::answer(ask),
             Service::Sts => sts::answer(&ask),
-            Service::Unknown(_) => Turn::Answer(wire::refuse(self.protocol(), &Refusal::unknown_service(), ask.stamp.id)),
+            Service::Unknown => Turn::Answer(wire::refuse(self.protocol(&ask.headers), &Refusal::unknown_service(), ask.stamp.id)),
         }
     }
 }
@@ -167,22 +168,22 @@ pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Ke
     let (parts, body) = request.into_parts();
     let local = sender::is_local(keys, &parts.uri, &parts.headers, stamp) && !sender::is_a_browsers(&parts.headers);
     let (stamp, account) = (stamp.clone(), account.clone());
+    let refused = Refused { service, protocol: service.protocol(&parts.headers), id: stamp.id };
     // Nobody else's body is worth its room.
     let known = match (&claim, local) {
         (_, true) => None,
         (Some(claim), false) => Some(claim.key_id.clone()),
         (None, false) => {
             let missing = Error::new(Code::CredentialMissing, "the request is not signed");
-            return Parsed::Turn(refuse(service, &missing, &stamp));
+            return Parsed::Turn(refused.turn(&missing));
         }
     };
     let bytes_max = service.body_bytes_max(&parts.method, parts.uri.path());
-    let asked = stamp.clone();
     let read = move || {
         Turn::read(body, bytes_max, move |read| {
             let body = match read {
                 Ok(body) => body,
-                Err(error) => return refuse(service, &error, &stamp),
+                Err(error) => return refused.turn(&error),
             };
             let region = region(claim.as_ref(), &parts.headers);
             let who = sender::credential(claim, &parts, &body, local);
@@ -193,8 +194,8 @@ pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Ke
                         Ask { method, uri, headers, body, who, caller: caller.name, namespace: caller.namespace, region, account, stamp };
                     service.answer(ask)
                 }
-                Ok(_) => refuse(service, &Error::internal("nobody said who the caller is"), &stamp),
-                Err(error) => refuse(service, &error, &stamp),
+                Ok(_) => refused.turn(&Error::internal("nobody said who the caller is")),
+                Err(error) => refused.turn(&error),
             })
         })
     };
@@ -202,7 +203,7 @@ pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Ke
         None => read(),
         Some(key) => Turn::act(Credential::AccessKey(key), Action::WhoAmI, move |known| match known {
             Ok(_) => read(),
-            Err(error) => refuse(service, &error, &asked),
+            Err(error) => refused.turn(&error),
         }),
     })
 }
@@ -215,18 +216,28 @@ fn region(claim: Option<&Claim>, headers: &HeaderMap) -> String {
     claim.map(|claim| claim.region.as_str()).or(told).filter(sound).unwrap_or(REGION).to_owned()
 }
 
-fn refuse(service: Service, error: &Error, stamp: &Stamp) -> Turn {
-    let mut refusal = Refusal::of(error);
-    if matches!(service, Service::Lambda) && error.code() == Code::BodyTooLarge {
-        refusal.code = lambda::TOO_LARGE;
+/// Who never reaches the service that he asks for, in that service's words.
+#[derive(Clone, Copy)]
+struct Refused {
+    service: Service,
+    protocol: Protocol,
+    id: Id,
+}
+
+impl Refused {
+    fn turn(self, error: &Error) -> Turn {
+        let mut refusal = Refusal::of(self.protocol, error);
+        if self.service == Service::Lambda && error.code() == Code::BodyTooLarge {
+            refusal.code = lambda::TOO_LARGE;
+        }
+        Turn::Answer(wire::refuse(self.protocol, &refusal, self.id))
     }
-    Turn::Answer(wire::refuse(service.protocol(), &refusal, stamp.id))
 }
 
 /// Of what could not be read at all, or went wrong on the way to a service.
 pub(super) fn render(result: Result<Done>) -> Response {
     let error = result.err().unwrap_or_else(|| Error::internal("an answer that no service has worded"));
-    wire::refuse(Protocol::Json, &Refusal::of(&error), mote_core::clock::Id(0))
+    wire::refuse(Protocol::Json, &Refusal::of(Protocol::Json, &error), Id(0))
 }
 
 #[cfg(test)]

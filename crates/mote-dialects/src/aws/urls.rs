@@ -17,7 +17,8 @@ use mote_core::{Body, Code, Error, Result};
 use sha2::{Digest as _, Sha256};
 
 use super::Keys;
-use super::api::{sender, wire};
+use super::api::sender;
+use super::api::wire::{self, Protocol, Refusal};
 use super::envelope::PAYLOAD_BYTES_MAX;
 use crate::{plain, requests};
 
@@ -138,7 +139,7 @@ fn nobody() -> Response {
 }
 
 fn unbelieved(error: &Error, id: Id) -> Response {
-    wire::refuse(wire::Protocol::Json, &wire::Refusal::of(error), id)
+    wire::refuse(Protocol::Json, &Refusal::of(Protocol::Json, error), id)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn any_key_will_do_on_this_machine_but_not_in_a_browser() {
         ["Origin: http://evil.example\r\n", "Sec-Fetch-Site: cross-site\r\n", "Host: evil.example\r\n", "X-Forwarded-For: 10.0.0.7\r\n"]
     {
         let refused = identity(&server, stranger).is(403);
-        assert!(refused.text().contains("<Code>UnrecognizedClientException</Code>"), "{stranger}: {}", refused.text());
+        assert!(refused.text().contains("<Code>InvalidClientTokenId</Code>"), "{stranger}: {}", refused.text());
     }
     // The same for objects, with no signature at all.
     put(&server, "/photos", "", "").is(200);
@@ -61,7 +61,7 @@ fn any_key_will_do_on_this_machine_but_not_in_a_browser() {
 fn a_server_that_believes_known_keys_alone_lets_nobody_else_in() {
     let server = Server::start_with(&["--aws-keys", "known", "--aws-account", "123456789012"]);
     let refused = identity(&server, "").is(403);
-    assert!(refused.text().contains("<Code>UnrecognizedClientException</Code>"), "{}", refused.text());
+    assert!(refused.text().contains("<Code>InvalidClientTokenId</Code>"), "{}", refused.text());
     put(&server, "/photos", "", "").is(403);
 }
 

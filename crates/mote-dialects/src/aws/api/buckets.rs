@@ -73,10 +73,8 @@ fn unexpected() -> Refusal {
 
 fn refusal(error: &Error) -> Refusal {
     match error.code() {
-        Code::Forbidden | Code::CredentialMissing => Refusal::new(StatusCode::FORBIDDEN, "AccessDenied", error.detail()),
-        Code::CredentialInvalid => Refusal::new(StatusCode::FORBIDDEN, "InvalidAccessKeyId", error.detail()),
         Code::QuotaExceeded => invalid(error.detail()),
-        _ => Refusal { code: "InternalError", ..Refusal::of(error) },
+        _ => Refusal::of(Protocol::Rest, error),
     }
 }
 

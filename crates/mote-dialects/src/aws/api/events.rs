@@ -26,7 +26,7 @@ use mote_core::{Code, Error};
 
 use super::Ask;
 use super::target::{Asked, Words};
-use super::wire::Refusal;
+use super::wire::{Protocol, Refusal};
 use crate::aws::rule;
 
 const DEFAULT_BUS: &str = "default";
@@ -149,7 +149,7 @@ fn refusal(error: &Error) -> Refusal {
         Code::RuleNotFound => of("ResourceNotFoundException", error.detail()),
         Code::Conflict => of("ConcurrentModificationException", error.detail()),
         Code::QuotaExceeded => of("LimitExceededException", error.detail()),
-        _ => Refusal::of(error),
+        _ => Refusal::of(Protocol::Json, error),
     }
 }
 

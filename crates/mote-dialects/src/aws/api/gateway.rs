@@ -145,7 +145,7 @@ fn refusal(error: &Error) -> Refusal {
         Code::FunctionNotFound | Code::VersionNotFound => missing(error.detail()),
         Code::Conflict => Refusal::new(StatusCode::CONFLICT, "ConflictException", error.detail()),
         Code::QuotaExceeded => Refusal::new(StatusCode::TOO_MANY_REQUESTS, "LimitExceededException", error.detail()),
-        _ => match Refusal::of(error) {
+        _ => match Refusal::of(Protocol::Json, error) {
             Refusal { status, code: "ValidationException", message } => Refusal::new(status, "BadRequestException", message),
             refusal => refusal,
         },

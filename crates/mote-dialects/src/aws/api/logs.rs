@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use self::group::group_of;
 use super::Ask;
 use super::target::{Asked, Words};
-use super::wire::Refusal;
+use super::wire::{Protocol, Refusal};
 
 /// Of one look at the log: the most that there is.
 const LINES_MAX: usize = 10_000;
@@ -140,7 +140,7 @@ fn unexpected() -> Refusal {
 fn refusal(error: &Error) -> Refusal {
     match error.code() {
         Code::FunctionNotFound => missing("group"),
-        _ => Refusal::of(error),
+        _ => Refusal::of(Protocol::Json, error),
     }
 }
 

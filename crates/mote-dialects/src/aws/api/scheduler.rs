@@ -23,7 +23,7 @@ use percent_encoding::percent_decode_str;
 
 use super::Ask;
 use super::target::{Asked, Words};
-use super::wire::Refusal;
+use super::wire::{Protocol, Refusal};
 
 const DEFAULT_GROUP: &str = "default";
 const PAGE_MAX: usize = 100;
@@ -119,7 +119,7 @@ fn refusal(error: &Error) -> Refusal {
         Code::RuleNotFound => Refusal::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", error.detail()),
         Code::Conflict => Refusal::new(StatusCode::CONFLICT, "ConflictException", error.detail()),
         Code::QuotaExceeded => Refusal::new(StatusCode::PAYMENT_REQUIRED, "ServiceQuotaExceededException", error.detail()),
-        _ => Refusal::of(error),
+        _ => Refusal::of(Protocol::Json, error),
     }
 }
 

@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 use self::form::Asked;
 use super::Ask;
-use super::wire::Refusal;
+use super::wire::{Protocol, Refusal};
 
 const PAGE_MAX: usize = 100;
 /// Turns that one request may spend on one thing after the other.
@@ -172,7 +172,7 @@ fn refusal(error: &Error) -> Refusal {
         Code::NameInvalid | Code::RequestInvalid | Code::DestinationInvalid | Code::BodyTooLarge => invalid(error.detail()),
         Code::QuotaExceeded => Refusal::new(StatusCode::FORBIDDEN, "SubscriptionLimitExceeded", error.detail()),
         Code::Forbidden => Refusal::new(StatusCode::FORBIDDEN, "AuthorizationError", error.detail()),
-        _ => Refusal::of(error),
+        _ => Refusal::of(Protocol::Query, error),
     }
 }
 

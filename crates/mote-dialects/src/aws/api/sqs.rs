@@ -418,7 +418,7 @@ fn refusal(error: &Error) -> Refusal {
         Code::QueueNotFound => no_such_queue(),
         Code::NameInvalid | Code::RequestInvalid | Code::DestinationInvalid => invalid("InvalidParameterValue", error.detail()),
         Code::BodyTooLarge => invalid("InvalidParameterValue", format!("One or more parameters are invalid. Reason: {}", error.detail())),
-        _ => Refusal::of(error),
+        _ => Refusal::of(Protocol::Query, error),
     }
 }
 

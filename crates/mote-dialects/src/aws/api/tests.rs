@@ -9,6 +9,7 @@ use mote_core::error::Code;
 use mote_core::function::Name;
 
 use super::*;
+use mote_core::access::sigv4;
 
 const SIGNATURE: &str = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41";
 
@@ -143,14 +144,46 @@ fn a_role_is_assumed_by_who_needs_no_key() {
 
 #[test]
 fn who_is_not_let_in_is_told_in_the_services_own_form() {
-    let check = |code, expect: &str| {
-        let (response, _) = play(request("sts", "localhost", "Action=GetCallerIdentity"), Err(code));
+    let check = |service, code, expect: &str| {
+        let mut asked = request(service, "localhost", "Action=GetCallerIdentity");
+        if service == "sqs" {
+            asked.headers_mut().insert(header::CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
+        }
+        if service == "s3" {
+            *asked.uri_mut() = "/photos?notification".parse().unwrap();
+        }
+        let (response, _) = play(asked, Err(code));
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert!(text(&response).contains(expect), "{}", text(&response));
     };
-    check(Code::CredentialMissing, "<Code>MissingAuthenticationToken</Code>");
-    check(Code::CredentialInvalid, "<Code>UnrecognizedClientException</Code>");
-    check(Code::Forbidden, "<Code>AccessDeniedException</Code>");
+    // SQS as its older clients speak, in a form.
+    for service in ["sts", "iam", "sns", "sqs"] {
+        check(service, Code::CredentialMissing, "<Code>MissingAuthenticationToken</Code>");
+        check(service, Code::CredentialInvalid, "<Code>InvalidClientTokenId</Code>");
+        check(service, Code::Forbidden, "<Code>AccessDenied</Code>");
+    }
+    for service in ["lambda", "events", "logs"] {
+        check(service, Code::CredentialMissing, r#""__type":"MissingAuthenticationTokenException""#);
+        check(service, Code::CredentialInvalid, r#""__type":"UnrecognizedClientException""#);
+        check(service, Code::Forbidden, r#""__type":"AccessDeniedException""#);
+    }
+    check("s3", Code::CredentialMissing, "<Code>AccessDenied</Code>");
+    check("s3", Code::CredentialInvalid, "<Code>InvalidAccessKeyId</Code>");
+    check("s3", Code::Forbidden, "<Code>AccessDenied</Code>");
+}
+
+/// Which exception a client makes of it is in the name alone.
+#[test]
+fn a_signature_that_is_not_believed_is_named_as_each_protocol_does() {
+    let named = |protocol, flaw| {
+        let unbelieved = sigv4::Refusal { flaw, text: "because".into() };
+        Refusal::of(protocol, &Error::new(Code::CredentialInvalid, "not believed").caused_by(unbelieved)).code
+    };
+    assert_eq!(named(Protocol::Json, sigv4::Flaw::Mismatch), "InvalidSignatureException");
+    assert_eq!(named(Protocol::Query, sigv4::Flaw::Mismatch), "SignatureDoesNotMatch");
+    assert_eq!(named(Protocol::Rest, sigv4::Flaw::Mismatch), "SignatureDoesNotMatch");
+    assert_eq!(named(Protocol::Rest, sigv4::Flaw::Skewed), "RequestTimeTooSkewed");
+    assert_eq!(named(Protocol::Query, sigv4::Flaw::UnknownKey), "InvalidClientTokenId");
 }
 
 #[test]
@@ -162,7 +195,7 @@ fn an_unsigned_request_is_known_by_its_target() {
     check("AmazonSQS.ListQueues", Some(Service::Sqs));
     check("AWSEvents.ListRules", Some(Service::Events));
     check("Logs_20140328.GetLogEvents", Some(Service::Logs));
-    check("DynamoDB_20120810.GetItem", Some(Service::Unknown(Protocol::Json)));
+    check("DynamoDB_20120810.GetItem", Some(Service::Unknown));
     assert_eq!(Service::of(None, &HeaderMap::new(), &Uri::from_static("/")), None);
 }
 

@@ -43,25 +43,115 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, "InvalidAction", format!("Could not find operation {shown}"))
     }
 
-    /// What every service says in the same words.
-    pub(in crate::aws) fn of(error: &Error) -> Refusal {
+    /// What every service of a protocol says in the same words.
+    pub(in crate::aws) fn of(protocol: Protocol, error: &Error) -> Refusal {
+        let words = Words::of(protocol);
         let source = std::error::Error::source(error);
         if let Some(unbelieved) = source.and_then(|source| source.downcast_ref::<Unbelieved>()) {
-            return Refusal::new(StatusCode::FORBIDDEN, unbelieved_code(unbelieved.flaw), &unbelieved.text);
+            return Refusal::new(StatusCode::FORBIDDEN, words.unbelieved(unbelieved.flaw), &unbelieved.text);
         }
         let (status, code) = match error.code() {
-            Code::CredentialMissing => (StatusCode::FORBIDDEN, "MissingAuthenticationToken"),
-            Code::CredentialInvalid => (StatusCode::FORBIDDEN, "UnrecognizedClientException"),
-            Code::Forbidden => (StatusCode::FORBIDDEN, "AccessDeniedException"),
-            Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException"),
-            Code::Throttled => (StatusCode::TOO_MANY_REQUESTS, "ThrottlingException"),
+            Code::CredentialMissing => (StatusCode::FORBIDDEN, words.unsigned),
+            Code::CredentialInvalid => (StatusCode::FORBIDDEN, words.unknown_key),
+            Code::Forbidden => (StatusCode::FORBIDDEN, words.forbidden),
+            Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, words.too_large),
+            Code::Throttled => (words.throttled_status, words.throttled),
             Code::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             code => match code.fault() {
-                Fault::Caller => (StatusCode::BAD_REQUEST, "ValidationException"),
-                Fault::Function | Fault::Platform => (StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure"),
+                Fault::Caller => (StatusCode::BAD_REQUEST, words.invalid),
+                Fault::Function | Fault::Platform => (StatusCode::INTERNAL_SERVER_ERROR, words.internal),
             },
         };
         Refusal::new(status, code, error.detail())
+    }
+}
+
+/// A protocol's names for what may go wrong in any service; clients make their exceptions of them.
+struct Words {
+    unsigned: &'static str,
+    unreadable: &'static str,
+    unknown_key: &'static str,
+    mismatch: &'static str,
+    /// Signed too long ago, or for later.
+    skewed: &'static str,
+    expired: &'static str,
+    /// What must be signed is not.
+    uncovered: &'static str,
+    forbidden: &'static str,
+    too_large: &'static str,
+    throttled: &'static str,
+    throttled_status: StatusCode,
+    invalid: &'static str,
+    internal: &'static str,
+}
+
+const QUERY: Words = Words {
+    unsigned: "MissingAuthenticationToken",
+    unreadable: "IncompleteSignature",
+    unknown_key: "InvalidClientTokenId",
+    mismatch: "SignatureDoesNotMatch",
+    skewed: "SignatureDoesNotMatch",
+    expired: "SignatureDoesNotMatch",
+    uncovered: "SignatureDoesNotMatch",
+    forbidden: "AccessDenied",
+    too_large: "RequestEntityTooLarge",
+    throttled: "Throttling",
+    throttled_status: StatusCode::TOO_MANY_REQUESTS,
+    invalid: "ValidationError",
+    internal: "InternalFailure",
+};
+
+const JSON: Words = Words {
+    unsigned: "MissingAuthenticationTokenException",
+    unreadable: "IncompleteSignatureException",
+    unknown_key: "UnrecognizedClientException",
+    mismatch: "InvalidSignatureException",
+    skewed: "InvalidSignatureException",
+    expired: "InvalidSignatureException",
+    uncovered: "InvalidSignatureException",
+    forbidden: "AccessDeniedException",
+    too_large: "RequestEntityTooLargeException",
+    throttled: "ThrottlingException",
+    throttled_status: StatusCode::TOO_MANY_REQUESTS,
+    invalid: "ValidationException",
+    internal: "InternalFailure",
+};
+
+/// S3's; what it has no word for is as in its other operations (`mote-s3/src/fault.rs`).
+const REST: Words = Words {
+    unsigned: "AccessDenied",
+    unreadable: "AuthorizationHeaderMalformed",
+    unknown_key: "InvalidAccessKeyId",
+    mismatch: "SignatureDoesNotMatch",
+    skewed: "RequestTimeTooSkewed",
+    expired: "AccessDenied",
+    uncovered: "AccessDenied",
+    forbidden: "AccessDenied",
+    too_large: "EntityTooLarge",
+    throttled: "SlowDown",
+    throttled_status: StatusCode::SERVICE_UNAVAILABLE,
+    invalid: "InvalidArgument",
+    internal: "InternalError",
+};
+
+impl Words {
+    fn of(protocol: Protocol) -> &'static Words {
+        match protocol {
+            Protocol::Query => &QUERY,
+            Protocol::Json => &JSON,
+            Protocol::Rest => &REST,
+        }
+    }
+
+    fn unbelieved(&self, flaw: Flaw) -> &'static str {
+        match flaw {
+            Flaw::Unreadable | Flaw::HeaderMalformed | Flaw::QueryMalformed => self.unreadable,
+            Flaw::UnknownKey => self.unknown_key,
+            Flaw::Mismatch => self.mismatch,
+            Flaw::Uncovered => self.uncovered,
+            Flaw::Skewed => self.skewed,
+            Flaw::Expired => self.expired,
+        }
     }
 }
 
@@ -69,14 +159,6 @@ impl Refusal {
 pub(super) fn spoken(headers: &HeaderMap) -> Protocol {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.starts_with("application/x-www-form-urlencoded") { Protocol::Query } else { Protocol::Json }
-}
-
-fn unbelieved_code(flaw: Flaw) -> &'static str {
-    match flaw {
-        Flaw::Unreadable | Flaw::HeaderMalformed | Flaw::QueryMalformed => "IncompleteSignatureException",
-        Flaw::UnknownKey => "UnrecognizedClientException",
-        Flaw::Uncovered | Flaw::Mismatch | Flaw::Skewed | Flaw::Expired => "InvalidSignatureException",
-    }
 }
 
 pub(in crate::aws) fn refuse(protocol: Protocol, refusal: &Refusal, id: Id) -> Response {

@@ -10,7 +10,7 @@ use mote_core::dialect::Response;
 use mote_core::{Code, Error};
 use serde_json::{Value, json};
 
-use crate::aws::api::wire::Refusal;
+use crate::aws::api::wire::{Protocol, Refusal};
 
 pub(in crate::aws::api) const TOO_LARGE: &str = "RequestTooLargeException";
 
@@ -68,7 +68,7 @@ impl Fault {
             Code::BodyTooLarge => Fault::too_large(detail),
             Code::Throttled => Fault::throttled(error),
             _ => {
-                let Refusal { status, code, message } = Refusal::of(error);
+                let Refusal { status, code, message } = Refusal::of(Protocol::Json, error);
                 let kind = if status == StatusCode::INTERNAL_SERVER_ERROR { "ServiceException" } else { code };
                 Fault::new(status, kind, message)
             }

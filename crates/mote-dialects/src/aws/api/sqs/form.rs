@@ -124,6 +124,8 @@ fn shape(code: &'static str) -> &'static str {
     match code.strip_prefix("AWS.SimpleQueueService.").unwrap_or(code) {
         "NonExistentQueue" => "QueueDoesNotExist",
         "QueueAlreadyExists" => "QueueNameExists",
+        "AccessDenied" => "AccessDeniedException",
+        "Throttling" => "ThrottlingException",
         code => code,
     }
 }
