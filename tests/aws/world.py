@@ -1,10 +1,11 @@
-"""What a case is given: clients of the server under test, with a key that nobody knows, and fresh names."""
+"""What a case is given: clients of the server under test, with a key that nobody knows, one that is the server's, and fresh names."""
 
 import contextlib
 import uuid
 
 import boto3
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 REGION = "eu-central-1"
@@ -12,8 +13,9 @@ KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 
 
 class World:
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, access_key, secret_key):
         self.endpoint, self.undo = endpoint, contextlib.ExitStack()
+        self.credentials = Credentials(access_key, secret_key)
 
     def client(self, service):
         config = Config(retries={"max_attempts": 1}, connect_timeout=10, read_timeout=60)

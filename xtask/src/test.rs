@@ -115,14 +115,16 @@ fn s3() -> Result<()> {
     server.stop()
 }
 
-/// As the one of S3, with any key.
+/// As the one of S3, with any key where that will do.
 fn aws() -> Result<()> {
     let suite = root().join("tests/aws");
     let venv = Venv::with("aws", &std::fs::read_to_string(suite.join("requirements.txt"))?)?;
     // Its tries are minutes apart.
     let server = Server::start_with(&binary()?, &fresh("aws")?.join("data"), &["--retry-scale", "0.005"])?;
+    let keys = server.keys()?;
     let mut run = venv.python();
     run.arg(suite.join("run.py")).args(["--endpoint", &server.doors.aws]);
+    run.args(["--access-key", &keys.access_key_id, "--secret-key", &keys.secret_access_key]);
     show(&mut run, LIMIT).map_err(|e| format!("{e}\n{}", server.log_tail()))?;
     server.stop()
 }

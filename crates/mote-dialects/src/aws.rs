@@ -98,9 +98,10 @@ impl Aws {
         Aws { account, keys, door: Door::Api }
     }
 
-    /// The same for function URLs and REST APIs, of which the public door's other requests are none.
+    /// The same for function URLs and REST APIs, of which the public door's other requests are none. It stands behind
+    /// proxies, some of which say nothing of themselves: who comes from this machine is nobody in particular.
     pub fn public(&self) -> Aws {
-        Aws { account: self.account.clone(), keys: self.keys, door: Door::Public }
+        Aws { account: self.account.clone(), keys: Keys::Known, door: Door::Public }
     }
 
     /// Who sends a request that S3 is to answer, if that needs no proof.
@@ -178,7 +179,7 @@ impl Dialect for Aws {
     fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
         match self.door {
             Door::Api => Ok(api::parse(request, stamp, &self.account, self.keys)),
-            Door::Public => match urls::parse(request, stamp, self.keys)? {
+            Door::Public => match urls::parse(request, stamp)? {
                 Parsed::NotMine(request) => gateway::parse(request, stamp),
                 parsed => Ok(parsed),
             },

@@ -53,6 +53,16 @@ pub(super) fn of_queue(queue: &Name, region: &str, account: &str) -> String {
     format!("arn:{}:sqs:{region}:{account}:{queue}", partition(region))
 }
 
+/// An ARN of another account is nobody's here, though the name at its end may be somebody's. The error says whose it is.
+pub(super) fn check_owner(arn: &str, account: &str) -> Result<(), String> {
+    match arn.split(':').nth(4) {
+        Some(owner) if arn.starts_with("arn:") && owner != account => {
+            Err(format!("The account {owner:.12} is not this one ({account}), and nothing goes from one to the other."))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The draft, by the name that AWS has for it.
 pub(super) const LATEST: &str = "$LATEST";
 
@@ -82,6 +92,16 @@ pub(super) fn partition(region: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_belongs_to_another_account_is_told() {
+        let is_own = |arn| check_owner(arn, "000000000000").is_ok();
+        assert!(is_own("arn:aws:sqs:us-east-1:000000000000:q"));
+        assert!(!is_own("arn:aws:sqs:us-east-1:123456789012:q") && !is_own("arn:aws:sqs:us-east-1::q"));
+        // No ARN at all, which others refuse.
+        assert!(is_own("q") && is_own("arn:aws:sqs"));
+        assert!(check_owner("arn:aws:sqs:r:123456789012:q", "000000000000").unwrap_err().starts_with("The account 123456789012 is not"));
+    }
 
     #[test]
     fn partitions() {

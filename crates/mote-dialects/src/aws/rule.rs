@@ -19,7 +19,7 @@ use mote_core::rule::Rule;
 use mote_core::schedule::{CatchUp, Options, Schedule};
 use serde_json::{Map, Value, json};
 
-use super::arn::LATEST;
+use super::arn::{self, LATEST};
 
 /// Of the records of buses, and of groups of schedules.
 pub(super) const BUSES: &str = "buses";
@@ -91,11 +91,11 @@ pub(super) fn told_tags(tags: &Map<String, Value>) -> Value {
 /// Whom an ARN means; the error says what is wrong with it.
 pub(super) fn receiver(arn: &str, account: &str) -> Result<(Destination, Qualifier), String> {
     let parts: Vec<&str> = arn.split(':').collect();
-    let ["arn", _, service, _, owner, resource @ ..] = parts.as_slice() else {
+    let ["arn", _, service, _, _, resource @ ..] = parts.as_slice() else {
         return Err("Provided Arn is not in correct format.".to_owned());
     };
-    if matches!(*service, "lambda" | "sqs" | "sns") && *owner != account {
-        return Err(format!("The account {owner:.12} is not this one, and nothing goes from one to the other."));
+    if matches!(*service, "lambda" | "sqs" | "sns") {
+        arn::check_owner(arn, account)?;
     }
     let named = |name: &str| Name::new(name).map_err(|_| "Provided Arn is not in correct format.".to_owned());
     match (*service, resource) {

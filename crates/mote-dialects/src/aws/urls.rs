@@ -8,18 +8,18 @@ use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, Uri};
 use mote_core::access::Credential;
-use mote_core::access::sigv4::Claim;
+use mote_core::access::sigv4::{Claim, SignedRequest};
 use mote_core::action::{Action, Done, Target};
 use mote_core::clock::Id;
 use mote_core::dialect::{Parsed, Request, Response, Stamp, Turn};
-use mote_core::function::Name;
+use mote_core::function::{Cors, HttpRoute, Name, UrlAccess};
 use mote_core::{Body, Code, Error, Result};
+use serde_json::Map;
 use sha2::{Digest as _, Sha256};
 
-use super::Keys;
-use super::api::sender;
 use super::api::wire::{self, Protocol, Refusal};
 use super::envelope::PAYLOAD_BYTES_MAX;
+use super::envelope::over_http::about;
 use crate::{plain, requests};
 
 /// What all paths of function URLs begin with.
@@ -39,6 +39,18 @@ pub(super) fn path(id: &str) -> String {
     format!("{PREFIX}{id}")
 }
 
+/// The route of one. `streams`: an answer is passed on as it comes.
+pub(super) fn route(id: &str, alias: Option<&str>, access: UrlAccess, streams: bool, cors: Option<Cors>) -> HttpRoute {
+    let mut said = Map::from_iter([(about::PAYLOAD.to_owned(), "url".into()), (about::URL_ID.to_owned(), id.into())]);
+    if let Some(alias) = alias {
+        said.insert(about::QUALIFIER.into(), alias.into());
+    }
+    if !streams {
+        said.insert(about::BUFFERED.into(), true.into());
+    }
+    HttpRoute { below: true, access: Some(access), cors, about: said, ..HttpRoute::new(path(id), Vec::new()) }
+}
+
 /// As a client calls it.
 pub(super) fn address(public: &str, namespace: &Name, id: &str) -> String {
     format!("{}{}{}/", public.trim_end_matches('/'), mount(namespace), path(id))
@@ -48,21 +60,19 @@ fn mount(namespace: &Name) -> String {
     if namespace.as_str() == Name::DEFAULT { String::new() } else { format!("/@{namespace}") }
 }
 
-pub(super) fn parse(request: Request, stamp: &Stamp, keys: Keys) -> Result<Parsed> {
+pub(super) fn parse(request: Request, stamp: &Stamp) -> Result<Parsed> {
     let Some(path) = routed(request.uri(), request.headers()) else { return Ok(Parsed::NotMine(request)) };
     let claim = Claim::read((request.method(), request.uri(), request.headers()).into()).ok().flatten();
     let (parts, body) = request.into_parts();
     let Some(claim) = claim else {
         return Ok(Parsed::Action(Credential::Anonymous, call(parts, body, path, stamp)?));
     };
-    let local = sender::is_local(keys, &parts.uri, &parts.headers, stamp) && !sender::is_a_browsers(&parts.headers);
-    // As at the aws door, nobody else's body is worth its room.
-    let known = (!local).then(|| Credential::AccessKey(claim.key_id.clone()));
+    let key = Credential::AccessKey(claim.key_id.clone());
     let (stamp, id) = (stamp.clone(), stamp.id);
     let read = move || {
         Turn::read(body, PAYLOAD_BYTES_MAX, move |read| {
             let asked = read.and_then(|body| {
-                let who = sender::credential(Some(claim), &parts, &body, local);
+                let who = Credential::Signed(SignedRequest::new(claim, (&parts).into(), &body).into());
                 Ok((who, call(parts, body.into(), path, &stamp)?))
             });
             match asked {
@@ -71,13 +81,11 @@ pub(super) fn parse(request: Request, stamp: &Stamp, keys: Keys) -> Result<Parse
             }
         })
     };
-    Ok(Parsed::Turn(match known {
-        None => read(),
-        Some(key) => Turn::act(key, Action::WhoAmI, move |known| match known {
-            Ok(_) => read(),
-            Err(error) => Turn::Answer(render(Err(error), id)),
-        }),
-    }))
+    // As at the aws door, a body is worth its room where a known key is named.
+    Ok(Parsed::Turn(Turn::act(key, Action::WhoAmI, move |known| match known {
+        Ok(_) => read(),
+        Err(error) => Turn::Answer(render(Err(error), id)),
+    })))
 }
 
 pub(super) fn call(parts: Parts, body: Body, path: String, stamp: &Stamp) -> Result<Action> {
@@ -188,7 +196,7 @@ mod tests {
         let request = http::Request::post("/lambda-url/anything").header("host", "evil.example").header("x-amz-date", "20260101T000000Z");
         let request = request.header("authorization", signed).body("{}".into()).unwrap();
         let stamp = Stamp { id: Id(7), time: mote_core::clock::Timestamp(1), peer: "127.0.0.1".into(), origin: String::new() };
-        let Ok(Parsed::Turn(turn)) = parse(request, &stamp, Keys::Local) else { panic!("it is not ours") };
+        let Ok(Parsed::Turn(turn)) = parse(request, &stamp) else { panic!("it is not ours") };
         let Turn::Do { who: Credential::AccessKey(key), what: Action::WhoAmI, then } = turn else { panic!("it is read first") };
         assert_eq!(key, "test");
         let Turn::Answer(refused) = then(Err(Error::new(Code::CredentialInvalid, "nobody's key"))) else { panic!("it is read after all") };

@@ -105,7 +105,7 @@ fn route(ask: Ask) -> Result<Turn, Fault> {
         (["2014-11-13", "functions", name, "invoke-async"], "POST") => invoke::later(named(&ask, name)?, ask),
         (["2016-08-19", "account-settings"], "GET") => Ok(account::settings(ask, None, account::Usage::default())),
         (["2017-03-31", "tags", name], verb @ ("GET" | "POST" | "DELETE")) => {
-            if let Some(id) = mappings::uuid_of(name) {
+            if let Some(id) = mappings::uuid_of(name, &ask.account.of(&ask.namespace)) {
                 return mappings::tags(ask, id, verb);
             }
             let address = named(&ask, name)?;

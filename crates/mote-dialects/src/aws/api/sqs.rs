@@ -28,8 +28,8 @@ use super::wire::{self, Protocol, Refusal};
 use form::Asked;
 
 /// A queue's attributes as its settings; the error says what is wrong.
-pub(in crate::aws) fn queue_settings(given: &Value) -> Result<Patch, String> {
-    attributes::read(given).map_err(|refusal| refusal.message)
+pub(in crate::aws) fn queue_settings(given: &Value, account: &str) -> Result<Patch, String> {
+    attributes::read(given, account).map_err(|refusal| refusal.message)
 }
 
 /// Entries of one request.
@@ -88,7 +88,7 @@ fn create(asked: &Asked) -> Outcome {
     let name = named(asked, "QueueName")?;
     let fifo = name.as_str().ends_with(".fifo");
     let wanted = &asked.input["Attributes"];
-    let mut patch = attributes::read(wanted)?;
+    let mut patch = attributes::read(wanted, &asked.account_of())?;
     if fifo != patch.get("fifo").is_some_and(|fifo| fifo == true) {
         let message = "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with .fifo suffix and be 1 to 80 in length.";
         return Err(invalid("InvalidParameterValue", message));
@@ -159,7 +159,7 @@ fn get_attributes(asked: &Asked) -> Outcome {
 }
 
 fn set_attributes(asked: &Asked) -> Outcome {
-    let (name, mut patch) = (queue(asked)?, attributes::read(&asked.input["Attributes"])?);
+    let (name, mut patch) = (queue(asked)?, attributes::read(&asked.input["Attributes"], &asked.account_of())?);
     if patch.contains_key("fifo") {
         return Err(invalid("InvalidAttributeName", "Unknown Attribute FifoQueue."));
     }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Ground;
 use super::finding::{Finding, Outcome};
+use super::function;
 use super::yaml::{Node, Place};
 use crate::aws::api::lambda::pattern_of;
 use crate::aws::api::{changes_of, subscription_id};
@@ -183,8 +184,8 @@ pub(super) fn filters(at: Place, patterns: &[Node]) -> Outcome<Vec<Filter>> {
 }
 
 /// Of a queue's ARN.
-pub(super) fn queue(at: Place, arn: &str, batches: Batches) -> Outcome<Binding> {
-    let queue = told(at, Name::new(last(at, arn, "sqs")?))?;
+pub(super) fn queue(ground: &Ground<'_>, at: Place, arn: &str, batches: Batches) -> Outcome<Binding> {
+    let queue = told(at, Name::new(last(ground, at, arn, "sqs")?))?;
     let (batch, window_ms) = (batches.size.unwrap_or(10) as u32, batches.window_s.unwrap_or_default() * 1000);
     if batch > 10 && window_ms == 0 {
         return Err(Finding::new(at, "a batch of more than 10 messages needs a window of a second at least"));
@@ -197,7 +198,7 @@ pub(super) fn queue(at: Place, arn: &str, batches: Batches) -> Outcome<Binding> 
 
 /// Of a topic's ARN; `policy` is read of the attributes, or of the body.
 pub(super) fn topic(ground: &Ground<'_>, at: Place, arn: &str, policy: Option<Value>, of_body: bool, function: &Name) -> Outcome<Binding> {
-    let topic = told(at, Name::new(last(at, arn, "sns")?))?;
+    let topic = told(at, Name::new(last(ground, at, arn, "sns")?))?;
     let scope = if of_body { "data" } else { FILTERED };
     let filter = policy.map(|policy| told(at, Filter::read(json!({ scope: policy })))).transpose()?;
     let id = subscription_id("lambda", &format!("the function {function}"));
@@ -205,8 +206,9 @@ pub(super) fn topic(ground: &Ground<'_>, at: Place, arn: &str, policy: Option<Va
     Ok(Binding::Topic(Subscription { topic, filter, retry: None, adds }.into()))
 }
 
-/// The name at the end of an ARN of a service.
-pub(super) fn last<'t>(at: Place, arn: &'t str, service: &str) -> Outcome<&'t str> {
+/// The name at the end of an ARN of a service, of this account.
+pub(super) fn last<'t>(ground: &Ground<'_>, at: Place, arn: &'t str, service: &str) -> Outcome<&'t str> {
+    function::check_owner(ground, at, arn)?;
     match arn.splitn(6, ':').collect::<Vec<_>>().as_slice() {
         ["arn", _, found, _, _, name] if *found == service => Ok(name),
         _ => Err(Finding::new(at, format!("{arn:.100} is no ARN of {service}"))),

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mote_core::bundle::Bundle;
 use mote_core::dialect::{Deployment, Manifest};
-use mote_core::function::{Binding, HttpAccess, UrlAccess};
+use mote_core::function::Binding;
 use serde_json::{Map, Value, json};
 
 use super::Ground;
 use super::bindings::{self, Api};
 use super::code;
 use super::finding::{Finding, Findings, Outcome};
-use super::function::{self, Wanted};
+use super::function::{self, FunctionUrl, Wanted};
 use super::template::{Props, Template, wanted};
 use super::yaml::{Key, Node, Place};
 
@@ -155,6 +155,8 @@ impl<'t, 'a> Package<'t, 'a> {
         // Of one program alone: many would share it.
         let named = if many { None } else { last(&deploys, |props| props.text("name"))? };
         let (named_at, name) = named.map_or((at, program.to_owned()), |(at, name)| (at, name.to_string()));
+        let flag = |name: &'static str| last(&deploys, move |props| props.flag(name));
+        let has_url = flag("enable_function_url")? == Some(true) && flag("disable_function_url")? != Some(true);
         let wanted = Wanted {
             at,
             name: function::name(named_at, &name)?,
@@ -162,15 +164,10 @@ impl<'t, 'a> Package<'t, 'a> {
             layers: Vec::new(),
             members: self.members(program, &deploys)?,
             built: true,
-            url: None,
+            url: has_url.then(FunctionUrl::public),
             bindings: bound,
         };
-        let Some(mut deployment) = wanted.deployment(self.template.ground, found) else { return Ok(None) };
-        let flag = |name: &'static str| last(&deploys, move |props| props.flag(name));
-        if flag("enable_function_url")? == Some(true) && flag("disable_function_url")? != Some(true) {
-            deployment.http = HttpAccess { url: true, access: UrlAccess::Public, ..HttpAccess::default() };
-        }
-        Ok(Some(deployment))
+        Ok(wanted.deployment(self.template.ground, found))
     }
 
     /// The program, and what is to lie beside it.

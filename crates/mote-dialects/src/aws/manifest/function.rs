@@ -6,7 +6,7 @@ use mote_core::action::LAYERS;
 use mote_core::bundle::Bundle;
 use mote_core::dialect::Deployment;
 use mote_core::engine::Preparing;
-use mote_core::function::{Binding, HttpAccess, Name};
+use mote_core::function::{Binding, Cors, HttpAccess, Name, UrlAccess};
 use serde_json::{Map, Value};
 
 use super::Ground;
@@ -14,7 +14,8 @@ use super::code;
 use super::finding::{Finding, Findings, Outcome};
 use super::yaml::Place;
 use crate::aws::api::lambda;
-use crate::aws::arn::ABOUT_REGION;
+use crate::aws::arn::{self, ABOUT_REGION};
+use crate::aws::urls;
 
 /// See the module's text.
 pub(super) struct Wanted {
@@ -27,13 +28,31 @@ pub(super) struct Wanted {
     pub(super) members: Map<String, Value>,
     /// The code needs no dependencies beside those that it brings.
     pub(super) built: bool,
-    pub(super) url: Option<HttpAccess>,
+    pub(super) url: Option<FunctionUrl>,
     pub(super) bindings: Vec<Binding>,
+}
+
+/// The function's address at the public door: that of every function of mote, and that of a function URL, which takes signatures.
+pub(super) struct FunctionUrl {
+    pub(super) access: UrlAccess,
+    pub(super) cors: Option<Cors>,
+    pub(super) streams: bool,
+}
+
+impl FunctionUrl {
+    pub(super) fn public() -> FunctionUrl {
+        FunctionUrl { access: UrlAccess::Public, cors: None, streams: false }
+    }
 }
 
 /// Checks one member alone, so that what is wrong has its own place.
 pub(super) fn check(at: Place, name: &str, value: &Value) -> Outcome<()> {
     lambda::check_member(name, value).map_err(|why| Finding::new(at, why))
+}
+
+/// What is another account's is told before anything is made, and is not taken for this one's of that name.
+pub(super) fn check_owner(ground: &Ground<'_>, at: Place, arn: &str) -> Outcome<()> {
+    arn::check_owner(arn, &ground.account()).map_err(|why| Finding::new(at, why))
 }
 
 pub(super) fn name(at: Place, text: &str) -> Outcome<Name> {
@@ -69,13 +88,15 @@ impl Wanted {
             deployment.about.insert("Layers".into(), self.layers.iter().map(told).collect());
         }
         deployment.about.insert(ABOUT_REGION.into(), ground.region().into());
-        deployment.name = Some(self.name);
         deployment.files = Some(Arc::new(files));
         deployment.preparing = Preparing { installs: !self.built, starts: true };
         deployment.bindings = self.bindings;
-        if let Some(url) = self.url {
-            deployment.http = url;
+        if let Some(FunctionUrl { access, cors, streams }) = self.url {
+            let id = urls::id(&ground.said.namespace, &self.name, None);
+            deployment.bindings.push(Binding::Http(urls::route(&id, None, access, streams, cors.clone()).into()));
+            deployment.http = HttpAccess { url: true, access, cors, ..HttpAccess::default() };
         }
+        deployment.name = Some(self.name);
         Ok(deployment)
     }
 }

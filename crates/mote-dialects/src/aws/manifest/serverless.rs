@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mote_core::dialect::{Deployment, Manifest};
-use mote_core::function::{HttpAccess, UrlAccess};
+use mote_core::function::UrlAccess;
 use serde_json::{Map, Value, json};
 
 use self::events::Around;
@@ -21,7 +21,7 @@ use super::Ground;
 use super::bindings::Api;
 use super::code;
 use super::finding::{Finding, Findings, Outcome};
-use super::function::{self, Wanted};
+use super::function::{self, FunctionUrl, Wanted};
 use super::sam::{self, Layer};
 use super::template::{Props, Template, wanted};
 use super::yaml::{Key, Node, Place};
@@ -42,21 +42,10 @@ const SILENT: [(&str, &str); 3] = [("plugins", "mote runs none"), ("org", "there
 
 const RIGHTS: &str = "rights are those of mote's tokens, and a function reaches what its namespace holds";
 const KEPT: &str = "mote keeps no stack";
-const PROVIDER: [&str; 12] = [
-    "name",
-    "runtime",
-    "region",
-    "stage",
-    "timeout",
-    "memorySize",
-    "environment",
-    "httpApi",
-    "architecture",
-    "layers",
-    "apiGateway",
-    "versionFunctions",
-];
-const PROVIDER_SILENT: [(&str, &str); 13] = [
+const PROVIDER: [&str; 11] =
+    ["name", "runtime", "region", "stage", "timeout", "memorySize", "environment", "httpApi", "architecture", "layers", "apiGateway"];
+const PROVIDER_SILENT: [(&str, &str); 14] = [
+    ("versionFunctions", "every deploy makes a version"),
     ("iam", RIGHTS),
     ("iamRoleStatements", RIGHTS),
     ("role", RIGHTS),
@@ -70,6 +59,13 @@ const PROVIDER_SILENT: [(&str, &str); 13] = [
     ("tracing", "every call has a trace"),
     ("logs", "every call has a record"),
     ("logRetentionInDays", "logs are kept as all logs are"),
+];
+const API_GATEWAY_SILENT: [(&str, &str); 5] = [
+    ("binaryMediaTypes", "bodies are passed on as they are"),
+    ("description", "mote keeps none of a manifest"),
+    ("metrics", "every call has a record"),
+    ("minimumCompressionSize", "answers are sent as functions give them"),
+    ("shouldStartNameWithService", "an API has no name of its own"),
 ];
 const FUNCTION: [&str; 18] = [
     "handler",
@@ -145,6 +141,8 @@ fn service<'t, 'a>(template: &'t Template<'a>, root: &Node, stage: String, found
     let section = |name: &str| Props::of(template, root.at, root.get(name));
     let provider = section("provider")?;
     provider.expect("the provider", &PROVIDER, &PROVIDER_SILENT, found);
+    // What guards routes or shares them out, as a resource policy or API keys, must not be lost unseen.
+    provider.map("apiGateway")?.expect("provider.apiGateway", &[], &API_GATEWAY_SILENT, found);
     match provider.text("name")? {
         Some((at, name)) if &*name != "aws" => return Err(Finding::new(at, format!("the provider is {name:.40}, and mote takes aws"))),
         _ => {}
@@ -199,7 +197,7 @@ impl<'a> Service<'_, 'a> {
             layers: self.layers_of(&props)?,
             members: self.members(&props)?,
             built: false,
-            url: url(&props)?,
+            url: url(&props, found)?,
             bindings,
         };
         let Some(mut deployment) = wanted.deployment(self.template.ground, found) else { return Ok(None) };
@@ -220,7 +218,8 @@ impl<'a> Service<'_, 'a> {
         destinations.expect("destinations", &["onSuccess", "onFailure"], &[], found);
         for (when, to) in [("onSuccess", &mut delivery.on_success), ("onFailure", &mut delivery.on_failure)] {
             if let Some((at, arn)) = destinations.text(when)? {
-                let destination = crate::aws::api::lambda::destination_of(&arn).map_err(|why| Finding::new(at, why))?;
+                let destination = crate::aws::api::lambda::destination_of(&arn, &props.template().ground.account())
+                    .map_err(|why| Finding::new(at, why))?;
                 *to = Some(destination);
             }
         }
@@ -246,6 +245,7 @@ impl<'a> Service<'_, 'a> {
             add(&mut members, "Architectures", node.at, json!([node.json()]))?;
         }
         if let Some((at, arn)) = props.text("onError")? {
+            function::check_owner(props.template().ground, at, &arn)?;
             add(&mut members, "DeadLetterConfig", at, json!({ "TargetArn": &*arn }))?;
         }
         let mut variables = Map::new();
@@ -280,12 +280,13 @@ fn add(members: &mut Map<String, Value>, name: &str, at: Place, value: Value) ->
 }
 
 /// `true`, or who may use it.
-fn url(props: &Props<'_, '_>) -> Outcome<Option<HttpAccess>> {
+fn url(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Option<FunctionUrl>> {
     let Some(node) = props.raw("url") else { return Ok(None) };
     if let Some(flag) = node.flag() {
-        return Ok(flag.then(|| HttpAccess { url: true, access: UrlAccess::Public, ..HttpAccess::default() }));
+        return Ok(flag.then(FunctionUrl::public));
     }
     let url = props.map("url")?;
+    url.expect("a function URL", &["authorizer", "cors", "invokeMode"], &[], found);
     let access = match url.text("authorizer")? {
         Some((_, kind)) if &*kind == "aws_iam" => UrlAccess::Token,
         Some((at, kind)) => return Err(Finding::new(at, format!("{kind:.40} stands where aws_iam is wanted"))),
@@ -295,5 +296,12 @@ fn url(props: &Props<'_, '_>) -> Outcome<Option<HttpAccess>> {
         Some(_) => events::cors(&url, "cors")?,
         None => None,
     };
-    Ok(Some(HttpAccess { url: true, access, cors, ..HttpAccess::default() }))
+    let streams = match url.text("invokeMode")? {
+        Some((_, mode)) if &*mode == "RESPONSE_STREAM" => true,
+        Some((at, mode)) if &*mode != "BUFFERED" => {
+            return Err(Finding::new(at, format!("{mode:.40} stands where BUFFERED or RESPONSE_STREAM is wanted")));
+        }
+        _ => false,
+    };
+    Ok(Some(FunctionUrl { access, cors, streams }))
 }

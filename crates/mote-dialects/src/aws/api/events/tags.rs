@@ -6,6 +6,7 @@ use mote_core::rule::Rule;
 use serde_json::{Map, Value, json};
 
 use super::{Asked, DEFAULT_BUS, Outcome, Refusal, missing};
+use crate::aws::arn;
 use crate::aws::rule::{self, BUSES, TAGS};
 
 const TAGS_MAX: usize = 50;
@@ -45,6 +46,7 @@ fn change(asked: &Asked, change: impl FnOnce(&mut Map<String, Value>) + Send + '
 fn resource(asked: &Asked, then: impl FnOnce(Asked, Option<(Rule, u64)>) -> Outcome + Send + 'static) -> Outcome {
     let arn = asked.needed("ResourceARN")?.to_owned();
     let wrong = || asked.invalid("Parameter ResourceARN is not valid. Reason: it is none of a rule or of an event bus.");
+    arn::check_owner(&arn, &asked.account()).map_err(|why| asked.invalid(format!("Parameter ResourceARN is not valid. Reason: {why}")))?;
     let path: Vec<&str> = arn.split(':').nth(5).unwrap_or_default().split('/').collect();
     let (group, name) = match path.as_slice() {
         ["event-bus", DEFAULT_BUS] => return then(asked.clone(), None),

@@ -146,7 +146,7 @@ struct Change {
 /// The same code under another configuration.
 pub(super) fn configure(address: Address, ask: Ask) -> Result<Turn, Fault> {
     let Change { revision_id, wish } = read(&ask.body)?;
-    wish.check()?;
+    wish.check_in(&ask.account.of(&ask.namespace))?;
     draft(&address)?;
     Ok(describe(address, ask, move |_, ask, Description { function, .. }| {
         let id = ask.stamp.id;

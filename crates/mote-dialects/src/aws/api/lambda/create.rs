@@ -38,7 +38,7 @@ pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
     if address.qualifier.is_some() {
         return Err(Fault::invalid("A function is created without a qualifier."));
     }
-    create.wish.check()?;
+    create.wish.check_in(&ask.account.of(&ask.namespace))?;
     if create.package_type.as_deref() == Some("Image") {
         return Err(Fault::absent("container images"));
     }

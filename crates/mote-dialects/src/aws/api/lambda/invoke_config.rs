@@ -55,7 +55,7 @@ pub(super) fn put(address: Address, ask: Ask, put: Put) -> Result<Turn, Fault> {
         };
         config.extend(said);
         config.insert("LastModified".into(), (ask.stamp.time.0 as f64 / 1000.0).into());
-        let delivery = match delivery(&config, &description.function) {
+        let delivery = match delivery(&config, &description.function, &ask.account.of(&ask.namespace)) {
             Ok(delivery) => delivery,
             Err(fault) => return refuse(&fault, ask.stamp.id),
         };
@@ -102,7 +102,7 @@ impl Wish {
 }
 
 /// The function's own, changed as it is said.
-fn delivery(config: &Map<String, Value>, function: &Function) -> Result<Delivery, Fault> {
+fn delivery(config: &Map<String, Value>, function: &Function, account: &str) -> Result<Delivery, Fault> {
     let mut delivery = Delivery { dead_letters: None, ..function.delivery.clone() };
     let number = |name: &str| config.get(name).and_then(Value::as_u64);
     if let Some(retries) = number("MaximumRetryAttempts") {
@@ -112,17 +112,24 @@ fn delivery(config: &Map<String, Value>, function: &Function) -> Result<Delivery
         delivery.retry.age_max_ms = age_s * 1000;
     }
     let arn = |when: &str| config.get("DestinationConfig")?.get(when)?.get("Destination")?.as_str();
-    let to = |when| arn(when).filter(|arn| !arn.is_empty()).map(destination).transpose();
+    let to = |when| arn(when).filter(|arn| !arn.is_empty()).map(|arn| own_destination(arn, account)).transpose();
     (delivery.on_success, delivery.on_failure) = (to("OnSuccess")?, to("OnFailure")?);
     Ok(delivery)
 }
 
 /// The same for a manifest.
-pub(in crate::aws) fn destination_of(arn: &str) -> Result<Destination, String> {
-    destination(arn).map_err(|fault| fault.message)
+pub(in crate::aws) fn destination_of(arn: &str, account: &str) -> Result<Destination, String> {
+    own_destination(arn, account).map_err(|fault| fault.message)
 }
 
-/// A queue, a topic or a function of this server, by its ARN.
+/// One of this account.
+pub(super) fn own_destination(arn: &str, account: &str) -> Result<Destination, Fault> {
+    let destination = destination(arn)?;
+    arn::check_owner(arn, account).map_err(|why| Fault::invalid(format!("{arn:.200}: {why}")))?;
+    Ok(destination)
+}
+
+/// A queue, a topic or a function, by its ARN.
 pub(super) fn destination(arn: &str) -> Result<Destination, Fault> {
     let wrong = || Fault::invalid(format!("The provided destination config DestinationArn is invalid: {arn:.200}"));
     let name = |text: &str| Name::new(text).map_err(|_| wrong());

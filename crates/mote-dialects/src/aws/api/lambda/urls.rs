@@ -9,7 +9,7 @@ use http::StatusCode;
 use mote_core::action::{Action, Done};
 use mote_core::dialect::Turn;
 use mote_core::function::delivery::Destination;
-use mote_core::function::{Binding, Bound, Cors, HttpRoute, Name, Qualifier, UrlAccess};
+use mote_core::function::{Binding, Bound, Cors, Name, Qualifier, UrlAccess};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -198,16 +198,9 @@ fn keep(address: Address, ask: Ask, alias: Option<Name>, mut config: Map<String,
 fn bound(address: &Address, ask: &Ask, alias: Option<&Name>, config: Map<String, Value>) -> Result<Bound, Fault> {
     let url = urls::id(&ask.namespace, &address.name, alias.map(Name::as_str));
     let word = |name: &str| config.get(name).and_then(Value::as_str).unwrap_or_default();
-    let mut said = Map::from_iter([(about::PAYLOAD.to_owned(), "url".into()), (about::URL_ID.to_owned(), url.as_str().into())]);
-    if let Some(alias) = alias {
-        said.insert(about::QUALIFIER.into(), alias.as_str().into());
-    }
-    if word("InvokeMode") != "RESPONSE_STREAM" {
-        said.insert(about::BUFFERED.into(), true.into());
-    }
     let access = if word("AuthType") == "NONE" { UrlAccess::Public } else { UrlAccess::Token };
     let cors = config.get("Cors").and_then(|cors| Shared::deserialize(cors).ok()).and_then(Shared::rules);
-    let route = HttpRoute { below: true, access: Some(access), cors, about: said, ..HttpRoute::new(urls::path(&url), Vec::new()) };
+    let route = urls::route(&url, alias.map(Name::as_str), access, word("InvokeMode") == "RESPONSE_STREAM", cors);
     Ok(Bound {
         id: Name::new(&binding_id(ask, address, alias)).map_err(|error| Fault::of(&error))?,
         namespace: ask.namespace.clone(),

@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::invoke_config;
 use super::logging::{LOGGING, Logging};
 use super::runtime::{self, Way};
+use crate::aws::arn;
 use crate::aws::envelope::PAYLOAD_BYTES_MAX;
 
 const ENV_BYTES_MAX: usize = 4096;
@@ -103,7 +104,14 @@ impl DeadLetters {
 
 impl Wish {
     /// An error for what AWS refuses, and for what a function would wait for in vain here.
-    pub(super) fn check(&self) -> Result<(), Fault> {
+    pub(super) fn check_in(&self, account: &str) -> Result<(), Fault> {
+        let arn = self.dead_letter_config.as_ref().and_then(|config| config.target_arn.as_deref()).unwrap_or_default();
+        arn::check_owner(arn, account).map_err(|why| Fault::invalid(format!("{arn:.200}: {why}")))?;
+        self.check()
+    }
+
+    /// The same, wherever it is wished for.
+    fn check(&self) -> Result<(), Fault> {
         within(self.timeout, "timeout", 1, TIMEOUT_S_MAX)?;
         within(self.memory_size, "memorySize", 128, 10_240)?;
         within(self.ephemeral_storage.as_ref().map(|storage| storage.size), "ephemeralStorage.size", 512, 10_240)?;

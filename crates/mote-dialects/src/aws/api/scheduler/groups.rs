@@ -7,6 +7,7 @@ use mote_core::rule::Rule;
 use serde_json::{Map, Value, json};
 
 use super::{Asked, DEFAULT_GROUP, Outcome, Refusal, missing, named, page, query, taken, unexpected};
+use crate::aws::arn;
 use crate::aws::rule::{self, ARN, SCHEDULE_GROUPS, TAGS};
 
 const WHAT: &str = "Schedule group";
@@ -140,6 +141,7 @@ fn change(asked: &Asked, arn: &str, change: impl FnOnce(&mut Map<String, Value>)
 
 /// `None`: the default group.
 fn resource(asked: &Asked, arn: &str, then: impl FnOnce(Asked, Option<(Rule, u64)>) -> Outcome + Send + 'static) -> Outcome {
+    arn::check_owner(arn, &asked.account()).map_err(|why| asked.invalid(why))?;
     let name = arn.rsplit_once(":schedule-group/").map_or("", |(_, name)| name);
     let name = named(asked, "resourceArn", name)?;
     if name.as_str() == DEFAULT_GROUP {

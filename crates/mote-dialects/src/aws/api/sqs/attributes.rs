@@ -43,7 +43,7 @@ const COUNTS: [&str; 5] = [
 ];
 
 /// As a change of settings. What mote can't honour is refused by its name.
-pub(super) fn read(given: &Value) -> Result<Patch, Refusal> {
+pub(super) fn read(given: &Value, account: &str) -> Result<Patch, Refusal> {
     let mut patch = Patch::new();
     for (name, value) in given.as_object().into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -54,7 +54,7 @@ pub(super) fn read(given: &Value) -> Result<Patch, Refusal> {
         } else if let Some((_, setting)) = FLAGS.iter().find(|(flag, _)| flag == name) {
             patch.insert((*setting).to_owned(), text.parse::<bool>().map_err(|_| wrong())?.into());
         } else if name == "RedrivePolicy" {
-            patch.insert("dead_letters".to_owned(), redrive(&text).ok_or_else(wrong)?);
+            patch.insert("dead_letters".to_owned(), redrive(&text, account).ok_or_else(wrong)?);
         } else if name == "SqsManagedSseEnabled" && text == "false" {
             // There is none to switch off.
         } else if REMEMBERED.contains(&name.as_str()) {
@@ -67,12 +67,14 @@ pub(super) fn read(given: &Value) -> Result<Patch, Refusal> {
 }
 
 /// `{"deadLetterTargetArn":"arn:aws:sqs:…:name","maxReceiveCount":3}`; the empty text takes it away.
-fn redrive(text: &str) -> Option<Value> {
+fn redrive(text: &str, account: &str) -> Option<Value> {
     if text.is_empty() {
         return Some(Value::Null);
     }
     let policy: Value = serde_json::from_str(text).ok()?;
-    let queue = Name::new(policy["deadLetterTargetArn"].as_str()?.rsplit(':').next()?).ok()?;
+    let arn = policy["deadLetterTargetArn"].as_str()?;
+    let ["arn", _, "sqs", _, owner, queue] = arn.split(':').collect::<Vec<_>>()[..] else { return None };
+    let queue = Name::new(queue).ok().filter(|_| owner == account)?;
     let count = &policy["maxReceiveCount"];
     let count = count.as_u64().or_else(|| count.as_str()?.parse().ok()).filter(|count| (1..=1000).contains(count))?;
     Some(json!({ "queue": queue, "receives_max": count }))

@@ -9,7 +9,7 @@ use super::{attributes, before, message, number};
 
 #[test]
 fn attributes_are_settings() {
-    let check = |given: Value, expect: Value| assert_eq!(Value::from(attributes::read(&given).unwrap()), expect, "{given}");
+    let check = |given: Value, expect: Value| assert_eq!(Value::from(attributes::read(&given, "000000000000").unwrap()), expect, "{given}");
     check(json!({ "VisibilityTimeout": "45", "DelaySeconds": "0" }), json!({ "visibility_ms": 45_000, "delay_ms": 0 }));
     check(json!({ "FifoQueue": "true", "ContentBasedDeduplication": "false" }), json!({ "fifo": true, "dedup_by_content": false }));
     let policy = json!({ "deadLetterTargetArn": "arn:aws:sqs:eu-west-1:000000000000:dead", "maxReceiveCount": "3" }).to_string();
@@ -17,7 +17,7 @@ fn attributes_are_settings() {
     check(json!({ "RedrivePolicy": "" }), json!({ "dead_letters": null }));
     check(json!({ "Policy": "{}" }), json!({ "about": { "Policy": "{}" } }));
     check(json!({ "SqsManagedSseEnabled": "false" }), json!({}));
-    let refused = |given: Value| attributes::read(&given).unwrap_err().code;
+    let refused = |given: Value| attributes::read(&given, "000000000000").unwrap_err().code;
     assert_eq!(refused(json!({ "SqsManagedSseEnabled": "true" })), "InvalidAttributeName");
     for wrong in ["43201", "-1", "x", "1.5", ""] {
         assert_eq!(refused(json!({ "VisibilityTimeout": wrong })), "InvalidAttributeValue", "{wrong:?}");
@@ -32,7 +32,7 @@ fn attributes_are_settings() {
 #[test]
 fn a_second_creation_agrees_or_does_not() {
     let settings = Settings { visibility_ms: 45_000, ..Settings::default() };
-    let agrees = |given: Value| attributes::agrees(&settings, &attributes::read(&given).unwrap());
+    let agrees = |given: Value| attributes::agrees(&settings, &attributes::read(&given, "000000000000").unwrap());
     assert!(agrees(json!({})));
     assert!(agrees(json!({ "VisibilityTimeout": "45", "Policy": "{}" })));
     assert!(!agrees(json!({ "VisibilityTimeout": "46" })));

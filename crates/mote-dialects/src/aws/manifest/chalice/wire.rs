@@ -183,8 +183,8 @@ pub(super) fn queue(ground: &Ground<'_>, at: Place, arguments: &Arguments) -> Ou
         concurrency: number("maximum_concurrency", 5)?.map(|most| most.clamp(2, 1000)),
         ..Batches::default()
     };
-    let queue = bindings::told(at, Name::new(bindings::last(at, &arn, "sqs")?))?;
-    Ok(Wired { queue: Some(queue), ..Wired::from(bindings::queue(at, &arn, batches)?) })
+    let queue = bindings::told(at, Name::new(bindings::last(ground, at, &arn, "sqs")?))?;
+    Ok(Wired { queue: Some(queue), ..Wired::from(bindings::queue(ground, at, &arn, batches)?) })
 }
 
 pub(super) fn topic(ground: &Ground<'_>, at: Place, arguments: &Arguments, function: &Name) -> Outcome<Wired> {

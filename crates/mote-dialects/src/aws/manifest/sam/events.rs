@@ -172,7 +172,7 @@ fn sqs(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Binding> {
         reports: props.texts("FunctionResponseTypes")?.iter().any(|kind| &**kind == "ReportBatchItemFailures"),
         filters: filters(props, found)?,
     };
-    bindings::queue(at, &arn, batches)
+    bindings::queue(props.template().ground, at, &arn, batches)
 }
 
 /// `FilterCriteria: {Filters: [{Pattern: …}]}`.

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use mote_core::dialect::Deployment;
-use mote_core::function::{HttpAccess, UrlAccess};
+use mote_core::function::UrlAccess;
 use serde_json::{Map, Value, json};
 
 use super::super::code;
 use super::super::finding::{Finding, Findings, Outcome};
-use super::super::function::{self, Wanted};
+use super::super::function::{self, FunctionUrl, Wanted};
 use super::super::template::resources::Resource;
 use super::super::template::{Props, Template, wanted};
 use super::super::yaml::{Key, Node, Place};
 use super::apis::{self, Apis};
 use super::{Layer, events, needs_no_build};
+use crate::aws::api::lambda::destination_of;
 
 /// Members of CreateFunction as they stand, numbers and texts apart.
 const TEXTS: [&str; 3] = ["Description", "Handler", "Runtime"];
@@ -73,10 +74,12 @@ pub(super) fn read<'a>(
     let name = found.keep(resource.name(template).and_then(|name| function::name(resource.at, &name)));
     let files = found.keep(needs_no_build(template, resource).and_then(|()| files(&props, &members)));
     let layers = found.keep(layers_of(&props, layers));
-    let url = found.keep(url(&props));
+    let url = url(&props, found);
+    let url = found.keep(url);
     let reserved = found.keep(props.number("ReservedConcurrentExecutions", 1..=10_000)).flatten();
     let warm = found.keep(provisioned(&props)).flatten();
-    let delivery = found.keep(invoke_config(&props));
+    let delivery = invoke_config(&props, found);
+    let delivery = found.keep(delivery);
     let name = name?;
     let bindings = events::read(&props, apis, &name, found);
     let wish = Wanted {
@@ -151,8 +154,7 @@ fn members(props: &Props<'_, '_>, found: &mut Findings) -> Map<String, Value> {
     }
     add("Environment", environment(props), found);
     let target = if props.raw("DeadLetterQueue").is_some() { "DeadLetterQueue" } else { "DeadLetterConfig" };
-    let dead = props.map(target).and_then(|dead| dead.text("TargetArn"));
-    add("DeadLetterConfig", dead.map(|arn| arn.map(|(at, arn)| (at, json!({ "TargetArn": &*arn })))), found);
+    add("DeadLetterConfig", dead_letters(props, target), found);
     if let Some((at, kind)) = found.keep(props.text("PackageType")).flatten().filter(|(_, kind)| &**kind != "Zip") {
         found.wrong(at, format!("mote runs no container images, and PackageType is {kind:.20}"));
     }
@@ -203,9 +205,10 @@ fn layers_of(props: &Props<'_, '_>, known: &BTreeMap<&str, Layer>) -> Outcome<Ve
     Ok(layers)
 }
 
-fn url(props: &Props<'_, '_>) -> Outcome<Option<HttpAccess>> {
+fn url(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Option<FunctionUrl>> {
     let Some(node) = props.raw("FunctionUrlConfig") else { return Ok(None) };
     let config = props.map("FunctionUrlConfig")?;
+    config.expect("a function URL", &["AuthType", "Cors", "InvokeMode"], &[], found);
     let access = match config.text("AuthType")? {
         Some((_, kind)) if &*kind == "NONE" => UrlAccess::Public,
         Some((_, kind)) if &*kind == "AWS_IAM" => UrlAccess::Token,
@@ -215,11 +218,24 @@ fn url(props: &Props<'_, '_>) -> Outcome<Option<HttpAccess>> {
         Some(_) => Some(apis::allowed(&config.map("Cors")?)?),
         None => None,
     };
-    Ok(Some(HttpAccess { url: true, access, cors, ..HttpAccess::default() }))
+    let streams = match config.text("InvokeMode")? {
+        Some((_, mode)) if &*mode == "RESPONSE_STREAM" => true,
+        Some((at, mode)) if &*mode != "BUFFERED" => {
+            return Err(Finding::new(at, format!("{mode:.40} stands where BUFFERED or RESPONSE_STREAM is wanted")));
+        }
+        _ => false,
+    };
+    Ok(Some(FunctionUrl { access, cors, streams }))
 }
 
 fn provisioned(props: &Props<'_, '_>) -> Outcome<Option<u64>> {
     props.map("ProvisionedConcurrencyConfig")?.number("ProvisionedConcurrentExecutions", 1..=1000)
+}
+
+fn dead_letters(props: &Props<'_, '_>, target: &str) -> Outcome<Option<(Place, Value)>> {
+    let Some((at, arn)) = props.map(target)?.text("TargetArn")? else { return Ok(None) };
+    function::check_owner(props.template().ground, at, &arn)?;
+    Ok(Some((at, json!({ "TargetArn": &*arn }))))
 }
 
 /// What becomes of events that nobody waits for.
@@ -229,12 +245,20 @@ struct InvokeConfig {
     on: [Option<mote_core::function::delivery::Destination>; 2],
 }
 
-fn invoke_config(props: &Props<'_, '_>) -> Outcome<InvokeConfig> {
+fn invoke_config(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<InvokeConfig> {
     let config = props.map("EventInvokeConfig")?;
+    config.expect("EventInvokeConfig", &["MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig"], &[], found);
     let destinations = config.map("DestinationConfig")?;
-    let on = |when: &str| {
-        let destination = destinations.map(when)?.text("Destination")?;
-        destination.map(|(at, arn)| crate::aws::api::lambda::destination_of(&arn).map_err(|why| Finding::new(at, why))).transpose()
+    destinations.expect("DestinationConfig", &["OnSuccess", "OnFailure"], &[], found);
+    let mut on = |when: &str| {
+        let Some(node) = destinations.raw(when) else { return Ok(None) };
+        let to = destinations.map(when)?;
+        // Its kind is said in the ARN.
+        to.expect(when, &["Destination", "Type"], &[], found);
+        let (at, arn) = to
+            .text("Destination")?
+            .ok_or_else(|| Finding::new(node.at, format!("{when} names no Destination; declare the queue or topic, and name its ARN")))?;
+        destination_of(&arn, &props.template().ground.account()).map(Some).map_err(|why| Finding::new(at, why))
     };
     Ok(InvokeConfig {
         retries: config.number("MaximumRetryAttempts", 0..=2)?,

@@ -52,7 +52,7 @@ const QUEUE_SILENT: [(&str, &str); 4] =
 pub(super) fn queue<'a>(template: &Template<'a>, resource: &Resource<'a>, found: &mut Findings) -> Outcome<(Name, Patch)> {
     let props = Props::of(template, resource.at, resource.properties)?;
     props.expect("a queue", &[&QUEUE[..], &["QueueName", "RedrivePolicy"]].concat(), &QUEUE_SILENT, found);
-    let mut given = Map::new();
+    let (mut given, account) = (Map::new(), template.ground.account());
     for name in QUEUE.iter().chain(&["RedrivePolicy"]) {
         let Some(node) = props.get(name)? else { continue };
         let text = match node.as_text() {
@@ -60,7 +60,7 @@ pub(super) fn queue<'a>(template: &Template<'a>, resource: &Resource<'a>, found:
             None => node.json().to_string(),
         };
         let one = Value::Object(Map::from_iter([((*name).to_owned(), text.clone().into())]));
-        queue_settings(&one).map_err(|why| Finding::new(node.at, why))?;
+        queue_settings(&one, &account).map_err(|why| Finding::new(node.at, why))?;
         given.insert((*name).to_owned(), text.into());
     }
     let mut name = resource.name(template)?.to_string();
@@ -68,7 +68,7 @@ pub(super) fn queue<'a>(template: &Template<'a>, resource: &Resource<'a>, found:
     if given.get("FifoQueue").is_some_and(|fifo| fifo == "true") && props.raw("QueueName").is_none() {
         name.push_str(".fifo");
     }
-    let patch = queue_settings(&given.into()).map_err(|why| Finding::new(props.at, why))?;
+    let patch = queue_settings(&given.into(), &account).map_err(|why| Finding::new(props.at, why))?;
     Ok((told(props.at, Name::new(&name))?, patch))
 }
 

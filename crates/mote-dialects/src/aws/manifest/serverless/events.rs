@@ -63,7 +63,7 @@ fn one(
             Ok(vec![bindings::bucket(bucket.to_owned(), vec![created], String::new(), String::new())])
         }
         ("s3", None) => s3(&said, buckets, found).map(one_of),
-        ("sqs", Some(arn)) => bindings::queue(node.at, arn, Batches::default()).map(one_of),
+        ("sqs", Some(arn)) => bindings::queue(said.template().ground, node.at, arn, Batches::default()).map(one_of),
         ("sqs", None) => sqs(&said, found).map(one_of),
         ("sns", lone) => sns(&said, node, lone, around.function, found).map(one_of),
         (other, _) => Err(Finding::new(kind.at, format!("mote has no events of {other:.40}"))),
@@ -205,7 +205,7 @@ fn sqs(props: &Props<'_, '_>, found: &mut Findings) -> Outcome<Binding> {
         reports: props.text("functionResponseType")?.is_some_and(|(_, kind)| &*kind == "ReportBatchItemFailures"),
         filters: bindings::filters(props.at, &props.list("filterPatterns")?)?,
     };
-    bindings::queue(at, &arn, batches)
+    bindings::queue(props.template().ground, at, &arn, batches)
 }
 
 /// A topic's name, its ARN, or a map with either.

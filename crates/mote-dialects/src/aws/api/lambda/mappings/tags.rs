@@ -21,9 +21,10 @@ struct Wish {
 }
 
 /// The id in a mapping's ARN.
-pub(in crate::aws::api::lambda) fn uuid_of(arn: &str) -> Option<String> {
+pub(in crate::aws::api::lambda) fn uuid_of(arn: &str, account: &str) -> Option<String> {
     match arn.split(':').collect::<Vec<_>>()[..] {
-        ["arn", _, "lambda", _, _, "event-source-mapping", id] => Some(id.to_owned()),
+        // None has the empty id, and another account's are as none.
+        ["arn", _, "lambda", _, owner, "event-source-mapping", id] => Some(if owner == account { id.to_owned() } else { String::new() }),
         _ => None,
     }
 }

@@ -229,5 +229,7 @@ fn a_mapping_has_tags() {
     assert_eq!(scene.ask("POST", &path, json!({ "Tags": { "b": "2" } })).status, 204);
     assert_eq!(scene.ask("DELETE", &format!("{path}?tagKeys=a"), Value::Null).status, 204);
     assert_eq!(scene.ask("GET", &path, Value::Null).json(), json!({ "Tags": { "b": "2" } }));
-    assert_eq!(scene.ask("GET", "/2017-03-31/tags/arn:aws:lambda:r:1:event-source-mapping:x", Value::Null).status, 404);
+    assert_eq!(scene.ask("GET", "/2017-03-31/tags/arn:aws:lambda:r:123456789012:event-source-mapping:x", Value::Null).status, 404);
+    // Of another account, where the id means nothing.
+    assert_eq!(scene.ask("GET", &path.replace(play::ACCOUNT, "999999999999"), Value::Null).status, 404);
 }
