@@ -208,7 +208,8 @@ pub struct Standing {
     pub trace: Option<String>,
 }
 
-/// Functions that may call one another in a row.
+/// Functions in a row, the first of which was called from outside and each other one by the one before: so many
+/// instances a function has, unless it says otherwise, and one that calls itself must not wait for itself.
 pub const DEPTH_MAX: u32 = 16;
 
 impl Depth {

@@ -38,9 +38,9 @@ use mote_core::action::Done;
 use mote_core::bundle::Bundle;
 use mote_core::clock::Id;
 use mote_core::dialect::{Dialect, Encoded, Ended, Followed, Manifest, Parameters, Parsed, Reads, Request, Response, Stamp};
-use mote_core::engine::{Invocation, Output};
+use mote_core::engine::{Depth, Invocation, Output};
 use mote_core::event::StoredEvent;
-use mote_core::function::{Cors, Function, HttpRoute, Runtime};
+use mote_core::function::{Cors, Function, HttpRoute, Name, Runtime};
 use mote_core::reply::{Reply, Timing};
 use mote_core::rule::{Rule, Target};
 use mote_core::{Error, Result};
@@ -74,12 +74,14 @@ pub struct Aws {
 }
 
 /// The doors differ in what they read and in how they answer, and in nothing else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 enum Door {
     /// The services' APIs.
     Api,
     /// Function URLs, and stages of REST APIs.
     Public,
+    /// The services' APIs, for an instance of this namespace.
+    Inside { namespace: Name, depth: Depth },
 }
 
 /// Whose requests are believed at the aws door.
@@ -102,6 +104,12 @@ impl Aws {
     /// proxies, some of which say nothing of themselves: who comes from this machine is nobody in particular.
     pub fn public(&self) -> Aws {
         Aws { account: self.account.clone(), keys: Keys::Known, door: Door::Public }
+    }
+
+    /// For one connection that an instance of the namespace has made to the platform: the connection says who asks, and
+    /// no signature is looked at.
+    pub fn inside(&self, namespace: Name, depth: Depth) -> Aws {
+        Aws { account: self.account.clone(), keys: Keys::Known, door: Door::Inside { namespace, depth } }
     }
 
     /// Who sends a request that S3 is to answer, if that needs no proof.
@@ -177,8 +185,9 @@ impl Dialect for Aws {
     }
 
     fn parse(&self, request: Request, stamp: &Stamp) -> Result<Parsed> {
-        match self.door {
+        match &self.door {
             Door::Api => Ok(api::parse(request, stamp, &self.account, self.keys)),
+            Door::Inside { namespace, depth } => Ok(api::inside(request, stamp, &self.account, namespace, depth)),
             Door::Public => match urls::parse(request, stamp)? {
                 Parsed::NotMine(request) => gateway::parse(request, stamp),
                 parsed => Ok(parsed),
@@ -187,8 +196,8 @@ impl Dialect for Aws {
     }
 
     fn render(&self, result: Result<Done>) -> Response {
-        match self.door {
-            Door::Api => api::render(result),
+        match &self.door {
+            Door::Api | Door::Inside { .. } => api::render(result),
             Door::Public => urls::render(result, Id(0)),
         }
     }

@@ -33,6 +33,8 @@ use compress::Outgoing;
 use connection::{Connection, Phase};
 use talk::Talks;
 
+pub use talk::Room;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const HEAD_BYTES_MAX: usize = 64 << 10;
 const STREAMS_MAX: u32 = 256;
@@ -82,7 +84,7 @@ impl HttpDoor {
         // No timer: `connection` watches for stalls, with the platform's clock.
         http.http1().header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
         http.http2().max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEAD_BYTES_MAX as u32);
-        let talks = Arc::new(Talks::new(platform.clone(), clock.clone()));
+        let talks = Arc::new(Talks::new(platform.clone(), clock.clone(), Room::default()));
         HttpDoor { platform, dialects, clock, http, handshake: None, limits: HttpLimits::default(), shares: None, beside: None, talks }
     }
 
@@ -98,6 +100,12 @@ impl HttpDoor {
 
     pub fn with_beside(mut self, beside: Arc<dyn Beside>) -> HttpDoor {
         self.beside = Some(beside);
+        self
+    }
+
+    /// What this one's conversations hold is counted with what others hold.
+    pub fn with_room(mut self, room: Room) -> HttpDoor {
+        self.talks = Arc::new(Talks::new(self.platform.clone(), self.clock.clone(), room));
         self
     }
 

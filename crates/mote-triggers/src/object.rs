@@ -54,10 +54,10 @@ impl ObjectTrigger {
         let Some(origin) = &self.origin else { return Ok(Standing::default()) };
         let Standing { depth, call, trace } = origin.now();
         let (namespace, plain) = within::parted(bucket)?;
-        if depth >= DEPTH_MAX && !self.directory.bound_to(&namespace, plain, key, change).is_empty() {
+        if depth + 1 >= DEPTH_MAX && !self.directory.bound_to(&namespace, plain, key, change).is_empty() {
             return Err(Error::new(
                 Code::LoopDetected,
-                format!("what this change of {key:?} fires would be number {} of functions that led to one another", depth + 1),
+                format!("what this change of {key:?} fires would be number {} of functions that led to one another", depth + 2),
             )
             .hint(format!(
                 "At most {DEPTH_MAX} may: does a function write where its own binding looks? A prefix or suffix keeps them apart."

@@ -74,7 +74,7 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::SetQueue { namespace, name, .. } => changes(Of(Deploy, namespace), "set-queue", name.as_str()),
         Action::RemoveQueue { namespace, name } => changes(Of(Deploy, namespace), "remove-queue", name.as_str()),
         Action::ListQueues { namespace, .. } => tells(Of(Read, namespace), "list-queues", ""),
-        Action::ShowQueue { namespace, name } => tells(Of(Read, namespace), "show-queue", name.as_str()),
+        Action::ShowQueue { namespace, name } => tells(Use(Read, namespace), "show-queue", name.as_str()),
         Action::SendMessages { namespace, name, .. } => tells(Use(Invoke, namespace), "send-messages", name.as_str()),
         Action::ReceiveMessages { namespace, name, .. } => tells(Use(Invoke, namespace), "receive-messages", name.as_str()),
         Action::SettleMessages { namespace, name, .. } => tells(Use(Invoke, namespace), "settle-messages", name.as_str()),

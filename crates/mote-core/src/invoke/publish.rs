@@ -30,9 +30,12 @@ impl Invoker {
         hops: u32,
         wish: Wish,
     ) -> Result<Published> {
-        if hops > DEPTH_MAX {
-            return Err(Error::new(Code::LoopDetected, format!("this event would be number {hops} of those that led to one another"))
-                .hint(format!("At most {DEPTH_MAX} may: does a subscriber of {topic} publish what it is called for?")));
+        if hops >= DEPTH_MAX {
+            return Err(Error::new(
+                Code::LoopDetected,
+                format!("this event would be number {} of those that led to one another", hops + 1),
+            )
+            .hint(format!("At most {DEPTH_MAX} may: does a subscriber of {topic} publish what it is called for?")));
         }
         let ids: Vec<Id> = events.iter().map(|event| event.id).collect();
         let mut all = Deliveries::default();

@@ -2,9 +2,9 @@
 //!
 //! One endpoint for every AWS client, as the tools for local work have it. A request is routed by the
 //! service that its signature names, else by its target, else by its path; S3's are another's
-//! ([`Parsed::NotMine`]). Who is not on this machine must name a key that is known. Then the body is
-//! read whole, since a signature covers it, the caller's namespace is asked for, and the service takes
-//! over with an [`Ask`].
+//! ([`Parsed::NotMine`]). Who is not on this machine must name a key that is known; who comes out of a
+//! jail is known by his connection. Then the body is read whole, since a signature covers it, the
+//! caller's namespace is asked for, and the service takes over with an [`Ask`].
 
 mod buckets;
 mod events;
@@ -25,17 +25,21 @@ pub(super) use self::sns::subscription_id;
 pub(super) use self::sqs::queue_settings;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, Method, Uri, header};
 use mote_core::access::Credential;
 use mote_core::access::sigv4::{Claim, query_pairs};
 use mote_core::action::{Action, Done};
 use mote_core::clock::Id;
 use mote_core::dialect::{Parsed, Request, Response, Stamp, Turn};
+use mote_core::engine::Depth;
 use mote_core::function::Name;
-use mote_core::{Code, Error, Result};
+use mote_core::{Body, Code, Error, Result};
 
 use super::Keys;
 use super::arn::{self, Account, REGION};
+use crate::depth;
+use sender::Proof;
 use wire::{Protocol, Refusal};
 
 const TARGET: &str = "x-amz-target";
@@ -159,34 +163,65 @@ fn field<'f>(form: &'f [(String, String)], name: &str) -> &'f str {
 }
 
 pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Keys) -> Parsed {
-    let claim = match Claim::read((request.method(), request.uri(), request.headers()).into()) {
-        Ok(claim) => claim,
-        // S3 has a word for each way to sign badly, and its clients are the most.
-        Err(_) => return Parsed::NotMine(request),
+    let asked = match Asked::of(request, stamp, account) {
+        Ok(asked) => asked,
+        Err(request) => return Parsed::NotMine(request),
     };
-    let Some(service) = Service::of(claim.as_ref(), request.headers(), request.uri()) else { return Parsed::NotMine(request) };
-    let (parts, body) = request.into_parts();
-    let local = sender::is_local(keys, &parts.uri, &parts.headers, stamp) && !sender::is_a_browsers(&parts.headers);
-    let (stamp, account) = (stamp.clone(), account.clone());
-    let refused = Refused { service, protocol: service.protocol(&parts.headers), id: stamp.id };
+    let Asked { parts, claim, refused, .. } = &asked;
+    if sender::is_local(keys, &parts.uri, &parts.headers, stamp) && !sender::is_a_browsers(&parts.headers) {
+        return Parsed::Turn(asked.read(Proof::Local));
+    }
+    let Some(claim) = claim else {
+        return Parsed::Turn(refused.turn(&Error::new(Code::CredentialMissing, "the request is not signed")));
+    };
     // Nobody else's body is worth its room.
-    let known = match (&claim, local) {
-        (_, true) => None,
-        (Some(claim), false) => Some(claim.key_id.clone()),
-        (None, false) => {
-            let missing = Error::new(Code::CredentialMissing, "the request is not signed");
-            return Parsed::Turn(refused.turn(&missing));
-        }
-    };
-    let bytes_max = service.body_bytes_max(&parts.method, parts.uri.path());
-    let read = move || {
+    Parsed::Turn(Turn::act(Credential::AccessKey(claim.key_id.clone()), Action::WhoAmI, move |known| match known {
+        Ok(_) => asked.read(Proof::Signature),
+        Err(error) => asked.refused.turn(&error),
+    }))
+}
+
+/// The same out of a jail. Whatever key a client in there signs with, it is the namespace's code.
+pub(super) fn inside(request: Request, stamp: &Stamp, account: &Account, namespace: &Name, depth: &Depth) -> Parsed {
+    match Asked::of(request, stamp, account) {
+        Ok(asked) => Parsed::Turn(depth::turns(asked.read(Proof::Inside(namespace.clone())), depth.clone())),
+        Err(request) => Parsed::NotMine(request),
+    }
+}
+
+/// A request of one of the services, whose body has not been read.
+struct Asked {
+    service: Service,
+    claim: Option<Claim>,
+    parts: Parts,
+    body: Body,
+    stamp: Stamp,
+    account: Account,
+    refused: Refused,
+}
+
+impl Asked {
+    /// The error is a request that is S3's.
+    fn of(request: Request, stamp: &Stamp, account: &Account) -> Result<Asked, Request> {
+        // S3 has a word for each way to sign badly, and its clients are the most.
+        let Ok(claim) = Claim::read((request.method(), request.uri(), request.headers()).into()) else { return Err(request) };
+        let Some(service) = Service::of(claim.as_ref(), request.headers(), request.uri()) else { return Err(request) };
+        let (parts, body) = request.into_parts();
+        let (stamp, account) = (stamp.clone(), account.clone());
+        let refused = Refused { service, protocol: service.protocol(&parts.headers), id: stamp.id };
+        Ok(Asked { service, claim, parts, body, stamp, account, refused })
+    }
+
+    fn read(self, proof: Proof) -> Turn {
+        let Asked { service, claim, parts, body, stamp, account, refused } = self;
+        let bytes_max = service.body_bytes_max(&parts.method, parts.uri.path());
         Turn::read(body, bytes_max, move |read| {
             let body = match read {
                 Ok(body) => body,
                 Err(error) => return refused.turn(&error),
             };
             let region = region(claim.as_ref(), &parts.headers);
-            let who = sender::credential(claim, &parts, &body, local);
+            let who = proof.credential(claim, &parts, &body);
             Turn::act(who.clone(), Action::WhoAmI, move |known| match known {
                 Ok(Done::Caller(caller)) => {
                     let (method, uri, headers) = (parts.method, parts.uri, parts.headers);
@@ -198,14 +233,7 @@ pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Ke
                 Err(error) => refused.turn(&error),
             })
         })
-    };
-    Parsed::Turn(match known {
-        None => read(),
-        Some(key) => Turn::act(Credential::AccessKey(key), Action::WhoAmI, move |known| match known {
-            Ok(_) => read(),
-            Err(error) => refused.turn(&error),
-        }),
-    })
+    }
 }
 
 /// That of the signature; a request without one may still say it beside its client's name.

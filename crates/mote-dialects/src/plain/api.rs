@@ -14,9 +14,8 @@ use http::header::{HeaderMap, HeaderValue};
 use mote_core::access::Credential;
 use mote_core::action::{Action, Target};
 use mote_core::dialect::{Parsed, Request, Stamp};
-use mote_core::engine::{DEPTH_MAX, Depth, Standing};
+use mote_core::engine::Depth;
 use mote_core::event::Event;
-use mote_core::event::lineage::{Cause, How, TRACE_PARENT};
 use mote_core::function::{FunctionRef, Name};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::{Code, Error, Result};
@@ -25,6 +24,7 @@ pub(super) use control::parse as control;
 pub(super) use inside::parse as inside;
 pub(crate) use render::render;
 
+use crate::depth::deepen;
 use crate::requests;
 
 /// Any request is a call of whatever has its route. Always anonymous: an `Authorization` header
@@ -38,10 +38,9 @@ pub(super) fn public(request: Request, stamp: &Stamp) -> Result<Parsed> {
 /// Any request is a call of that function, as if it had come to its URL: path and query go on.
 pub(super) fn sibling(request: Request, stamp: &Stamp, to: &FunctionRef, depth: &Depth) -> Result<Parsed> {
     let later = wants_no_answer(request.headers());
-    let mut event = event(request, stamp)?;
-    deeper(&mut event, depth, &to.to_string())?;
-    let who = Credential::Instance(to.namespace.clone());
-    Ok(Parsed::Action(who, now_or_later(Target::live(to.clone()), event, later)))
+    let mut what = now_or_later(Target::live(to.clone()), event(request, stamp)?, later);
+    deepen(&mut what, depth)?;
+    Ok(Parsed::Action(Credential::Instance(to.namespace.clone()), what))
 }
 
 fn now_or_later(to: Target, event: Event, later: bool) -> Action {
@@ -52,22 +51,6 @@ fn now_or_later(to: Target, event: Event, later: bool) -> Action {
 fn wants_no_answer(headers: &HeaderMap) -> bool {
     let prefers = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.split([',', ';']).any(|p| p.trim() == "respond-async"));
     headers.get_all("prefer").iter().any(prefers) || headers.get("x-mote-async").is_some_and(|value| value == "true")
-}
-
-/// What a call brings about is one deeper than the call.
-fn deeper(event: &mut Event, depth: &Depth, to: &str) -> Result<()> {
-    let Standing { depth, call, trace } = depth.now();
-    event.depth = depth.saturating_add(1);
-    event.lineage.cause = call.map(|call| Cause { how: How::Called, call });
-    if let Some(trace) = trace {
-        // What the function says itself is closer.
-        event.extensions.entry(TRACE_PARENT).or_insert(trace.into());
-    }
-    if event.depth > DEPTH_MAX {
-        return Err(Error::new(Code::LoopDetected, format!("{to} would be number {} of functions that call one another", event.depth))
-            .hint(format!("At most {DEPTH_MAX} may; a function that calls itself again and again must find an end before.")));
-    }
-    Ok(())
 }
 
 fn event(request: Request, stamp: &Stamp) -> Result<Event> {

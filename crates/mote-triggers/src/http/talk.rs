@@ -1,7 +1,9 @@
 //! Conversations: requests whose answer takes a body read whole, or more than one action.
 //!
-//! What they hold in memory is bounded for all of them together: a body takes its room before it is
-//! read, and gives it back when the answer is there, or when the last of it has gone out.
+//! What they hold in memory is bounded for all of them together: a body takes its [`Room`] before it is
+//! read, keeps what it fills, and gives that back when the answer is there, or when the last of it has
+//! gone out. What a function has answered has room of its own: it must not wait for requests that wait
+//! for functions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::note;
 
-/// Of all bodies that are held at one time.
+/// Of all bodies of requests that are held at one time, and of all that answer them.
 const HELD_BYTES_MAX: u64 = 512 << 20;
 /// A smaller one takes no room: there are as many connections as fit.
 const SMALL_BYTES: u64 = 64 << 10;
@@ -24,24 +26,44 @@ const SMALL_BYTES: u64 = 64 << 10;
 const UNIT_BYTES: u64 = 1 << 10;
 /// Who has found no room after so long is sent away.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What has been done by then would be done again. Whoever holds that room is being read by a client, or is closed as stalled.
+const PATIENCE_ANSWERED: Duration = Duration::from_secs(120);
+
+/// For bodies that are held in memory, by one door or by several that share it.
+#[derive(Clone)]
+pub struct Room {
+    asked: Arc<Semaphore>,
+    answered: Arc<Semaphore>,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        let half = || Arc::new(Semaphore::new((HELD_BYTES_MAX / UNIT_BYTES) as usize));
+        Room { asked: half(), answered: half() }
+    }
+}
 
 pub(super) struct Talks {
     platform: Arc<dyn Platform>,
     clock: Arc<dyn Clock>,
-    room: Arc<Semaphore>,
+    room: Room,
 }
 
 impl Talks {
-    pub(super) fn new(platform: Arc<dyn Platform>, clock: Arc<dyn Clock>) -> Talks {
-        Talks { platform, clock, room: Arc::new(Semaphore::new((HELD_BYTES_MAX / UNIT_BYTES) as usize)) }
+    pub(super) fn new(platform: Arc<dyn Platform>, clock: Arc<dyn Clock>, room: Room) -> Talks {
+        Talks { platform, clock, room }
     }
 
     /// Does what a dialect wants, until it has an answer.
     pub(super) async fn converse(self: &Arc<Self>, mut turn: Turn, id: Id) -> Result<Response> {
-        let mut held = Vec::new();
+        let (mut held, mut asked) = (Vec::new(), false);
         for _ in 0..TURNS_MAX {
             turn = match turn {
-                Turn::Read { body, bytes_max, then } => then(self.read(body, bytes_max, &mut held).await),
+                Turn::Read { body, bytes_max, then } => {
+                    // The first is the request's own; what follows answers it.
+                    let answered = std::mem::replace(&mut asked, true);
+                    then(self.read(body, bytes_max, answered, &mut held).await)
+                }
                 Turn::Do { who, what, then } => {
                     let result = match self.platform.execute(who, what).await {
                         Ok(done) => done.whole().await,
@@ -66,19 +88,31 @@ impl Talks {
         Box::new(move |turn| Box::pin(async move { talks.converse(turn, id).await }))
     }
 
-    async fn read(&self, body: Body, bytes_max: u64, held: &mut Vec<OwnedSemaphorePermit>) -> Result<Bytes> {
+    async fn read(&self, body: Body, bytes_max: u64, answered: bool, held: &mut Vec<OwnedSemaphorePermit>) -> Result<Bytes> {
         let bytes = body.length().unwrap_or(bytes_max).min(bytes_max);
-        if bytes > SMALL_BYTES {
-            let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min((HELD_BYTES_MAX / UNIT_BYTES) as u32);
-            let room = tokio::select! {
-                biased;
-                room = self.room.clone().acquire_many_owned(units) => room.map_err(|_| Error::internal("the room for bodies was closed"))?,
-                () = self.clock.sleep(PATIENCE) => return Err(full()),
-            };
-            held.push(room);
+        if bytes <= SMALL_BYTES {
+            return body.collect(bytes_max).await;
         }
-        body.collect(bytes_max).await
+        let mut room = self.take(bytes, answered).await?;
+        let body = body.collect(bytes_max).await?;
+        // One that did not say its length had room for the longest.
+        drop(room.split(room.num_permits().saturating_sub(units(body.len() as u64) as usize)));
+        held.push(room);
+        Ok(body)
     }
+
+    async fn take(&self, bytes: u64, answered: bool) -> Result<OwnedSemaphorePermit> {
+        let (room, patience) = if answered { (&self.room.answered, PATIENCE_ANSWERED) } else { (&self.room.asked, PATIENCE) };
+        tokio::select! {
+            biased;
+            taken = room.clone().acquire_many_owned(units(bytes)) => taken.map_err(|_| Error::internal("the room for bodies was closed")),
+            () = self.clock.sleep(patience) => Err(if answered { Error::internal("there was no room for an answer") } else { full() }),
+        }
+    }
+}
+
+fn units(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min((HELD_BYTES_MAX / UNIT_BYTES) as u32)
 }
 
 /// To the answer of that turn.
@@ -140,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_rest_of_a_conversation_is_the_last_of_its_answer() {
-        let talks = Arc::new(Talks::new(Arc::new(Nothing), Arc::new(FakeClock::default())));
+        let talks = Arc::new(Talks::new(Arc::new(Nothing), Arc::new(FakeClock::default()), Room::default()));
         let check = async |pieces: Vec<Result<Bytes>>, expect: &str| {
             let first = Body::stream(futures_util::stream::iter(pieces), None);
             let turn = Turn::pour(Response::new(first), |end| {
@@ -160,13 +194,13 @@ mod tests {
     #[tokio::test]
     async fn what_all_conversations_hold_is_bounded() {
         let clock = Arc::new(FakeClock::default());
-        let talks = Arc::new(Talks::new(Arc::new(Nothing), clock.clone()));
+        let talks = Arc::new(Talks::new(Arc::new(Nothing), clock.clone(), Room::default()));
         // It says nothing of its size, and never comes.
         let slow = |talks: Arc<Talks>| async move {
             talks.converse(reading(Body::stream(pending::<Result<Bytes>>(), None), HELD_BYTES_MAX), Id(1)).await
         };
         let first = tokio::spawn(slow(talks.clone()));
-        while talks.room.available_permits() > 0 {
+        while talks.room.asked.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
         let large = tokio::spawn({
@@ -183,5 +217,22 @@ mod tests {
         assert!(first.await.unwrap_err().is_cancelled());
         let late = talks.converse(reading(Body::from(vec![0; 1 << 20]), 2 << 20), Id(4)).await.unwrap();
         assert_eq!(late.body().as_bytes().unwrap(), "None");
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_and_not_filled_is_given_back() {
+        let talks = Arc::new(Talks::new(Arc::new(Nothing), Arc::new(FakeClock::default()), Room::default()));
+        let of_unknown_length = |bytes: usize| Body::stream(futures_util::stream::iter([Ok(Bytes::from(vec![0; bytes]))]), None);
+        let (read, mut held) = (HELD_BYTES_MAX, Vec::new());
+        talks.read(of_unknown_length(100 << 10), read, false, &mut held).await.unwrap();
+        let free = talks.room.asked.available_permits() as u64;
+        assert_eq!(free, HELD_BYTES_MAX / UNIT_BYTES - 100);
+        // All the rest, to its last kilobyte.
+        talks.read(Body::from(vec![0; 1 << 20]), read, false, &mut held).await.unwrap();
+        let rest = talks.take(talks.room.asked.available_permits() as u64 * UNIT_BYTES, false).await.unwrap();
+        // An answer waits for none of it.
+        talks.read(of_unknown_length(1 << 20), read, true, &mut held).now_or_never().unwrap().unwrap();
+        drop((rest, held));
+        assert_eq!(talks.room.asked.available_permits() as u64, HELD_BYTES_MAX / UNIT_BYTES);
     }
 }

@@ -1,18 +1,22 @@
-//! What a function finds at the platform's addresses in its jail: its siblings and the buckets.
+//! What a function finds at the platform's addresses in its jail: its siblings, the buckets and the services of the aws door.
 
 use std::sync::{Arc, OnceLock, Weak};
 
 use mote_core::BoxFuture;
 use mote_core::access::Credential;
 use mote_core::clock::Clock;
+use mote_core::dialect::Dialect;
 use mote_core::directory::Directory;
 use mote_core::engine::{Connection, Gateway, Origin, Service};
 use mote_core::function::{Function, FunctionRef, Name};
 use mote_core::platform::House;
+use mote_dialects::aws::Aws;
 use mote_dialects::plain::Plain;
 use mote_s3::S3Door;
-use mote_triggers::http::HttpDoor;
+use mote_triggers::http::{HttpDoor, Room};
 use mote_triggers::object::ObjectTrigger;
+
+use super::aws::{self, Callers, S3Beside};
 
 /// `http://events.mote`, where a function publishes and sends.
 const EVENTS: &str = "events";
@@ -20,34 +24,33 @@ const EVENTS: &str = "events";
 /// See the module's text.
 pub(super) struct Inside {
     pub(super) s3: S3Door,
+    pub(super) aws: Arc<Aws>,
     pub(super) objects: Arc<ObjectTrigger>,
     pub(super) directory: Arc<Directory>,
     pub(super) clock: Arc<dyn Clock>,
     /// Made after the engines, which hold this.
     pub(super) platform: OnceLock<Weak<House>>,
+    /// For what all instances together ask and are answered.
+    pub(super) room: Room,
 }
 
 impl Gateway for Inside {
     fn serve(&self, from: Origin, to: Service, connection: Box<dyn Connection>) -> BoxFuture<'static, ()> {
-        let who = Credential::Instance(from.function.namespace.clone());
-        match to {
+        // Gone only when the server is about to be.
+        let Some(platform) = self.platform.get().and_then(Weak::upgrade) else { return Box::pin(async {}) };
+        let namespace = from.function.namespace.clone();
+        let door = |dialect: Arc<dyn Dialect>| HttpDoor::new(platform, vec![dialect], self.clock.clone()).with_room(self.room.clone());
+        let door = match to {
             Service::Platform => {
                 // What is changed there is known to be this instance's doing.
-                let objects = self.objects.inside(from.depth);
-                Box::pin(self.s3.over(Arc::new(objects)).attend(who, connection))
+                let s3 = self.s3.over(Arc::new(self.objects.inside(from.depth.clone())));
+                let beside = S3Beside { s3, callers: Callers::Inside(Credential::Instance(namespace.clone())) };
+                door(Arc::new(self.aws.inside(namespace, from.depth))).with_limits(aws::LIMITS).with_beside(Arc::new(beside))
             }
-            Service::Function(name) => {
-                let namespace = from.function.namespace.clone();
-                let dialect = Arc::new(match name.as_str() == EVENTS {
-                    true => Plain::inside(namespace, from.depth),
-                    false => Plain::sibling(FunctionRef { namespace, name }, from.depth),
-                });
-                // Gone only when the server is about to be.
-                let Some(platform) = self.platform.get().and_then(Weak::upgrade) else { return Box::pin(async {}) };
-                let door = Arc::new(HttpDoor::new(platform, vec![dialect], self.clock.clone()));
-                Box::pin(door.attend(connection))
-            }
-        }
+            Service::Function(name) if name.as_str() == EVENTS => door(Arc::new(Plain::inside(namespace, from.depth))),
+            Service::Function(name) => door(Arc::new(Plain::sibling(FunctionRef { namespace, name }, from.depth))),
+        };
+        Box::pin(Arc::new(door).attend(connection))
     }
 
     fn sibling(&self, from: &Function, host: &str) -> Option<Name> {

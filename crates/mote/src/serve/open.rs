@@ -1,7 +1,6 @@
 //! Opens every door, and sets going what brings events without one: each on a task of its own.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mote_core::clock::Clock;
 use mote_core::dialect::Dialect;
@@ -9,10 +8,10 @@ use mote_core::trigger::shares::Shares;
 use mote_core::trigger::{Handshake, Stop};
 use mote_dialects::plain::Plain;
 use mote_mqtt::{Guests, MqttBridge, MqttDoor};
-use mote_triggers::http::{HttpDoor, HttpLimits};
+use mote_triggers::http::HttpDoor;
 use tokio::task::JoinSet;
 
-use super::aws::S3Beside;
+use super::aws::{self, Callers, S3Beside};
 use super::bridge::Bridge;
 use super::listen::Listeners;
 use super::parts::Parts;
@@ -24,9 +23,6 @@ pub(super) struct Clients {
     pub(super) bridge: Option<Bridge>,
     pub(super) connections_each: u32,
 }
-
-/// SDKs keep connections for as long between two requests; and a copy of gigabytes says nothing until it is done.
-const AWS_LIMITS: HttpLimits = HttpLimits { connections_max: 4096, stall: Duration::from_secs(75), drain: Duration::from_secs(30) };
 
 /// What runs: a door until its last call has been answered, a trigger until what it began has ended.
 pub(super) type Running = JoinSet<()>;
@@ -40,7 +36,7 @@ pub(super) fn open(
     stop: &Stop,
 ) -> Running {
     let mut running = Running::new();
-    let Parts { house, s3, aws, broker, triggers, .. } = parts;
+    let Parts { house, s3, aws: dialect, broker, triggers, .. } = parts;
     let (invoker, handshake) = (house.invoker.clone(), || tls.map(|tls| tls.clone() as Arc<dyn Handshake>));
 
     let shares = || Shares::of(clients.connections_each);
@@ -48,11 +44,12 @@ pub(super) fn open(
         HttpDoor::new(house.clone(), dialects, clock.clone()).with_handshake(handshake()).with_shares(shares())
     };
     // A function URL is known by its path or its host; every other request is a call of a route.
-    let public = http(vec![Arc::new(aws.public()), Arc::new(Plain::public())]);
+    let public = http(vec![Arc::new(dialect.public()), Arc::new(Plain::public())]);
     run(&mut running, "the public door", Arc::new(public).serve(listeners.public.socket, stop.clone()));
     let control = http(vec![Arc::new(Plain::control())]);
     run(&mut running, "the control door", Arc::new(control).serve(listeners.control.socket, stop.clone()));
-    let door = http(vec![aws.clone()]).with_limits(AWS_LIMITS).with_beside(Arc::new(S3Beside { s3, dialect: aws }));
+    let door =
+        http(vec![dialect.clone()]).with_limits(aws::LIMITS).with_beside(Arc::new(S3Beside { s3, callers: Callers::Local(dialect) }));
     run(&mut running, "the aws door", Arc::new(door).serve(listeners.aws.socket, stop.clone()));
     let mqtt = MqttDoor::new(broker.clone(), clients.guests, handshake());
     run(&mut running, "the mqtt door", mqtt.serve(listeners.mqtt.socket, stop.clone()));

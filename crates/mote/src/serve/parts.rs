@@ -26,6 +26,7 @@ use mote_engine_process::{ProcessEngine, Seams, Settings};
 use mote_mqtt::MqttBroker;
 use mote_s3::S3Door;
 use mote_store::Embedded;
+use mote_triggers::http::Room;
 use mote_triggers::object::ObjectTrigger;
 use mote_triggers::queue::QueueTrigger;
 use mote_triggers::timer::TimerTrigger;
@@ -80,6 +81,8 @@ pub(super) async fn assemble(ground: Ground<'_>) -> Result<Parts, Failure> {
     let s3 = mote_s3::service(objects.clone(), known.access.clone(), clock.clone());
     let gateway = Arc::new(Inside {
         s3: s3.clone(),
+        aws: ground.aws.clone(),
+        room: Room::default(),
         objects: objects.clone(),
         directory: known.directory.clone(),
         clock: clock.clone(),

@@ -21,7 +21,7 @@ const KILLS: u16 = 3;
 /// Sent ahead of their acknowledgements.
 const AHEAD: u16 = 48;
 /// Functions that lead to one another, with the first.
-const DEPTH_MAX: usize = 17;
+const DEPTH_MAX: usize = 16;
 
 impl Server {
     fn token(&self) -> String {

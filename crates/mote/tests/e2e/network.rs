@@ -74,7 +74,7 @@ export async function f() {
 }
 ";
     deploy(&server, "again", "m.mjs", "concurrency = 50\negress = 'none'", code);
-    assert_eq!(server.get("/again").is(200).json(), json!({ "deep": 16, "code": "loop-detected" }));
+    assert_eq!(server.get("/again").is(200).json(), json!({ "deep": 15, "code": "loop-detected" }));
 }
 
 /// Lever's services all want :3837, and many a program port 80.

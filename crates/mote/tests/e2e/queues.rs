@@ -21,7 +21,7 @@ const MESSAGES_OF_EACH: usize = 40;
 const RECEIVERS: usize = 4;
 const KILLS: usize = 3;
 /// Functions that lead to one another, with the first.
-const DEPTH_MAX: usize = 17;
+const DEPTH_MAX: usize = 16;
 
 #[test]
 fn groups_keep_their_order_and_nothing_is_lost_over_kills() {

@@ -1,4 +1,4 @@
-//! Who sends a request to the aws door: whom its signature names, or anybody on this machine.
+//! Who sends a request to the aws door: whom its signature names, code in a function, or anybody on this machine.
 //!
 //! Whether a signature is right is judged in core, as of every credential.
 
@@ -7,15 +7,27 @@ use http::{HeaderMap, HeaderName, Uri, header};
 use mote_core::access::Credential;
 use mote_core::access::sigv4::{Claim, SignedRequest};
 use mote_core::dialect::Stamp;
+use mote_core::function::Name;
 
 use crate::aws::Keys;
 
-pub(in crate::aws) fn credential(claim: Option<Claim>, parts: &Parts, body: &[u8], local: bool) -> Credential {
-    let signed = claim.map(|claim| Box::new(SignedRequest::new(claim, parts.into(), body)));
-    match signed {
-        signed if local => Credential::Local { signed },
-        Some(signed) => Credential::Signed(signed),
-        None => Credential::Anonymous,
+/// By what a sender is known.
+pub(super) enum Proof {
+    /// He is on this machine, and that is enough.
+    Local,
+    Signature,
+    /// His connection comes from an instance of this namespace.
+    Inside(Name),
+}
+
+impl Proof {
+    pub(super) fn credential(self, claim: Option<Claim>, parts: &Parts, body: &[u8]) -> Credential {
+        let signed = || claim.map(|claim| Box::new(SignedRequest::new(claim, parts.into(), body)));
+        match self {
+            Proof::Local => Credential::Local { signed: signed() },
+            Proof::Signature => signed().map_or(Credential::Anonymous, Credential::Signed),
+            Proof::Inside(namespace) => Credential::Instance(namespace),
+        }
     }
 }
 

@@ -57,6 +57,8 @@ impl Refusal {
             Code::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, words.too_large),
             Code::Throttled => (words.throttled_status, words.throttled),
             Code::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            // Of whoever sends what leads to itself again.
+            Code::LoopDetected => (StatusCode::BAD_REQUEST, words.invalid),
             code => match code.fault() {
                 Fault::Caller => (StatusCode::BAD_REQUEST, words.invalid),
                 Fault::Function | Fault::Platform => (StatusCode::INTERNAL_SERVER_ERROR, words.internal),

@@ -67,6 +67,7 @@ impl Fault {
             Code::QuotaExceeded => Fault::new(StatusCode::BAD_REQUEST, "CodeStorageExceededException", detail),
             Code::BodyTooLarge => Fault::too_large(detail),
             Code::Throttled => Fault::throttled(error),
+            Code::LoopDetected => Fault::new(StatusCode::BAD_REQUEST, "RecursiveInvocationException", detail),
             _ => {
                 let Refusal { status, code, message } = Refusal::of(Protocol::Json, error);
                 let kind = if status == StatusCode::INTERNAL_SERVER_ERROR { "ServiceException" } else { code };

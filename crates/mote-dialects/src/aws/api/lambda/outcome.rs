@@ -37,6 +37,8 @@ pub(in crate::aws) fn document(error: &Error, id: Id) -> Option<String> {
             .to_string(),
             None => told("Error", error.detail().to_owned()),
         },
+        // It was not called at all.
+        Code::LoopDetected => return None,
         code if code.fault() == Whose::Function => told("Runtime.Unknown", error.detail().to_owned()),
         _ => return None,
     })
@@ -165,6 +167,7 @@ mod tests {
         check(Code::BodyTooLarge, 413, "RequestTooLargeException");
         check(Code::EventInvalid, 400, "InvalidRequestContentException");
         check(Code::Forbidden, 403, "AccessDeniedException");
+        check(Code::LoopDetected, 400, "RecursiveInvocationException");
         check(Code::Internal, 500, "ServiceException");
     }
 }
