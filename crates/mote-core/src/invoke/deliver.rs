@@ -21,6 +21,7 @@ use crate::BoxFuture;
 use crate::action::Target;
 use crate::clock::{Clock, Id, Timestamp};
 use crate::dialect::Ended;
+use crate::engine::DEPTH_MAX;
 use crate::error::{Code, Error, Result};
 use crate::event::lineage::{How, Lineage};
 use crate::event::{Event, StoredEvent};
@@ -34,8 +35,6 @@ use crate::trigger::{Stop, Trigger};
 pub const QUEUES: &str = "invoke/";
 /// The largest body that lies in the queue itself; for larger ones see [`super::spill`].
 pub const EVENT_BYTES_MAX: u64 = 1 << 20;
-/// Calls that may follow one another as each other's destinations.
-const HOPS_MAX: u32 = 16;
 /// A lease is held this long and extended while its call runs: what a crashed server held is
 /// due again after it.
 const VISIBILITY: Duration = Duration::from_secs(30);
@@ -279,8 +278,8 @@ impl Delivery {
             Some(bytes) => sized(StoredEvent { spilled_bytes: None, ..event }, bytes),
             None => event,
         };
-        if hops > HOPS_MAX {
-            self.note(from, id, format!("{HOPS_MAX} calls have followed one another: nothing is sent to {to} any more"));
+        if hops >= DEPTH_MAX {
+            self.note(from, id, format!("{DEPTH_MAX} calls have followed one another: nothing is sent to {to} any more"));
             return Vec::new();
         }
         let items = |event| self.door.items(&from.to.namespace, to, event, hops, Wish::default());

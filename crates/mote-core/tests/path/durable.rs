@@ -246,7 +246,7 @@ async fn failures_that_lead_to_one_another_do_not_grow() {
     let event = Event::new(scene.clock.id(), "/test", "test", scene.clock.now(), "\"".repeat(200_000));
     scene.invoker.send(live("broken"), event).await.unwrap();
     let mut sizes = Vec::new();
-    for _ in 0..=16 {
+    for _ in 0..16 {
         let body = ran.recv().await.unwrap().1;
         assert!(body.len() as u64 <= EVENT_BYTES_MAX, "{} bytes after {} calls", body.len(), sizes.len());
         sizes.push(body.len());
@@ -265,7 +265,7 @@ async fn functions_that_call_each_other_come_to_an_end() {
     scene.install("a", |f| f.delivery.on_success = Some(Destination::Function("b".parse().unwrap())));
     scene.install("b", |f| f.delivery.on_success = Some(Destination::Function("a".parse().unwrap())));
     scene.invoker.send(live("a"), scene.event("")).await.unwrap();
-    for _ in 0..=16 {
+    for _ in 0..16 {
         ran.recv().await.unwrap();
     }
     while scene.store.depth(QUEUES).await.unwrap() > 0 {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::follow::From;
 use super::parcel::Parcel;
-use super::{Delivery, HOPS_MAX, UNANSWERED_MAX, unanswered};
+use super::{Delivery, UNANSWERED_MAX, unanswered};
 use crate::action::{Qualifier, Target};
 use crate::clock::{Id, Timestamp};
 use crate::error::{Code, Error, Result};

@@ -9,6 +9,7 @@
 use super::super::outcome::{Outcome, State};
 use super::super::parcel::Parcel;
 use super::*;
+use crate::engine::DEPTH_MAX;
 use crate::flow::run::{Children, Parent, Part};
 use crate::store::Whereabouts;
 
@@ -28,11 +29,11 @@ enum Child {
 impl Drive<'_> {
     /// Another flow runs as a child: it would hold a slot for as long as it takes.
     pub(super) async fn call_flow(mut self: Box<Self>, step: &Step, to: FunctionRef) -> Result<()> {
-        if self.parcel.hops >= HOPS_MAX {
+        if self.parcel.hops + 1 >= DEPTH_MAX {
             let error = StepError::new(
                 &step.name,
                 Code::LoopDetected,
-                format!("{to} would be number {} of flows that call one another", HOPS_MAX + 1),
+                format!("{to} would be number {} of flows that call one another", DEPTH_MAX + 1),
             );
             return match self.machine(|machine| machine.done(Err(error), 0)) {
                 Ok(()) => self.go_on().await,
