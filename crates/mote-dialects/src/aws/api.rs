@@ -163,10 +163,8 @@ fn field<'f>(form: &'f [(String, String)], name: &str) -> &'f str {
 }
 
 pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Keys) -> Parsed {
-    let asked = match Asked::of(request, stamp, account) {
-        Ok(asked) => asked,
-        Err(request) => return Parsed::NotMine(request),
-    };
+    let Some((service, claim)) = asked_for(&request) else { return Parsed::NotMine(request) };
+    let asked = Asked::of(service, claim, request, stamp, account);
     let Asked { parts, claim, refused, .. } = &asked;
     if sender::is_local(keys, &parts.uri, &parts.headers, stamp) && !sender::is_a_browsers(&parts.headers) {
         return Parsed::Turn(asked.read(Proof::Local));
@@ -183,10 +181,16 @@ pub(super) fn parse(request: Request, stamp: &Stamp, account: &Account, keys: Ke
 
 /// The same out of a jail. Whatever key a client in there signs with, it is the namespace's code.
 pub(super) fn inside(request: Request, stamp: &Stamp, account: &Account, namespace: &Name, depth: &Depth) -> Parsed {
-    match Asked::of(request, stamp, account) {
-        Ok(asked) => Parsed::Turn(depth::turns(asked.read(Proof::Inside(namespace.clone())), depth.clone())),
-        Err(request) => Parsed::NotMine(request),
-    }
+    let Some((service, claim)) = asked_for(&request) else { return Parsed::NotMine(request) };
+    let asked = Asked::of(service, claim, request, stamp, account);
+    Parsed::Turn(depth::turns(asked.read(Proof::Inside(namespace.clone())), depth.clone()))
+}
+
+/// Which service, and by whose word. `None`: it is S3's.
+fn asked_for(request: &Request) -> Option<(Service, Option<Claim>)> {
+    // S3 has a word for each way to sign badly, and its clients are the most.
+    let claim = Claim::read((request.method(), request.uri(), request.headers()).into()).ok()?;
+    Some((Service::of(claim.as_ref(), request.headers(), request.uri())?, claim))
 }
 
 /// A request of one of the services, whose body has not been read.
@@ -201,15 +205,11 @@ struct Asked {
 }
 
 impl Asked {
-    /// The error is a request that is S3's.
-    fn of(request: Request, stamp: &Stamp, account: &Account) -> Result<Asked, Request> {
-        // S3 has a word for each way to sign badly, and its clients are the most.
-        let Ok(claim) = Claim::read((request.method(), request.uri(), request.headers()).into()) else { return Err(request) };
-        let Some(service) = Service::of(claim.as_ref(), request.headers(), request.uri()) else { return Err(request) };
+    fn of(service: Service, claim: Option<Claim>, request: Request, stamp: &Stamp, account: &Account) -> Asked {
         let (parts, body) = request.into_parts();
         let (stamp, account) = (stamp.clone(), account.clone());
         let refused = Refused { service, protocol: service.protocol(&parts.headers), id: stamp.id };
-        Ok(Asked { service, claim, parts, body, stamp, account, refused })
+        Asked { service, claim, parts, body, stamp, account, refused }
     }
 
     fn read(self, proof: Proof) -> Turn {
