@@ -87,6 +87,75 @@ def test_an_alias_is_told_of_its_own_version(world):
     assert json.loads(message(world, url)["Body"])["responseContext"]["executedVersion"] == version
 
 
+def notified(world, **configuration):
+    s3, name = world.client("s3"), world.name("photos")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration=configuration)
+    return s3, name
+
+
+def taken(world, url):
+    got = message(world, url)
+    world.client("sqs").delete_message(QueueUrl=url, ReceiptHandle=got["ReceiptHandle"])
+    return json.loads(got["Body"])
+
+
+def test_a_queue_is_told_what_a_function_would_be(world):
+    url = world.queue()
+    one = {"Id": "q", "QueueArn": queue_arn(world, url), "Events": ["s3:ObjectCreated:*"], "Filter": rule(".jpg")}
+    s3, bucket = notified(world, QueueConfigurations=[one])
+    test = taken(world, url)
+    assert (test["Service"], test["Event"], test["Bucket"]) == ("Amazon S3", "s3:TestEvent", bucket), test
+    s3.put_object(Bucket=bucket, Key="a.png", Body=b"no")
+    s3.put_object(Bucket=bucket, Key="a b.jpg", Body=b"yes")
+    [record] = taken(world, url)["Records"]
+    assert (record["eventName"], record["awsRegion"], record["eventSource"]) == ("ObjectCreated:Put", REGION, "aws:s3"), record
+    assert (record["s3"]["configurationId"], record["s3"]["object"]["key"]) == ("q", "a+b.jpg"), record
+    [found] = s3.get_bucket_notification_configuration(Bucket=bucket)["QueueConfigurations"]
+    assert (found["QueueArn"], found["Events"]) == (one["QueueArn"], one["Events"]), found
+    assert found["Filter"]["Key"]["FilterRules"] == [{"Name": "Suffix", "Value": ".jpg"}], found
+
+
+def test_a_topic_tells_its_subscribers(world):
+    sns, url = world.client("sns"), world.queue()
+    topic = sns.create_topic(Name=world.name("photos"))["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue_arn(world, url))
+    one = {"Id": "t", "TopicArn": topic, "Events": ["s3:ObjectRemoved:*"]}
+    s3, bucket = notified(world, TopicConfigurations=[one])
+    assert json.loads(taken(world, url)["Message"])["Event"] == "s3:TestEvent"
+    s3.put_object(Bucket=bucket, Key="a", Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="a")
+    told = taken(world, url)
+    assert (told["Type"], told["Subject"], told["TopicArn"]) == ("Notification", "Amazon S3 Notification", topic), told
+    [record] = json.loads(told["Message"])["Records"]
+    assert record["eventName"] == "ObjectRemoved:Delete" and record["s3"]["configurationId"] == "t", record
+    [found] = s3.get_bucket_notification_configuration(Bucket=bucket)["TopicConfigurations"]
+    assert found == one, found
+
+
+def test_eventbridge_hears_of_all_objects(world):
+    s3, bucket = notified(world, EventBridgeConfiguration={})
+    assert s3.get_bucket_notification_configuration(Bucket=bucket)["EventBridgeConfiguration"] == {}
+    events, url, name = world.client("events"), world.queue(), world.name("rule")
+    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": [bucket]}}}
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": queue_arn(world, url)}])
+    put = s3.put_object(Bucket=bucket, Key="a b", Body=b"four")
+    told = taken(world, url)
+    assert (told["detail-type"], told["region"], told["resources"]) == ("Object Created", REGION, [f"arn:aws:s3:::{bucket}"]), told
+    detail = told["detail"]
+    assert (detail["reason"], detail["bucket"], detail["version"]) == ("PutObject", {"name": bucket}, "0"), told
+    assert detail["object"].pop("sequencer")
+    assert detail["object"] == {"key": "a b", "size": 4, "etag": put["ETag"].strip('"')}, told
+    s3.delete_object(Bucket=bucket, Key="a b")
+    told = taken(world, url)
+    assert (told["detail-type"], told["detail"]["deletion-type"]) == ("Object Deleted", "Permanently Deleted"), told
+    s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration={})
+    assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket=bucket)
+    events.remove_targets(Rule=name, Ids=["q"])
+    events.delete_rule(Name=name)
+
+
 def test_what_can_not_be_is_refused_and_changes_nothing(world):
     s3, bucket, arn, _ = told(world, {"Id": "stays", "Events": ["s3:ObjectCreated:*"]})
 
@@ -99,8 +168,8 @@ def test_what_can_not_be_is_refused_and_changes_nothing(world):
             put(**wrong)
     with refused("NoSuchBucket", 404):
         s3.get_bucket_notification_configuration(Bucket=world.name("none"))
-    queues = {"QueueConfigurations": [{"QueueArn": "arn:aws:sqs:us-east-1:000000000000:q", "Events": ["s3:ObjectCreated:*"]}]}
-    with refused("NotImplemented", 501):
+    queues = {"QueueConfigurations": [{"QueueArn": f"arn:aws:sqs:{REGION}:000000000000:none", "Events": ["s3:ObjectCreated:*"]}]}
+    with refused("InvalidArgument"):
         s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=queues)
     [one] = s3.get_bucket_notification_configuration(Bucket=bucket)["LambdaFunctionConfigurations"]
     assert one["Id"] == "stays", one

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::event::StoredEvent;
 use crate::flow::Flow;
 use crate::function::delivery::Delivery;
-use crate::function::{Binding, Cors, Function, HttpAccess, HttpRoute, Isolation, Limits, Name, Qualifier, Recorded, Runtime};
+use crate::function::{Binding, Bound, Cors, Function, HttpAccess, HttpRoute, Isolation, Limits, Name, Qualifier, Recorded, Runtime};
 use crate::invoke::deliver::outcome::KeptReply;
 use crate::reply::{Reply, Timing};
 use crate::rule::{self, Rule};
@@ -109,16 +109,22 @@ pub trait Dialect: Send + Sync {
         None
     }
 
-    /// What an event that was given up says of that where it is sent as it came.
-    fn bury(&self, function: &Function, ended: &Ended<'_>) -> Map<String, Value> {
+    /// An event that was given up, where it is sent as it came and the code's contract has words for that.
+    fn bury(&self, function: &Function, ended: &Ended<'_>) -> Option<StoredEvent> {
         let _ = (function, ended);
-        Map::new()
+        None
     }
 
     /// What a target of a rule in this dialect's words gets of an event, of a topic or of the clock.
     fn tell(&self, rule: &Rule, target: &rule::Target, event: &StoredEvent) -> Result<Followed> {
         let _ = (rule, target);
         Ok(Followed { content_type: event.content_type.clone(), body: event.body.clone(), extensions: Map::new() })
+    }
+
+    /// What a queue or a topic gets of a change of an object by a binding in this dialect's words.
+    fn tell_change(&self, bound: &Bound, event: &StoredEvent) -> Result<StoredEvent> {
+        let _ = bound;
+        Ok(event.clone())
     }
 
     /// Reads a request. `Err` is the answer to a request that is ours and wrong.

@@ -18,8 +18,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::BoxFuture;
 use crate::access::{self, Access, Caller};
 use crate::action::{Qualifier, Target};
@@ -91,9 +89,9 @@ pub trait Invoke: Send + Sync {
         None
     }
 
-    /// What an event that was given up says of that, where it is sent as it came.
-    fn bury(&self, _: &FunctionRef, _: &Ended<'_>) -> Map<String, Value> {
-        Map::new()
+    /// An event that was given up, as it is sent on, if its function's contract words that itself.
+    fn bury(&self, _: &FunctionRef, _: &Ended<'_>) -> Option<StoredEvent> {
+        None
     }
 
     /// Where large events lie, if anywhere.
@@ -383,9 +381,9 @@ impl Invoke for Invoker {
         self.dialects.get(&live.dialect).ok()?.follow(&live, ended)
     }
 
-    fn bury(&self, function: &FunctionRef, ended: &Ended<'_>) -> Map<String, Value> {
-        let told = self.live(function).and_then(|live| Some(self.dialects.get(&live.dialect).ok()?.bury(&live, ended)));
-        told.unwrap_or_default()
+    fn bury(&self, function: &FunctionRef, ended: &Ended<'_>) -> Option<StoredEvent> {
+        let live = self.live(function)?;
+        self.dialects.get(&live.dialect).ok()?.bury(&live, ended)
     }
 
     fn spill(&self) -> Option<&Spill> {

@@ -208,6 +208,13 @@ impl Queues {
         queues.into_iter().map(room).collect()
     }
 
+    /// The same for one that nothing is known of but its name.
+    pub fn room(&self, namespace: &Name, name: &Name) -> Room {
+        let queue = Queues::stored(namespace, name);
+        let items_max = self.of_stored(&queue).settings.messages_max;
+        Room { prefixes: vec![queue], items_max }
+    }
+
     /// By its name in the store.
     fn of_stored(&self, queue: &str) -> Record {
         let names = queue.strip_prefix(QUEUES).and_then(|rest| rest.trim_end_matches('/').split_once('/'));

@@ -124,7 +124,7 @@ pub struct Precondition {
     pub if_none_match: Option<Vec<String>>,
     pub room: Option<ByteRoom>,
     /// What may wait once the effects are queued; judged if there are any.
-    pub queued: Option<Room>,
+    pub queued: Vec<Room>,
     /// Judged by nobody: the bytes are another object's, and that is how the change is told.
     pub is_copy: bool,
 }

@@ -40,7 +40,7 @@ use mote_core::clock::Id;
 use mote_core::dialect::{Dialect, Encoded, Ended, Followed, Manifest, Parameters, Parsed, Reads, Request, Response, Stamp};
 use mote_core::engine::{Depth, Invocation, Output};
 use mote_core::event::StoredEvent;
-use mote_core::function::{Cors, Function, HttpRoute, Name, Runtime};
+use mote_core::function::{Bound, Cors, Function, HttpRoute, Name, Runtime};
 use mote_core::reply::{Reply, Timing};
 use mote_core::rule::{Rule, Target};
 use mote_core::{Error, Result};
@@ -164,8 +164,12 @@ impl Dialect for Aws {
         Some(envelope::destination::record(function, &self.account, ended))
     }
 
-    fn bury(&self, function: &Function, ended: &Ended<'_>) -> Map<String, Value> {
-        envelope::destination::attributes(function, ended)
+    fn bury(&self, function: &Function, ended: &Ended<'_>) -> Option<StoredEvent> {
+        Some(envelope::buried(function, &self.account, ended))
+    }
+
+    fn tell_change(&self, bound: &Bound, event: &StoredEvent) -> Result<StoredEvent> {
+        envelope::object::tell(bound, event, &self.account)
     }
 
     fn tell(&self, rule: &Rule, target: &Target, event: &StoredEvent) -> Result<Followed> {

@@ -17,35 +17,53 @@ use mote_core::event::StoredEvent;
 use mote_core::event::lineage::{BINDING, How, Lineage, TRACE_PARENT};
 use mote_core::function::delivery::Destination;
 use mote_core::function::{FunctionRef, Name, ObjectChange};
-use mote_core::invoke::address;
+use mote_core::invoke::Dialects;
+use mote_core::invoke::address::{self, Addresses};
 use mote_core::invoke::deliver::parcel::Wish;
+use mote_core::queues::Queues;
 use mote_core::store::within;
 use mote_core::store::{
     BucketInfo, ByteRange, ByteRoom, Effects, Item, ObjectInfo, ObjectList, ObjectListQuery, ObjectMeta, Objects, PartInfo, Precondition,
-    Staged, Tags, UploadInfo,
+    Room, Staged, Tags, UploadInfo,
 };
+use mote_core::topic::Topics;
 use mote_core::{Body, BoxFuture, Code, Error, Result};
 use serde_json::json;
 
 /// See the module's text.
 pub struct ObjectTrigger {
     inner: Arc<dyn Objects>,
-    directory: Arc<Directory>,
+    known: Known,
     access: Arc<Access>,
     clock: Arc<dyn Clock>,
     /// Of the instance whose changes these are; `None`: of no function's.
     origin: Option<Depth>,
 }
 
+/// Who hears of changes, and where they are.
+#[derive(Clone)]
+pub struct Known {
+    pub directory: Arc<Directory>,
+    pub topics: Arc<Topics>,
+    pub queues: Arc<Queues>,
+    pub dialects: Dialects,
+}
+
+impl Known {
+    fn addresses<'a>(&'a self, clock: &'a dyn Clock) -> Addresses<'a> {
+        Addresses { directory: &self.directory, topics: &self.topics, queues: &self.queues, dialects: &self.dialects, clock }
+    }
+}
+
 impl ObjectTrigger {
-    pub fn new(inner: Arc<dyn Objects>, directory: Arc<Directory>, access: Arc<Access>, clock: Arc<dyn Clock>) -> ObjectTrigger {
-        ObjectTrigger { inner, directory, access, clock, origin: None }
+    pub fn new(inner: Arc<dyn Objects>, known: Known, access: Arc<Access>, clock: Arc<dyn Clock>) -> ObjectTrigger {
+        ObjectTrigger { inner, known, access, clock, origin: None }
     }
 
     /// The same objects, for what code in an instance changes.
     pub fn inside(&self, origin: Depth) -> ObjectTrigger {
-        let (inner, directory, access, clock) = (self.inner.clone(), self.directory.clone(), self.access.clone(), self.clock.clone());
-        ObjectTrigger { inner, directory, access, clock, origin: Some(origin) }
+        let (inner, known, access, clock) = (self.inner.clone(), self.known.clone(), self.access.clone(), self.clock.clone());
+        ObjectTrigger { inner, known, access, clock, origin: Some(origin) }
     }
 
     /// How what a change fires comes about. Refused where the change would be one too many of those that
@@ -54,7 +72,7 @@ impl ObjectTrigger {
         let Some(origin) = &self.origin else { return Ok(Standing::default()) };
         let Standing { depth, call, trace } = origin.now();
         let (namespace, plain) = within::parted(bucket)?;
-        if depth + 1 >= DEPTH_MAX && !self.directory.bound_to(&namespace, plain, key, change).is_empty() {
+        if depth + 1 >= DEPTH_MAX && !self.known.directory.bound_to(&namespace, plain, key, change).is_empty() {
             return Err(Error::new(
                 Code::LoopDetected,
                 format!("what this change of {key:?} fires would be number {} of functions that led to one another", depth + 2),
@@ -73,9 +91,16 @@ impl ObjectTrigger {
         Ok(self.access.limits.quota(&namespace).stored.map(room))
     }
 
-    fn condition(&self, bucket: &str, condition: Precondition) -> Result<Precondition> {
-        let (namespace, _) = within::parted(bucket)?;
-        Ok(Precondition { room: self.room(bucket)?, queued: self.access.limits.queue_room(&namespace), ..condition })
+    /// Room in the bucket, and for what the change fires.
+    fn condition(&self, bucket: &str, key: &str, change: ObjectChange, condition: Precondition) -> Result<Precondition> {
+        let (namespace, plain) = within::parted(bucket)?;
+        let mut queued: Vec<Room> = self.access.limits.queue_room(&namespace).into_iter().collect();
+        let known = self.known.addresses(&*self.clock);
+        for wanted in self.known.directory.bound_to(&namespace, plain, key, change) {
+            let queues = address::queues_of(&known, &namespace, &wanted.to);
+            queued.extend(queues.iter().map(|queue| self.known.queues.room(&namespace, queue)));
+        }
+        Ok(Precondition { room: self.room(bucket)?, queued, ..condition })
     }
 
     /// A bucket that is full, or a queue, in the words of their namespace.
@@ -88,10 +113,10 @@ impl ObjectTrigger {
 
     /// The caller's effects, and then the events of the change.
     fn effects(&self, change: ObjectChange, from: Standing, callers: Effects) -> Effects {
-        let (directory, clock) = (self.directory.clone(), self.clock.clone());
+        let (known, clock) = (self.known.clone(), self.clock.clone());
         Some(Box::new(move |object| {
             let mut items = callers.map(|effects| effects(object)).unwrap_or_default();
-            items.extend(fired(&directory, &*clock, change, &from, object));
+            items.extend(fired(&known.addresses(&*clock), change, &from, object));
             items
         }))
     }
@@ -105,10 +130,10 @@ fn told(error: Error, namespace: &Name) -> Error {
     Error::new(Code::QuotaExceeded, format!("the quota `stored` of the namespace {namespace} is used up: {}", error.detail())).hint(hint)
 }
 
-fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, from: &Standing, object: &ObjectInfo) -> Vec<Item> {
+fn fired(known: &Addresses<'_>, change: ObjectChange, from: &Standing, object: &ObjectInfo) -> Vec<Item> {
     // Here a bucket has its name in the store; the event says the one that its namespace knows.
     let Ok((namespace, bucket)) = within::parted(&object.bucket) else { return Vec::new() };
-    let bound = directory.bound_to(&namespace, bucket, &object.key, change);
+    let bound = known.directory.bound_to(&namespace, bucket, &object.key, change);
     if bound.is_empty() {
         return Vec::new();
     }
@@ -118,10 +143,8 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, from: &
         data["content_type"] = content_type.as_str().into();
     }
     let body = bytes::Bytes::from(data.to_string());
-    let now = clock.now();
-    let items = |Wanted { to, qualifier, retry, label }: Wanted| {
-        let Destination::Function(name) = to else { return None };
-        let to = FunctionRef { namespace: namespace.clone(), name };
+    let now = known.clock.now();
+    let items = |Wanted { to, qualifier, retry, label, by }: Wanted| {
         let trace = from.trace.iter().map(|trace| (TRACE_PARENT.to_owned(), trace.as_str().into()));
         let event = StoredEvent {
             subject: Some(object.key.clone()),
@@ -130,11 +153,19 @@ fn fired(directory: &Directory, clock: &dyn Clock, change: ObjectChange, from: &
             lineage: from.call.map(|call| Lineage::of(How::Called, call)).unwrap_or_default(),
             extensions: trace.chain(label.map(|label| (BINDING.to_owned(), label.into()))).collect(),
             // An id each: it becomes the invocation's.
-            ..StoredEvent::new(clock.id(), format!("/buckets/{bucket}"), change.kind(), now)
+            ..StoredEvent::new(known.clock.id(), format!("/buckets/{bucket}"), change.kind(), now)
         };
-        Some(address::to_function(directory, now, to, event, from.depth, Wish { retry, version: qualifier, ..Wish::default() }))
+        match (to, by) {
+            (Destination::Function(name), _) => {
+                let to = FunctionRef { namespace: namespace.clone(), name };
+                let wish = Wish { retry, version: qualifier, ..Wish::default() };
+                vec![address::to_function(known.directory, now, to, event, from.depth, wish)]
+            }
+            (_, Some(bound)) => address::of_bound(known, &bound, event, from.depth),
+            (_, None) => Vec::new(),
+        }
     };
-    bound.into_iter().filter_map(items).collect()
+    bound.into_iter().flat_map(items).collect()
 }
 
 impl Objects for ObjectTrigger {
@@ -150,7 +181,7 @@ impl Objects for ObjectTrigger {
         Box::pin(async move {
             let change = if condition.is_copy { ObjectChange::Copy } else { ObjectChange::Put };
             let effects = self.effects(change, self.standing(bucket, key, change)?, effects);
-            let condition = self.condition(bucket, condition)?;
+            let condition = self.condition(bucket, key, change, condition)?;
             self.inner.put(bucket, key, staged, meta, condition, effects).await.map_err(|error| self.told(error, bucket))
         })
     }
@@ -166,7 +197,7 @@ impl Objects for ObjectTrigger {
         Box::pin(async move {
             let from = self.standing(&upload.bucket, &upload.key, ObjectChange::CompleteMultipartUpload)?;
             let effects = self.effects(ObjectChange::CompleteMultipartUpload, from, effects);
-            let condition = self.condition(&upload.bucket, condition)?;
+            let condition = self.condition(&upload.bucket, &upload.key, ObjectChange::CompleteMultipartUpload, condition)?;
             let completed = self.inner.complete_upload(upload, parts, meta, condition, effects).await;
             completed.map_err(|error| self.told(error, &upload.bucket))
         })
@@ -176,7 +207,7 @@ impl Objects for ObjectTrigger {
         Box::pin(async move {
             let from = self.standing(bucket, key, ObjectChange::Removed)?;
             let effects = self.effects(ObjectChange::Removed, from, effects);
-            let condition = self.condition(bucket, condition)?;
+            let condition = self.condition(bucket, key, ObjectChange::Removed, condition)?;
             self.inner.delete(bucket, key, condition, effects).await.map_err(|error| self.told(error, bucket))
         })
     }

@@ -32,6 +32,8 @@ pub struct Wanted {
     pub retry: Option<Retry>,
     /// What the event says of the binding, if that has a word for it.
     pub label: Option<String>,
+    /// That it is, beside those of versions.
+    pub by: Option<Arc<Bound>>,
 }
 
 impl Directory {
@@ -143,6 +145,7 @@ impl Inner {
                 qualifier: Qualifier::Live,
                 retry: retry.clone(),
                 label: None,
+                by: None,
             };
             for binding in &function.bindings {
                 index_bucket(self.buckets.entry(function.namespace.clone()).or_default(), binding, wanted);
@@ -154,6 +157,7 @@ impl Inner {
                 qualifier: bound.qualifier.clone(),
                 retry: retry.clone(),
                 label: Some(bound.label.clone().unwrap_or_else(|| bound.id.to_string())),
+                by: Some(bound.clone()),
             };
             index_bucket(self.buckets.entry(bound.namespace.clone()).or_default(), &bound.binding, wanted);
         }

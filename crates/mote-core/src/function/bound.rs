@@ -34,6 +34,9 @@ pub struct Bound {
     /// What its events say of it, where that is not its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// That words what a queue or a topic is told, by its name; `None`: it gets the event as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialect: Option<String>,
     /// What its dialect remembers of it, and nobody else reads.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub about: Map<String, Value>,

@@ -12,7 +12,7 @@ use crate::error::{Code, Error, Result};
 use crate::event::StoredEvent;
 use crate::event::cloudevents::SENDERS_ID;
 use crate::function::delivery::Destination;
-use crate::function::{FunctionRef, Name};
+use crate::function::{Bound, FunctionRef, Name};
 use crate::queues::Queues;
 use crate::rule::{Rule, Target};
 use crate::store::Item;
@@ -85,6 +85,39 @@ fn tell(
             Ok(())
         }
     })
+}
+
+/// For whom a bucket tells of its objects beside functions, in the words of the binding's dialect. What can't
+/// be told keeps no change from happening.
+pub fn of_bound(known: &Addresses<'_>, bound: &Bound, event: StoredEvent, hops: u32) -> Vec<Item> {
+    let told = match &bound.dialect {
+        Some(dialect) => known.dialects.get(dialect).and_then(|dialect| dialect.tell_change(bound, &event)),
+        None => Ok(event),
+    };
+    told.and_then(|event| items(known, &bound.namespace, &bound.to, event, hops, Wish::default())).unwrap_or_else(|error| {
+        tracing::warn!(binding = %bound.id, to = %bound.to, ?error, "a change of an object could not be told");
+        Vec::new()
+    })
+}
+
+/// The queues of users that an event for this destination may come to.
+pub fn queues_of(known: &Addresses<'_>, namespace: &Name, to: &Destination) -> Vec<Name> {
+    let queue = |to: &Destination| match to {
+        Destination::Queue(name) => Some(name.clone()),
+        Destination::Function(_) | Destination::Topic(_) | Destination::Webhook(_) => None,
+    };
+    let Destination::Topic(topic) = to else { return queue(to).into_iter().collect() };
+    let rules = known.topics.rules.on(namespace, topic);
+    let mut all: Vec<Name> = known.topics.recipients(namespace, topic).iter().filter_map(|one| queue(&one.to)).collect();
+    for target in rules.iter().flat_map(|rule| &rule.targets) {
+        match &target.to {
+            Destination::Topic(topic) => all.extend(known.topics.recipients(namespace, topic).iter().filter_map(|one| queue(&one.to))),
+            to => all.extend(queue(to)),
+        }
+    }
+    all.sort();
+    all.dedup();
+    all
 }
 
 fn to_target(known: &Addresses<'_>, rule: &Rule, target: &Target, event: &StoredEvent, hops: u32, wish: &Wish) -> Result<Vec<Item>> {

@@ -256,13 +256,12 @@ impl Delivery {
         event
     }
 
-    /// The event that was given up, as it came.
+    /// The event that was given up, as it came, or as the function's contract words that.
     fn buried(&self, from: &From, lease: &Lease, error: &Error, aged: bool) -> Option<StoredEvent> {
         let parcel = Parcel::read(lease)?;
-        let said = self.door.bury(&from.to, &ended(&parcel, lease, Err((error, aged)), self.clock.now()));
-        let mut event = StoredEvent { id: self.clock.id(), lineage: Lineage::of(How::Failed, lease.item.id), ..parcel.event };
-        event.extensions.extend(said);
-        Some(event)
+        let told = self.door.bury(&from.to, &ended(&parcel, lease, Err((error, aged)), self.clock.now()));
+        let event = told.unwrap_or(parcel.event);
+        Some(StoredEvent { id: self.clock.id(), lineage: Lineage::of(How::Failed, lease.item.id), ..event })
     }
 
     /// Where what follows a call must find room.

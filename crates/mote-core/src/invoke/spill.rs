@@ -99,7 +99,7 @@ impl Spill {
         }
         let limits = &self.access.limits;
         let room = limits.quota(namespace).stored.map(|bytes_max| ByteRoom { prefix: within::prefix(namespace), bytes_max });
-        let condition = Precondition { room, queued: limits.queue_room(namespace), ..Precondition::default() };
+        let condition = Precondition { room, queued: limits.queue_room(namespace).into_iter().collect(), ..Precondition::default() };
         let (key, again) = (id.to_string(), item.once.is_some().then(|| item.clone()));
         let put = self.objects.put(&bucket, &key, body, ObjectMeta::default(), condition, Some(Box::new(move |_| vec![item])));
         put.await.map_err(|error| self.told(error, namespace))?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::House;
 use crate::error::{Code, Error, Result};
+use crate::function::delivery::Destination;
 use crate::function::{BOUND_MAX, Binding, Bound, Function, FunctionRef, Name, timer};
 use crate::store::Write;
 
@@ -15,10 +16,8 @@ const ABOUT_BYTES_MAX: usize = 64 << 10;
 
 impl House {
     /// As it stands now: when it was made is told by the clock.
-    pub(super) async fn bind(&self, mut bound: Bound) -> Result<Arc<Bound>> {
-        let Some(function) = bound.function() else {
-            return Err(Error::new(Code::DestinationInvalid, format!("{} can't be bound: only a function can", bound.to)));
-        };
+    pub(super) async fn bind(&self, bound: Bound) -> Result<Arc<Bound>> {
+        let Some(function) = bound.function() else { return self.bind_elsewhere(bound).await };
         let _turn = self.turns.function(&function).await;
         let _flip = self.turns.flip().await;
         let (_, head) = self.head(&function).await?;
@@ -26,8 +25,26 @@ impl House {
             let detail = format!("{function} has no version or alias {}", bound.qualifier);
             return Err(Error::new(Code::VersionNotFound, detail).hint(format!("`mote show {function}` lists its versions and aliases.")));
         }
+        self.keep_bound(bound, Some(&head.live)).await
+    }
+
+    /// What is no function is told of objects alone: of the rest there are subscriptions and rules.
+    async fn bind_elsewhere(&self, bound: Bound) -> Result<Arc<Bound>> {
+        match (&bound.to, &bound.binding) {
+            (Destination::Queue(queue), Binding::Bucket { .. }) => drop(self.queues().get(&bound.namespace, queue)?),
+            (Destination::Topic(_), Binding::Bucket { .. }) => {}
+            (to, _) => {
+                return Err(Error::new(Code::DestinationInvalid, format!("{to} can't be bound so"))
+                    .hint("A function can be bound to anything; a queue and a topic are told of a bucket's objects."));
+            }
+        }
+        let _flip = self.turns.flip().await;
+        self.keep_bound(bound, None).await
+    }
+
+    async fn keep_bound(&self, mut bound: Bound, live: Option<&Function>) -> Result<Arc<Bound>> {
         let before = self.catalog().get(&Bound::key(&bound.namespace, &bound.id)).await?;
-        self.check(&bound, &head.live, before.is_none())?;
+        self.check(&bound, live, before.is_none())?;
         let was = before.as_ref().map(Bound::read).transpose()?;
         bound.since = match was {
             Some(was) if was.enabled || !bound.enabled => was.since,
@@ -39,7 +56,7 @@ impl House {
         Ok(bound)
     }
 
-    fn check(&self, bound: &Bound, live: &Function, is_new: bool) -> Result<()> {
+    fn check(&self, bound: &Bound, live: Option<&Function>, is_new: bool) -> Result<()> {
         let namespace = &bound.namespace;
         if is_new && self.directory().count_bound(namespace) >= BOUND_MAX {
             return Err(Error::new(Code::QuotaExceeded, format!("the namespace {namespace} has {BOUND_MAX} bindings, which is the most"))
@@ -50,7 +67,7 @@ impl House {
             let detail = format!("what is said of the binding has {bytes} bytes, and may have {ABOUT_BYTES_MAX}");
             return Err(Error::new(Code::QuotaExceeded, detail));
         }
-        if let Binding::Timer(_) = &bound.binding {
+        if let (Binding::Timer(_), Some(live)) = (&bound.binding, live) {
             self.check_timers(live, Some(bound))?;
         }
         self.directory().check_route(bound)

@@ -21,7 +21,7 @@ const PURGED_AT_ONCE: usize = 5000;
 const MOVING: Duration = Duration::from_secs(60);
 
 impl House {
-    fn queues(&self) -> &Queues {
+    pub(super) fn queues(&self) -> &Queues {
         &self.invoker.queues
     }
 

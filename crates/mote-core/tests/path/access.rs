@@ -156,6 +156,7 @@ fn bound(namespace: &Name) -> Bound {
         enabled: true,
         since: Timestamp::default(),
         label: None,
+        dialect: None,
         about: Default::default(),
     }
 }

@@ -29,6 +29,7 @@ fn bound(id: &str, binding: Binding) -> Bound {
         enabled: true,
         since: Timestamp::default(),
         label: None,
+        dialect: None,
         about: Default::default(),
     }
 }

@@ -43,6 +43,7 @@ async fn bind(scene: &Scene, id: &str, route: HttpRoute) -> Result<()> {
         enabled: true,
         since: Default::default(),
         label: None,
+        dialect: None,
         about: Default::default(),
     };
     scene.admin(Action::Bind { bound: Box::new(bound) }).await.map(drop)

@@ -319,6 +319,7 @@ async fn what_something_calls_by_number_is_pushed_out_by_nothing() {
         enabled: true,
         since: Timestamp::default(),
         label: None,
+        dialect: None,
         about: Default::default(),
     };
     scene.admin(Action::Bind { bound: Box::new(bound) }).await.unwrap();

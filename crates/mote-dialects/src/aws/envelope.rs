@@ -6,7 +6,7 @@
 
 pub(super) mod destination;
 pub(super) mod log;
-mod object;
+pub(super) mod object;
 pub(super) mod over_http;
 pub(super) mod rule;
 pub(super) mod sns;
@@ -17,7 +17,7 @@ use std::fmt::Display;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{self, HeaderValue};
-use mote_core::dialect::{Encoded, Reads};
+use mote_core::dialect::{Encoded, Ended, Reads};
 use mote_core::engine::pull::{PullHead, PulledHead};
 use mote_core::engine::{Answer, Invocation, Output, Payload};
 use mote_core::event::{Event, StoredEvent};
@@ -110,6 +110,22 @@ fn received(event: &StoredEvent, function: &Function, account: &Account) -> Byte
         None => return event.body.clone(),
     };
     worded.map_or_else(|_| event.body.clone(), Bytes::from)
+}
+
+/// CloudEvents `type` of what its function would have been called with.
+const BURIED: &str = "aws.lambda.event";
+
+/// An event that was given up, as its function would have got it, with what a dead-letter queue is told beside it.
+pub(super) fn buried(function: &Function, account: &Account, ended: &Ended<'_>) -> StoredEvent {
+    let mut event = ended.event.clone();
+    let body = received(&event, function, account);
+    if body != event.body {
+        (event.body, event.kind, event.content_type) = (body, BURIED.to_owned(), Some("application/json".to_owned()));
+        // It does not come by that subscription any more.
+        event.extensions.retain(|name, _| ![sns::SUBSCRIPTION, sns::RAW, sns::FILTERED].contains(&name.as_str()));
+    }
+    event.extensions.extend(destination::attributes(function, ended));
+    event
 }
 
 pub(super) fn reads_reply(call: &Invocation, head: &[u8]) -> Option<Reads> {

@@ -203,7 +203,7 @@ pub(super) async fn a_change_whose_events_find_no_room_does_not_happen(subject: 
         let ids = [subject.clock.id(), subject.clock.id()];
         Some(Box::new(move |info: &ObjectInfo| ids.iter().map(|id| Item::new(*id, "work/a", info.modified, "")).collect()))
     };
-    let room = |items_max| Precondition { queued: Some(Room { prefixes: vec!["work/".into()], items_max }), ..Precondition::default() };
+    let room = |items_max| Precondition { queued: vec![Room { prefixes: vec!["work/".into()], items_max }], ..Precondition::default() };
     let put = async |key: &str, condition: Precondition, effects: Effects| {
         let staged = subject.objects.stage(Body::from("hello")).await.unwrap();
         subject.objects.put("photos", key, staged, ObjectMeta::default(), condition, effects).await

@@ -114,7 +114,7 @@ impl Objects for ObjectStore {
                     let file = transaction.claim(staged)?;
                     index::replace(transaction, &info, file, 1, earlier)
                 })?;
-                happen(transaction, effects, &info, condition.queued.as_ref())?;
+                happen(transaction, effects, &info, &condition.queued)?;
                 Ok(info)
             };
             self.db.writer.run(work).await
@@ -137,7 +137,7 @@ impl Objects for ObjectStore {
             let Some(earlier) = index::judge(transaction, &bucket, &key, &condition)? else { return Ok(false) };
             transaction.prepare_cached("DELETE FROM objects WHERE bucket = ?1 AND key = ?2")?.execute(params![bucket, key.as_bytes()])?;
             let info = index::discard(transaction, earlier)?;
-            happen(transaction, effects, &info, condition.queued.as_ref())?;
+            happen(transaction, effects, &info, &condition.queued)?;
             Ok(true)
         }))
     }
@@ -202,7 +202,7 @@ impl Objects for ObjectStore {
             let complete =
                 |transaction: &mut Transaction<'_>| uploads::complete(transaction, upload, &parts, meta, &condition, clock.now());
             let info = usage::within(transaction, condition.room.as_ref(), complete)?;
-            happen(transaction, effects, &info, condition.queued.as_ref())?;
+            happen(transaction, effects, &info, &condition.queued)?;
             Ok(info)
         }))
     }
@@ -231,11 +231,11 @@ impl Objects for ObjectStore {
 }
 
 /// Queues what the change of an object sets off, in the transaction of the change.
-fn happen(transaction: &mut Transaction<'_>, effects: Effects, info: &ObjectInfo, room: Option<&Room>) -> Result<(), Fault> {
+fn happen(transaction: &mut Transaction<'_>, effects: Effects, info: &ObjectInfo, rooms: &[Room]) -> Result<(), Fault> {
     let items = effects.map(|effects| effects(info)).unwrap_or_default();
     if items.is_empty() {
         return Ok(());
     }
     queue::add(transaction, &items, info.modified)?;
-    room.map_or(Ok(()), |room| queue::holds(transaction, room))
+    rooms.iter().try_for_each(|room| queue::holds(transaction, room))
 }

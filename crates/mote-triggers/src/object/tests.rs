@@ -180,7 +180,13 @@ fn world() -> (Arc<Recorder>, ObjectTrigger) {
     let clock = Arc::new(FakeClock::default());
     let root = Root { token: "token".into(), keys: Vec::new(), server_key: [7; 32] };
     let access = Arc::new(Access::new(root, clock.clone()));
-    let trigger = ObjectTrigger::new(recorder.clone(), directory, access, clock);
+    let known = Known {
+        topics: Arc::new(Topics::new(directory.clone())),
+        queues: Arc::new(Queues::new([7; 32])),
+        dialects: Dialects::default(),
+        directory,
+    };
+    let trigger = ObjectTrigger::new(recorder.clone(), known, access, clock);
     (recorder, trigger)
 }
 
@@ -227,7 +233,7 @@ async fn a_put_fires_each_function_that_is_bound_to_it() {
 #[tokio::test]
 async fn who_wants_one_way_of_coming_hears_of_no_other() {
     let (recorder, trigger) = world();
-    trigger.directory.replace(vec![function("copied", &[ObjectChange::Copy], "", "")]);
+    trigger.known.directory.replace(vec![function("copied", &[ObjectChange::Copy], "", "")]);
     let copy = Precondition { is_copy: true, ..Precondition::default() };
     let staged = trigger.stage(Body::empty()).await.unwrap();
     trigger.put("photos", "a", staged, ObjectMeta::default(), copy, None).await.unwrap();
@@ -244,7 +250,7 @@ async fn a_bindings_own_rule_goes_with_its_events() {
     let mut own = Function::clone(&function("own", &[ObjectChange::Created], "", ""));
     *own.bindings[0].retry_mut().unwrap() = Some(rule.clone());
     let (recorder, trigger) = world();
-    trigger.directory.replace(vec![Arc::new(own)]);
+    trigger.known.directory.replace(vec![Arc::new(own)]);
     put(&trigger, "photos", "a", None).await;
     let read = |item: &Item| {
         let parcel: Parcel = serde_json::from_slice(&item.payload).unwrap();

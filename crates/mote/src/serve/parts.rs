@@ -27,7 +27,7 @@ use mote_mqtt::MqttBroker;
 use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_triggers::http::Room;
-use mote_triggers::object::ObjectTrigger;
+use mote_triggers::object::{self, ObjectTrigger};
 use mote_triggers::queue::QueueTrigger;
 use mote_triggers::timer::TimerTrigger;
 use mote_triggers::webhook::WebhookTrigger;
@@ -77,7 +77,14 @@ pub(super) async fn assemble(ground: Ground<'_>) -> Result<Parts, Failure> {
     let known = Known::load(&ground).await?;
     let Ground { store, vault, clock, .. } = &ground;
     // Whoever changes an object, changes it through here, so that no change goes unnoticed.
-    let objects = Arc::new(ObjectTrigger::new(store.objects(), known.directory.clone(), known.access.clone(), clock.clone()));
+    let dialects = Dialects::new(vec![Arc::new(Plain::public()), ground.aws.clone()]);
+    let listeners = object::Known {
+        directory: known.directory.clone(),
+        topics: known.topics.clone(),
+        queues: known.queues.clone(),
+        dialects: dialects.clone(),
+    };
+    let objects = Arc::new(ObjectTrigger::new(store.objects(), listeners, known.access.clone(), clock.clone()));
     let s3 = mote_s3::service(objects.clone(), known.access.clone(), clock.clone());
     let gateway = Arc::new(Inside {
         s3: s3.clone(),
@@ -88,7 +95,7 @@ pub(super) async fn assemble(ground: Ground<'_>) -> Result<Parts, Failure> {
         clock: clock.clone(),
         platform: OnceLock::new(),
     });
-    let invoker = Arc::new(invoker(&ground, &known, gateway.clone())?);
+    let invoker = Arc::new(invoker(&ground, &known, dialects, gateway.clone())?);
     let engines = invoker.engines.clone();
     known.directory.kept_warm().iter().for_each(|function| engines.keep_warm(function));
     let triggers = triggers(&ground, &known)?;
@@ -124,7 +131,7 @@ impl Known {
 }
 
 /// The path of every call, and the engines at its end.
-fn invoker(ground: &Ground<'_>, known: &Known, gateway: Arc<Inside>) -> Result<Invoker, Failure> {
+fn invoker(ground: &Ground<'_>, known: &Known, dialects: Dialects, gateway: Arc<Inside>) -> Result<Invoker, Failure> {
     let Ground { store, vault, clock, .. } = ground;
     let logs = Arc::new(UntilStop::new(store.logs(), ground.stop.clone()));
     // A function in its jail finds the buckets behind the same service, known by its connection.
@@ -143,7 +150,7 @@ fn invoker(ground: &Ground<'_>, known: &Known, gateway: Arc<Inside>) -> Result<I
         logs,
         records: store.records(),
         clock: clock.clone(),
-        dialects: Dialects::new(vec![Arc::new(Plain::public()), ground.aws.clone()]),
+        dialects,
         engines: Engines::new([processes as Arc<dyn Engine>, Arc::new(flows)]),
     })
 }

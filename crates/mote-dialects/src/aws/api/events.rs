@@ -29,7 +29,7 @@ use super::target::{Asked, Words};
 use super::wire::{Protocol, Refusal};
 use crate::aws::rule;
 
-const DEFAULT_BUS: &str = "default";
+pub(super) const DEFAULT_BUS: &str = "default";
 const PAGE_MAX: usize = 100;
 
 const WORDS: Words = Words { target: "AWSEvents.", service: "events", invalid: "ValidationException", refusal };

@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 
 use super::destination::MESSAGE_ATTRIBUTES;
 
+/// CloudEvents `type` of what is published to a topic.
+pub(in crate::aws) const PUBLISHED: &str = "aws.sns.notification";
 /// Where an event says by which subscription it came, and whether its receiver wants it as it is.
 pub(in crate::aws) const SUBSCRIPTION: &str = "motesnssubscription";
 pub(in crate::aws) const RAW: &str = "motesnsraw";

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use mote_core::action::{Action, Done};
+use mote_core::clock::Timestamp;
+use mote_core::function::ObjectChange;
 use mote_core::store::BucketInfo;
 
 use super::super::play::{self, Told, play};
@@ -25,8 +27,15 @@ impl House {
                 Ok(Done::Buckets(vec![BucketInfo { name: "photos".into(), created: Timestamp(0), tags: Default::default() }]))
             }
             Action::ListBound { .. } => Ok(Done::Bound(self.bound.values().cloned().collect())),
-            Action::Bind { bound } if bound.to != Destination::Function(Name::new("thumb").unwrap()) => {
+            Action::Bind { bound } if matches!(&bound.to, Destination::Function(name) if name.as_str() != "thumb") => {
                 Err(Error::new(Code::FunctionNotFound, "there is no such function"))
+            }
+            Action::Bind { bound } if matches!(&bound.to, Destination::Queue(name) if name.as_str() != "q") => {
+                Err(Error::new(Code::QueueNotFound, "there is no such queue"))
+            }
+            Action::SendMessages { .. } | Action::Publish { .. } => {
+                self.did.push("test");
+                Ok(Done::Nothing)
             }
             Action::Bind { bound } => {
                 self.did.push("bind");
@@ -71,13 +80,32 @@ fn what_is_put_is_bound_and_told_again() {
     assert_eq!((events.as_slice(), bound.label.as_deref()), (&[ObjectChange::Created][..], Some("thumbs")));
     let told = house.ask("GET", "photos", "");
     assert_eq!(told.status, 200);
-    for part in ["<Id>thumbs</Id>", FUNCTION, "<Event>s3:ObjectCreated:*</Event>", "<Name>prefix</Name><Value>a&amp;b/</Value>"] {
+    for part in ["<Id>thumbs</Id>", FUNCTION, "<Event>s3:ObjectCreated:*</Event>", "<Name>Prefix</Name><Value>a&amp;b/</Value>"] {
         assert!(told.text.contains(part), "{part}: {}", told.text);
     }
     // What is told can be put again, and changes nothing.
     house.did.clear();
     assert_eq!(house.ask("PUT", "photos", &told.text).status, 200);
     assert_eq!(house.did, Vec::<&str>::new());
+}
+
+#[test]
+fn queues_topics_and_eventbridge_are_told_too() {
+    let mut house = House::default();
+    let queue = "<QueueConfiguration><Id>q</Id><Queue>arn:aws:sqs:eu-west-1:123456789012:q</Queue><Event>s3:ObjectCreated:*</Event></QueueConfiguration>";
+    let topic = "<TopicConfiguration><Id>t</Id><Topic>arn:aws:sns:eu-west-1:123456789012:t</Topic><Event>s3:ObjectRemoved:*</Event></TopicConfiguration>";
+    let bridge = "<EventBridgeConfiguration/>";
+    let told = house.put(&format!("{queue}{topic}{bridge}"));
+    assert_eq!((told.status, house.bound.len()), (200, 3), "{}", told.text);
+    assert_eq!(house.did, ["bind", "bind", "bind", "test", "test"]);
+    assert!(house.bound.values().all(|bound| bound.dialect.as_deref() == Some("aws")));
+    let told = house.ask("GET", "photos", "");
+    for part in [queue, topic, bridge] {
+        assert!(told.text.contains(part), "{part}: {}", told.text);
+    }
+    house.did.clear();
+    assert_eq!(house.ask("PUT", "photos", &told.text).status, 200);
+    assert!(house.did.is_empty());
 }
 
 #[test]
@@ -119,7 +147,14 @@ fn what_can_not_be_is_refused_by_name() {
     check(&one("a", FUNCTION, "s3:ObjectCreated:*", &[("prefix", "x"), ("prefix", "y")]), "InvalidArgument", "more than one prefix");
     let overlapping = one("a", FUNCTION, "s3:ObjectCreated:*", &[("prefix", "in/")]) + &one("b", FUNCTION, "s3:ObjectCreated:Put", &[]);
     check(&overlapping, "InvalidArgument", "Configurations overlap");
-    check("<QueueConfiguration/>", "NotImplemented", "QueueConfiguration");
+    check("<QueueConfiguration/>", "InvalidArgument", "The ARN could not be parsed");
+    let queue = |name: &str| {
+        format!(
+            "<QueueConfiguration><Queue>arn:aws:sqs:eu-west-1:123456789012:{name}</Queue><Event>s3:ObjectCreated:*</Event></QueueConfiguration>"
+        )
+    };
+    check(&queue("gone"), "InvalidArgument", "Unable to validate the following destination configurations");
+    check(&queue("q.fifo"), "InvalidArgument", "FIFO SQS queues are not supported");
     check("<Else/>", "MalformedXML", "Else");
     check("<CloudFunctionConfiguration>", "MalformedXML", "");
     let told = House::default().ask("PUT", "others", "<NotificationConfiguration/>");

@@ -342,6 +342,7 @@ impl Maker<'_> {
             enabled: true,
             since: self.ask.stamp.time,
             label: None,
+            dialect: None,
             about: Map::new(),
         })
     }

@@ -143,6 +143,7 @@ fn bind(ask: Ask, plan: Plan, function: &Description) -> Turn {
         enabled,
         since: Timestamp::default(),
         label: None,
+        dialect: None,
         about: Map::from_iter([(MAPPING.to_owned(), said.into())]),
     };
     keep(ask, bound, move |ask, bound| tell(StatusCode::ACCEPTED, &told(bound, &ask, state), ask.stamp.id))

@@ -210,6 +210,7 @@ fn bound(address: &Address, ask: &Ask, alias: Option<&Name>, config: Map<String,
         enabled: true,
         since: ask.stamp.time,
         label: None,
+        dialect: None,
         about: config,
     })
 }

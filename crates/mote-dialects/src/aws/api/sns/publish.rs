@@ -14,10 +14,8 @@ use super::form::{self, Asked};
 use super::{Outcome, invalid, refusal, topic, unexpected};
 use crate::aws::api::wire::Refusal;
 use crate::aws::envelope::destination::MESSAGE_ATTRIBUTES;
-use crate::aws::envelope::sns::FILTERED;
+use crate::aws::envelope::sns::{FILTERED, PUBLISHED};
 
-/// CloudEvents `type` of what is published here.
-const PUBLISHED: &str = "aws.sns.notification";
 /// Of a message with its attributes, and of all of a batch.
 const BYTES_MAX: usize = 256 << 10;
 const BATCH_MAX: usize = 10;
