@@ -4,6 +4,7 @@
 //! peer measured in the same round, its median over the rounds and its spread. When another
 //! program used the machine meanwhile, figures are printed and no verdict is.
 
+mod aws;
 mod burst;
 mod cold;
 mod durable;
@@ -22,7 +23,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use crate::Result;
-use crate::places::{self, release};
+use crate::places;
 use quiet::Watch;
 
 /// Name, what it measures, how.
@@ -33,6 +34,7 @@ const BENCHMARKS: &[Benchmark] = &[
     ("cold", "from no instance to the first answer", cold::run),
     ("idle", "start-up, memory at rest, size of the binary", idle::run),
     ("durable", "events accepted, run and settled on disk, beside message brokers", durable::run),
+    ("aws", "Lambda's Invoke, cold and warm, beside others on one's own machine", aws::run),
     ("upload", "from a PUT's answer to the start of its function", upload::run),
 ];
 
@@ -41,7 +43,7 @@ const ELSEWHERE_MAX: f64 = 0.10;
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Which benchmarks: plain, cold, idle, durable, upload (all, if none is named)
+    /// Which benchmarks: plain, cold, idle, durable, aws, upload (all, if none is named)
     names: Vec<String>,
     /// Rounds, each of which measures every peer once
     #[arg(long, default_value_t = 5)]
@@ -56,7 +58,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let known: Vec<&str> = BENCHMARKS.iter().map(|(name, ..)| *name).collect();
         return Err(format!("there is no benchmark {unknown:?}; there are {}", known.join(", ")).into());
     }
-    release("mote-load")?;
     let binary = places::mote()?;
     let mut all = Map::new();
     for (name, what, measure) in BENCHMARKS.iter().filter(|(name, ..)| options.names.is_empty() || options.names.iter().any(|n| n == name))

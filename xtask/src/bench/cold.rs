@@ -11,7 +11,7 @@ use super::figures::Figure;
 use super::pin::{SERVER, on_core};
 use super::{Options, at_least, burst, peers, spawn};
 use crate::Result;
-use crate::places::{example, fresh};
+use crate::places::{example, fresh, release};
 use crate::server::{Server, get};
 use crate::shell::until;
 
@@ -30,6 +30,7 @@ const NODE: &str = "mote, node";
 const NATIVE: &str = "mote, a native program";
 
 pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
+    release("mote-load")?;
     let server = on_core(SERVER, || Server::start(binary, &fresh("bench")?.join("data")))?;
     let mut rows = Vec::new();
     let native = spawn::native()?;

@@ -18,7 +18,7 @@ use super::figures::Figure;
 use super::pin::{LOAD, SERVER, on_core};
 use super::{Options, at_least};
 use crate::Result;
-use crate::places::{fresh, target};
+use crate::places::{fresh, release, target};
 use crate::server::Server;
 use crate::shell::{capture, until};
 
@@ -50,6 +50,7 @@ struct Found {
 }
 
 pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
+    release("mote-load")?;
     let brokers = brokers::all(&mut |why| options.say(&format!("skipped: {why}")))?;
     let mut ours = Vec::new();
     let mut theirs: Vec<Vec<Found>> = vec![Vec::new(); brokers.len()];

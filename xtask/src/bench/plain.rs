@@ -11,7 +11,7 @@ use super::figures::Figure;
 use super::pin::{LOAD, SERVER, on_core};
 use super::{Options, at_least, at_most, peers};
 use crate::Result;
-use crate::places::{example, fresh, target};
+use crate::places::{example, fresh, release, target};
 use crate::server::Server;
 use crate::shell::capture;
 
@@ -52,6 +52,7 @@ struct Row {
 }
 
 pub(super) fn run(options: &Options, binary: &Path) -> Result<Value> {
+    release("mote-load")?;
     let server = on_core(SERVER, || Server::start(binary, &fresh("bench")?.join("data")))?;
     let mut contenders = Vec::new();
     let mut running = Vec::new();
