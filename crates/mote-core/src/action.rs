@@ -26,7 +26,7 @@ use crate::body::Body;
 use crate::clock::Id;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::function::{Bound, Function, FunctionRef, Name};
+use crate::function::{Bound, Function, FunctionRef, Name, Seen};
 use crate::invoke::deliver::outcome::CallStatus;
 use crate::invoke::deliver::parcel::Wish;
 use crate::mqtt::{BrokerStatus, Message};
@@ -215,9 +215,11 @@ pub enum Action {
         patch: Box<SettingsPatch>,
         expect: Option<u64>,
     },
-    /// Add a binding beside those of a function's versions, or change the one of its id.
+    /// Add a binding beside those of a function's versions, or change the one of its id; refused if that is another
+    /// by now than was seen.
     Bind {
         bound: Box<Bound>,
+        seen: Seen,
     },
     Unbind {
         namespace: Name,

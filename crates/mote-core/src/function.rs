@@ -28,7 +28,7 @@ use crate::flow::Flow;
 use crate::secret::SecretUse;
 
 pub use self::binding::{Binding, ObjectChange, QueueBinding, Receiver};
-pub use self::bound::{BOUND_MAX, Bound};
+pub use self::bound::{BOUND_MAX, Bound, Seen};
 pub use self::digest::Digest;
 pub use self::http::{Cors, HttpAccess, HttpRoute, UrlAccess};
 pub use self::limits::Limits;

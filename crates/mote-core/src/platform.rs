@@ -127,9 +127,9 @@ impl House {
                 let house = self.clone();
                 to_the_end(async move { house.configure(&function, *patch, expect).await }).await?
             }
-            Action::Bind { bound } => {
+            Action::Bind { bound, seen } => {
                 let house = self.clone();
-                Done::Bound(vec![to_the_end(async move { house.bind(*bound).await }).await?])
+                Done::Bound(vec![to_the_end(async move { house.bind(*bound, seen).await }).await?])
             }
             Action::Unbind { namespace, id } => {
                 let house = self.clone();

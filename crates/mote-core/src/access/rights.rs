@@ -89,7 +89,7 @@ pub fn rule(action: &Action) -> Rule<'_> {
         Action::Freeze { function, .. } => changes(Of(Deploy, &function.namespace), "freeze", function.name.as_str()),
         Action::RemoveVersion { function, .. } => changes(Of(Deploy, &function.namespace), "remove-version", function.name.as_str()),
         Action::Configure { function, .. } => changes(Of(Deploy, &function.namespace), "configure", function.name.as_str()),
-        Action::Bind { bound } => changes(Of(Deploy, &bound.namespace), "bind", bound.id.as_str()),
+        Action::Bind { bound, .. } => changes(Of(Deploy, &bound.namespace), "bind", bound.id.as_str()),
         Action::Unbind { namespace, id } => changes(Of(Deploy, namespace), "unbind", id.as_str()),
         Action::ListBound { namespace, function, .. } => {
             tells(Of(Read, namespace), "list-bindings", function.as_ref().map_or("", Name::as_str))

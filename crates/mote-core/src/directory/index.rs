@@ -103,6 +103,10 @@ impl Directory {
         from.filter(of).take(limit).cloned().collect()
     }
 
+    pub(crate) fn bound_as(&self, namespace: &Name, id: &Name) -> Option<Arc<Bound>> {
+        self.read().bound.get(namespace)?.get(id).cloned()
+    }
+
     pub(crate) fn count_bound(&self, namespace: &Name) -> usize {
         self.read().bound.get(namespace).map_or(0, BTreeMap::len)
     }

@@ -3,6 +3,8 @@
 //!
 //! How it is stored: [`crate::platform`]'s `bindings.rs`; where doors find it: [`crate::directory`].
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,6 +16,24 @@ use crate::store::{Record, Write};
 
 /// Of one namespace.
 pub const BOUND_MAX: usize = 10_000;
+
+/// What somebody who changes a binding has seen in its place. If that has changed since, it stays.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    Whatever,
+    Nothing,
+    This(Arc<Bound>),
+}
+
+impl Seen {
+    pub(crate) fn is(&self, stands: Option<&Bound>) -> bool {
+        match self {
+            Seen::Whatever => true,
+            Seen::Nothing => stands.is_none(),
+            Seen::This(seen) => stands == Some(&**seen),
+        }
+    }
+}
 
 /// See the module's text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::House;
 use crate::error::{Code, Error, Result};
 use crate::function::delivery::Destination;
-use crate::function::{BOUND_MAX, Binding, Bound, Function, FunctionRef, Name, timer};
+use crate::function::{BOUND_MAX, Binding, Bound, Function, FunctionRef, Name, Seen, timer};
 use crate::store::Write;
 
 /// What a dialect remembers of one, as JSON.
@@ -16,8 +16,8 @@ const ABOUT_BYTES_MAX: usize = 64 << 10;
 
 impl House {
     /// As it stands now: when it was made is told by the clock.
-    pub(super) async fn bind(&self, bound: Bound) -> Result<Arc<Bound>> {
-        let Some(function) = bound.function() else { return self.bind_elsewhere(bound).await };
+    pub(super) async fn bind(&self, bound: Bound, seen: Seen) -> Result<Arc<Bound>> {
+        let Some(function) = bound.function() else { return self.bind_elsewhere(bound, seen).await };
         let _turn = self.turns.function(&function).await;
         let _flip = self.turns.flip().await;
         let (_, head) = self.head(&function).await?;
@@ -25,11 +25,11 @@ impl House {
             let detail = format!("{function} has no version or alias {}", bound.qualifier);
             return Err(Error::new(Code::VersionNotFound, detail).hint(format!("`mote show {function}` lists its versions and aliases.")));
         }
-        self.keep_bound(bound, Some(&head.live)).await
+        self.keep_bound(bound, seen, Some(&head.live)).await
     }
 
     /// What is no function is told of objects alone: of the rest there are subscriptions and rules.
-    async fn bind_elsewhere(&self, bound: Bound) -> Result<Arc<Bound>> {
+    async fn bind_elsewhere(&self, bound: Bound, seen: Seen) -> Result<Arc<Bound>> {
         match (&bound.to, &bound.binding) {
             (Destination::Queue(queue), Binding::Bucket { .. }) => drop(self.queues().get(&bound.namespace, queue)?),
             (Destination::Topic(_), Binding::Bucket { .. }) => {}
@@ -39,11 +39,17 @@ impl House {
             }
         }
         let _flip = self.turns.flip().await;
-        self.keep_bound(bound, None).await
+        self.keep_bound(bound, seen, None).await
     }
 
-    async fn keep_bound(&self, mut bound: Bound, live: Option<&Function>) -> Result<Arc<Bound>> {
+    async fn keep_bound(&self, mut bound: Bound, seen: Seen, live: Option<&Function>) -> Result<Arc<Bound>> {
         let before = self.catalog().get(&Bound::key(&bound.namespace, &bound.id)).await?;
+        let stands = self.directory().bound_as(&bound.namespace, &bound.id);
+        if !seen.is(stands.as_deref()) {
+            let detail =
+                format!("the binding {} {}", bound.id, if stands.is_some() { "was changed meanwhile" } else { "has gone meanwhile" });
+            return Err(Error::new(Code::Conflict, detail).hint("Look at it again, and then decide."));
+        }
         self.check(&bound, live, before.is_none())?;
         let was = before.as_ref().map(Bound::read).transpose()?;
         bound.since = match was {

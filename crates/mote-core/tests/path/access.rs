@@ -17,7 +17,7 @@ use mote_core::engine::{Answer, Payload};
 use mote_core::error::Result;
 use mote_core::event::HttpRequest;
 use mote_core::function::delivery::Destination;
-use mote_core::function::{Binding, Bound, Cors, FunctionRef, Name, UrlAccess};
+use mote_core::function::{Binding, Bound, Cors, FunctionRef, Name, Seen, UrlAccess};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::mqtt::{Message, Qos};
 use mote_core::rule::Rule;
@@ -93,7 +93,7 @@ fn every(scene: &Scene, namespace: &Name) -> Vec<Action> {
         Action::RemoveVersion { function: function(), version: 1 },
         Action::Configure { function: function(), patch: Default::default(), expect: None },
         Action::Point { function: function(), version: None },
-        Action::Bind { bound: Box::new(bound(namespace)) },
+        Action::Bind { bound: Box::new(bound(namespace)), seen: Seen::Whatever },
         Action::Unbind { namespace: ns(), id: name("b") },
         Action::ListBound { namespace: ns(), function: None, after: None, limit: 1 },
         Action::SetRule { rule: Box::new(rule(namespace)), expect: None },

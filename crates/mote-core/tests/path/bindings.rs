@@ -8,7 +8,7 @@ use mote_core::directory::Directory;
 use mote_core::error::{Code, Result};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::function::delivery::Destination;
-use mote_core::function::{Alias, Binding, Bound, Name, ObjectChange};
+use mote_core::function::{Alias, Binding, Bound, Name, ObjectChange, Seen};
 use mote_core::invoke::Invoke;
 use mote_core::store::{Catalog, Write};
 use mote_testkit::ScriptedEngine;
@@ -44,7 +44,7 @@ fn photos(id: &str) -> Bound {
 }
 
 async fn bind(scene: &Scene, bound: Bound) -> Result<Done> {
-    scene.admin(Action::Bind { bound: Box::new(bound) }).await
+    scene.admin(Action::Bind { bound: Box::new(bound), seen: Seen::Whatever }).await
 }
 
 async fn unbind(scene: &Scene, id: &str) -> Result<Done> {
@@ -74,6 +74,28 @@ async fn reached(scene: &Scene, path: &str) -> Result<u64> {
     }));
     let reply = scene.invoker.call(Target::Route { namespace: Name::default_namespace() }, event).await?;
     Ok(reply.version)
+}
+
+#[tokio::test]
+async fn who_has_seen_another_binding_changes_none() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    scene.deploy(&[("f.py", "1")]).await.unwrap();
+    let bind = async |bound: Bound, seen: Seen| match scene.admin(Action::Bind { bound: Box::new(bound), seen }).await {
+        Ok(Done::Bound(made)) => Ok(made[0].clone()),
+        Ok(_) => panic!("a binding is told"),
+        Err(error) => Err(error.code()),
+    };
+    let first = bind(route("a", "/a"), Seen::Nothing).await.unwrap();
+    // Two that both found none.
+    assert_eq!(bind(route("a", "/b"), Seen::Nothing).await, Err(Code::Conflict));
+    let off = |bound: &Bound| Bound { enabled: false, ..bound.clone() };
+    let second = bind(off(&first), Seen::This(first.clone())).await.unwrap();
+    // And two that both found the first.
+    assert_eq!(bind(route("a", "/b"), Seen::This(first)).await, Err(Code::Conflict));
+    unbind(&scene, "a").await.unwrap();
+    assert_eq!(bind(off(&second), Seen::This(second.clone())).await, Err(Code::Conflict));
+    assert!(listed(&scene, None, 9).await.is_empty());
+    bind(off(&second), Seen::Whatever).await.unwrap();
 }
 
 #[tokio::test]

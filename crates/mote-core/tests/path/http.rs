@@ -11,7 +11,7 @@ use mote_core::engine::{Answer, Failure, Payload};
 use mote_core::error::{Code, Error, Result};
 use mote_core::event::{Event, HttpRequest};
 use mote_core::function::delivery::Destination;
-use mote_core::function::{Binding, Bound, Cors, HttpRoute, Name, Qualifier, UrlAccess};
+use mote_core::function::{Binding, Bound, Cors, HttpRoute, Name, Qualifier, Seen, UrlAccess};
 use mote_core::invoke::Invoke;
 use mote_core::store::CallEnd;
 use mote_testkit::ScriptedEngine;
@@ -46,7 +46,7 @@ async fn bind(scene: &Scene, id: &str, route: HttpRoute) -> Result<()> {
         dialect: None,
         about: Default::default(),
     };
-    scene.admin(Action::Bind { bound: Box::new(bound) }).await.map(drop)
+    scene.admin(Action::Bind { bound: Box::new(bound), seen: Seen::Whatever }).await.map(drop)
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use mote_core::directory::Directory;
 use mote_core::engine::{Answer, Payload};
 use mote_core::error::{Code, Error, Result};
 use mote_core::function::delivery::{Delivery, Destination, Retry};
-use mote_core::function::{Alias, Binding, Bound, Function, Name};
+use mote_core::function::{Alias, Binding, Bound, Function, Name, Seen};
 use mote_core::invoke::Invoke;
 use mote_core::invoke::deliver::Deliverer;
 use mote_core::trigger::{Stopper, Trigger};
@@ -322,7 +322,7 @@ async fn what_something_calls_by_number_is_pushed_out_by_nothing() {
         dialect: None,
         about: Default::default(),
     };
-    scene.admin(Action::Bind { bound: Box::new(bound) }).await.unwrap();
+    scene.admin(Action::Bind { bound: Box::new(bound), seen: Seen::Whatever }).await.unwrap();
     let set = SettingsPatch { deliveries: [(called("2"), Some(Delivery::default()))].into(), ..SettingsPatch::default() };
     configure(&scene, set, None).await.unwrap();
     for content in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] {

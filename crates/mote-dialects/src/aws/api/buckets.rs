@@ -17,7 +17,7 @@ use mote_core::action::{Action, Done, Outgoing};
 use mote_core::clock::Id;
 use mote_core::dialect::{Response, Turn};
 use mote_core::function::delivery::Destination;
-use mote_core::function::{BOUND_MAX, Binding, Bound, Name};
+use mote_core::function::{BOUND_MAX, Binding, Bound, Name, Seen};
 use mote_core::invoke::deliver::parcel::Wish;
 use mote_core::queues::message::NewMessage;
 use mote_core::{Code, Error};
@@ -193,7 +193,7 @@ fn bind(asked: Asked, (mut new, heard): (Vec<Bound>, Vec<Destination>), mut done
     let Some(bound) = new.pop() else { return unbind(asked, goes, Ok(heard)) };
     let id = bound.id.clone();
     let named = bound.to.to_string();
-    asked.act(Action::Bind { bound: Box::new(bound) }, move |asked, outcome| {
+    asked.act(Action::Bind { bound: Box::new(bound), seen: Seen::Whatever }, move |asked, outcome| {
         match outcome {
             Ok(_) => {
                 done.push(id);

@@ -27,17 +27,17 @@ impl House {
                 Ok(Done::Buckets(vec![BucketInfo { name: "photos".into(), created: Timestamp(0), tags: Default::default() }]))
             }
             Action::ListBound { .. } => Ok(Done::Bound(self.bound.values().cloned().collect())),
-            Action::Bind { bound } if matches!(&bound.to, Destination::Function(name) if name.as_str() != "thumb") => {
+            Action::Bind { bound, .. } if matches!(&bound.to, Destination::Function(name) if name.as_str() != "thumb") => {
                 Err(Error::new(Code::FunctionNotFound, "there is no such function"))
             }
-            Action::Bind { bound } if matches!(&bound.to, Destination::Queue(name) if name.as_str() != "q") => {
+            Action::Bind { bound, .. } if matches!(&bound.to, Destination::Queue(name) if name.as_str() != "q") => {
                 Err(Error::new(Code::QueueNotFound, "there is no such queue"))
             }
             Action::SendMessages { .. } | Action::Publish { .. } => {
                 self.did.push("test");
                 Ok(Done::Nothing)
             }
-            Action::Bind { bound } => {
+            Action::Bind { bound, .. } => {
                 self.did.push("bind");
                 self.bound.insert(bound.id.clone(), Arc::new(*bound));
                 Ok(Done::Nothing)

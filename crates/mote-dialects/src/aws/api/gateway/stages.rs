@@ -11,7 +11,7 @@ use http::StatusCode;
 use mote_core::action::{Action, Done};
 use mote_core::dialect::Turn;
 use mote_core::function::delivery::Destination;
-use mote_core::function::{Binding, Bound, HttpRoute, Name, Qualifier, UrlAccess};
+use mote_core::function::{Binding, Bound, HttpRoute, Name, Qualifier, Seen, UrlAccess};
 use mote_core::{Code, Error};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -215,7 +215,7 @@ type Then = Box<dyn FnOnce(Ask) -> Outcome + Send>;
 fn each(ask: Ask, mut wanted: Vec<Bound>, then: Then) -> Turn {
     let asked = ask.stamp.id;
     let Some(next) = wanted.pop() else { return settle(then(ask), asked) };
-    Turn::act(ask.who.clone(), Action::Bind { bound: Box::new(next) }, move |made| match made {
+    Turn::act(ask.who.clone(), Action::Bind { bound: Box::new(next), seen: Seen::Whatever }, move |made| match made {
         Ok(_) => each(ask, wanted, then),
         Err(error) => settle(Err(refusal(&error)), asked),
     })

@@ -58,7 +58,7 @@ impl Scene {
                 keys.truncate(query.limit);
                 Ok(Done::Objects(ObjectList { objects: keys.into_iter().map(|key| info(key)).collect(), next, ..ObjectList::default() }))
             }
-            Action::Bind { bound } => {
+            Action::Bind { bound, .. } => {
                 let name = bound.function().unwrap().name;
                 if name.as_str() == "gone" {
                     return Err(Error::new(Code::FunctionNotFound, "there is no function gone"));

@@ -19,7 +19,7 @@ use mote_core::action::{Action, Description, Done};
 use mote_core::clock::Timestamp;
 use mote_core::dialect::Turn;
 use mote_core::function::delivery::Destination;
-use mote_core::function::{BOUND_MAX, Binding, Bound, Name};
+use mote_core::function::{BOUND_MAX, Binding, Bound, Name, Seen};
 use mote_core::queues::QueueInfo;
 use serde_json::{Map, Value, json};
 
@@ -47,6 +47,7 @@ struct Plan {
     enabled: bool,
     /// While it becomes so.
     state: &'static str,
+    seen: Seen,
 }
 
 pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
@@ -57,7 +58,7 @@ pub(super) fn create(ask: Ask) -> Result<Turn, Fault> {
     let mut said = wish::defaults(arn);
     wish.change(&mut said)?;
     let id = Name::new(&ask.stamp.id.to_string()).map_err(|error| Fault::of(&error))?;
-    Ok(place(ask, Plan { id, address, queue, said, enabled: wish.enabled.unwrap_or(true), state: "Creating" }))
+    Ok(place(ask, Plan { id, address, queue, said, enabled: wish.enabled.unwrap_or(true), state: "Creating", seen: Seen::Nothing }))
 }
 
 pub(super) fn update(ask: Ask, id: String) -> Result<Turn, Fault> {
@@ -70,7 +71,7 @@ pub(super) fn update(ask: Ask, id: String) -> Result<Turn, Fault> {
     }))
 }
 
-fn plan(bound: &Bound, address: Option<Address>, wish: &Wish) -> Result<Plan, Fault> {
+fn plan(bound: &Arc<Bound>, address: Option<Address>, wish: &Wish) -> Result<Plan, Fault> {
     let mut said = said(bound).cloned().unwrap_or_default();
     wish.change(&mut said)?;
     let address = match address {
@@ -84,7 +85,7 @@ fn plan(bound: &Bound, address: Option<Address>, wish: &Wish) -> Result<Plan, Fa
         (true, false) => "Disabling",
         _ => "Updating",
     };
-    Ok(Plan { id: bound.id.clone(), address, queue: queue.queue.clone(), said, enabled, state })
+    Ok(Plan { id: bound.id.clone(), address, queue: queue.queue.clone(), said, enabled, state, seen: Seen::This(bound.clone()) })
 }
 
 /// Looks at its function and its queue first, and whether the two have another mapping.
@@ -126,7 +127,7 @@ fn alone(ask: Ask, plan: Plan, function: Description, queue: QueueInfo) -> Turn 
 }
 
 fn bind(ask: Ask, plan: Plan, function: &Description) -> Turn {
-    let Plan { id, address, queue, mut said, enabled, state } = plan;
+    let Plan { id, address, queue, mut said, enabled, state, seen } = plan;
     let qualifier = address.qualifier.as_ref().map(|qualifier| qualifier as _);
     said.insert("FunctionArn".into(), arn::of_function(&function.function, &ask.account, qualifier).into());
     said.insert("LastModified".into(), (ask.stamp.time.0 as f64 / 1000.0).into());
@@ -146,11 +147,11 @@ fn bind(ask: Ask, plan: Plan, function: &Description) -> Turn {
         dialect: None,
         about: Map::from_iter([(MAPPING.to_owned(), said.into())]),
     };
-    keep(ask, bound, move |ask, bound| tell(StatusCode::ACCEPTED, &told(bound, &ask, state), ask.stamp.id))
+    keep(ask, bound, seen, move |ask, bound| tell(StatusCode::ACCEPTED, &told(bound, &ask, state), ask.stamp.id))
 }
 
-fn keep(ask: Ask, bound: Bound, then: impl FnOnce(Ask, &Bound) -> Turn + Send + 'static) -> Turn {
-    Turn::act(ask.who.clone(), Action::Bind { bound: bound.into() }, move |kept| match kept {
+fn keep(ask: Ask, bound: Bound, seen: Seen, then: impl FnOnce(Ask, &Bound) -> Turn + Send + 'static) -> Turn {
+    Turn::act(ask.who.clone(), Action::Bind { bound: bound.into(), seen }, move |kept| match kept {
         Ok(Done::Bound(all)) => match all.first() {
             Some(bound) => then(ask, bound),
             None => refuse(&Fault::of(&unexpected()), ask.stamp.id),

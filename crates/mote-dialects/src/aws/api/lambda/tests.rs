@@ -19,7 +19,7 @@ use mote_core::clock::{Id, Timestamp};
 use mote_core::dialect::{Deployment, Stamp};
 use mote_core::error::Report;
 use mote_core::event::Event;
-use mote_core::function::{Bound, Family, Function, Name, Qualifier};
+use mote_core::function::{Bound, Family, Function, Name, Qualifier, Seen};
 use mote_core::reply::Reply;
 use mote_core::store::{LogLine, LogSource, ObjectInfo, ObjectList};
 use serde_json::json;
@@ -202,7 +202,11 @@ impl Scene {
                 };
                 Ok(Done::Lines(self.lines.iter().map(line).collect()))
             }
-            Action::Bind { bound } => {
+            Action::Bind { bound, seen } => {
+                let stands = self.bound.get(&bound.id);
+                if seen != stands.map_or(Seen::Nothing, |stands| Seen::This(stands.clone())) {
+                    return Err(Error::new(Code::Conflict, "changed meanwhile"));
+                }
                 let bound = Arc::new(*bound);
                 self.bound.insert(bound.id.clone(), bound.clone());
                 Ok(Done::Bound(vec![bound]))

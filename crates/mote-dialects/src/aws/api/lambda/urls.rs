@@ -9,7 +9,7 @@ use http::StatusCode;
 use mote_core::action::{Action, Done};
 use mote_core::dialect::Turn;
 use mote_core::function::delivery::Destination;
-use mote_core::function::{Binding, Bound, Cors, Name, Qualifier, UrlAccess};
+use mote_core::function::{Binding, Bound, Cors, Name, Qualifier, Seen, UrlAccess};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -66,7 +66,7 @@ pub(super) fn create(address: Address, ask: Ask) -> Result<Turn, Fault> {
             let now = ask.stamp.time.rfc3339();
             let mut config = Map::from_iter([("InvokeMode".to_owned(), "BUFFERED".into()), ("CreationTime".to_owned(), now.into())]);
             config.extend(said);
-            keep(address, ask, alias, config, StatusCode::CREATED)
+            keep(address, ask, alias, config, Seen::Nothing)
         })
     }))
 }
@@ -78,7 +78,7 @@ pub(super) fn update(address: Address, ask: Ask) -> Result<Turn, Fault> {
     Ok(there(address, ask, alias, move |address, ask, alias, found| {
         let mut config = found.about.clone();
         config.extend(said);
-        keep(address, ask, alias, config, StatusCode::OK)
+        keep(address, ask, alias, config, Seen::This(found))
     }))
 }
 
@@ -179,13 +179,14 @@ fn shown(ask: Ask, then: impl FnOnce(Ask, &str) -> Turn + Send + 'static) -> Tur
     })
 }
 
-fn keep(address: Address, ask: Ask, alias: Option<Name>, mut config: Map<String, Value>, status: StatusCode) -> Turn {
+fn keep(address: Address, ask: Ask, alias: Option<Name>, mut config: Map<String, Value>, seen: Seen) -> Turn {
+    let status = if seen == Seen::Nothing { StatusCode::CREATED } else { StatusCode::OK };
     config.insert("LastModifiedTime".into(), ask.stamp.time.rfc3339().into());
     let bound = match bound(&address, &ask, alias.as_ref(), config) {
         Ok(bound) => bound,
         Err(fault) => return refuse(&fault, ask.stamp.id),
     };
-    Turn::act(ask.who.clone(), Action::Bind { bound: Box::new(bound) }, move |made| match made {
+    Turn::act(ask.who.clone(), Action::Bind { bound: Box::new(bound), seen }, move |made| match made {
         Ok(Done::Bound(made)) => shown(ask, move |ask, public| match made.first() {
             Some(made) => tell(status, &told(made, &ask, public), ask.stamp.id),
             None => refuse(&Fault::of(&unexpected()), ask.stamp.id),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use mote_core::access::sigv4::query_pairs;
 use mote_core::dialect::Turn;
-use mote_core::function::Bound;
+use mote_core::function::{Bound, Seen};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -44,7 +44,9 @@ pub(in crate::aws::api::lambda) fn tags(ask: Ask, id: String, verb: &str) -> Res
         }
         tags.retain(|key, _| !gone.contains(key));
         match tags.len() {
-            0..=wish::TAGS_MAX => keep(ask, with(&bound, tags), |ask, _| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id))),
+            0..=wish::TAGS_MAX => {
+                keep(ask, with(&bound, tags), Seen::This(bound), |ask, _| Turn::Answer(bare(StatusCode::NO_CONTENT, ask.stamp.id)))
+            }
             _ => refuse(&wish::too_many_tags(), ask.stamp.id),
         }
     }))

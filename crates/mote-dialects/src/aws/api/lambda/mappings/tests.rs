@@ -59,7 +59,7 @@ impl Scene {
                 let later = |bound: &&Arc<Bound>| after.as_deref().is_none_or(|after| bound.id.as_str() > after);
                 Ok(Done::Bound(self.bound.values().filter(of).filter(later).cloned().collect()))
             }
-            Action::Bind { bound } => {
+            Action::Bind { bound, .. } => {
                 let bound = Arc::new(*bound);
                 self.bound.insert(bound.id.clone(), bound.clone());
                 Ok(Done::Bound(vec![bound]))
