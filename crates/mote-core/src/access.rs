@@ -109,7 +109,7 @@ impl Access {
             tokens: Tokens::new(root.server_key),
             limits: Limits::default(),
             signing: Signing::new(root.server_key),
-            audit: Audit { logs: None },
+            audit: Audit::default(),
         }
     }
 
@@ -162,8 +162,7 @@ impl Access {
             return Ok(());
         }
         let refusal = caller.refusal(&rule.need);
-        // A stranger is no news; that somebody known tries a door is.
-        if *caller != Caller::Anonymous {
+        if self.audit.is_news(caller, &*self.clock) {
             self.audit.write(&*self.clock, Note::new(caller, rule), Some(&refusal));
         }
         Err(refusal)

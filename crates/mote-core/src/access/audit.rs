@@ -3,7 +3,9 @@
 //!
 //! Each line also goes to `tracing` at the target `audit`, for whoever collects logs elsewhere.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
@@ -34,9 +36,15 @@ pub struct AuditLine {
 }
 
 /// Where lines go; without a log, to `tracing` alone.
+#[derive(Default)]
 pub(super) struct Audit {
     pub(super) logs: Option<Arc<dyn Logs>>,
+    /// When code in a namespace's functions was last written of as refused.
+    refused: Mutex<HashMap<Name, Duration>>,
 }
+
+/// Code in a function may ask as fast as it likes, and must not push out what is written of others.
+const REFUSED_APART: Duration = Duration::from_secs(60);
 
 /// What is known of a change before it is made.
 pub struct Note {
@@ -54,6 +62,23 @@ impl Note {
 }
 
 impl Audit {
+    /// Whether a refusal of that caller is to be written down.
+    pub(super) fn is_news(&self, caller: &Caller, clock: &dyn Clock) -> bool {
+        match caller {
+            // A stranger is none; that somebody known tries a door is.
+            Caller::Anonymous => false,
+            Caller::Admin | Caller::Token(_) => true,
+            Caller::Instance(namespace) => {
+                let (now, mut refused) = (clock.monotonic(), self.refused.lock().unwrap_or_else(PoisonError::into_inner));
+                refused.retain(|_, last| now.saturating_sub(*last) < REFUSED_APART);
+                match refused.contains_key(namespace) {
+                    true => false,
+                    false => refused.insert(namespace.clone(), now).is_none(),
+                }
+            }
+        }
+    }
+
     pub(super) fn write(&self, clock: &dyn Clock, note: Note, error: Option<&Error>) {
         let result = error.map_or("ok", |error| error.code().slug());
         let Note { who, verb, namespace, about } = note;

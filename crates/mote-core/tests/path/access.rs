@@ -380,6 +380,23 @@ async fn changes_and_refusals_are_written_down() {
     assert!(scene.store.lines().iter().all(|line| !line.text.contains(&token.token)));
 }
 
+#[tokio::test]
+async fn code_in_a_function_does_not_fill_the_audit() {
+    let scene = Scene::new(ScriptedEngine::echo()).await;
+    let try_door = async |namespace: &str| {
+        let action = Action::PurgeQueue { namespace: name(namespace), name: name("q") };
+        assert!(scene.house.execute(Credential::Instance(name(namespace)), action).await.is_err());
+    };
+    for namespace in ["shop", "shop", "team", "shop"] {
+        try_door(namespace).await;
+    }
+    scene.clock.advance(Duration::from_secs(60));
+    try_door("shop").await;
+    let lines = scene.house.access.audit(None, 100).await.unwrap();
+    let who: Vec<&str> = lines.iter().map(|line| line.who.as_str()).collect();
+    assert_eq!(who, ["function shop", "function team", "function shop"]);
+}
+
 /// A function in the default namespace, called by its URL with these headers and query.
 async fn by_url(scene: &Scene, method: &str, query: &str, headers: &[(&str, &str)]) -> Result<Done> {
     let mut event = scene.event("");

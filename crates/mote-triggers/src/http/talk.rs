@@ -32,14 +32,44 @@ const PATIENCE_ANSWERED: Duration = Duration::from_secs(120);
 /// For bodies that are held in memory, by one door or by several that share it.
 #[derive(Clone)]
 pub struct Room {
+    bytes_max: u64,
     asked: Arc<Semaphore>,
     answered: Arc<Semaphore>,
 }
 
 impl Default for Room {
     fn default() -> Room {
-        let half = || Arc::new(Semaphore::new((HELD_BYTES_MAX / UNIT_BYTES) as usize));
-        Room { asked: half(), answered: half() }
+        Room::of(HELD_BYTES_MAX)
+    }
+}
+
+impl Room {
+    /// For so many bytes of requests, and as many of answers.
+    pub fn of(bytes_max: u64) -> Room {
+        let half = || Arc::new(Semaphore::new((bytes_max / UNIT_BYTES) as usize));
+        Room { bytes_max, asked: half(), answered: half() }
+    }
+
+    /// Whether somebody else has it, too.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.asked) > 1
+    }
+
+    async fn take(&self, clock: &dyn Clock, bytes: u64, answered: bool) -> Result<OwnedSemaphorePermit> {
+        let (room, patience) = if answered { (&self.answered, PATIENCE_ANSWERED) } else { (&self.asked, PATIENCE) };
+        tokio::select! {
+            biased;
+            taken = room.clone().acquire_many_owned(units(bytes.min(self.bytes_max))) => {
+                taken.map_err(|_| Error::internal("the room for bodies was closed"))
+            }
+            () = clock.sleep(patience) => Err(if answered { Error::internal("there was no room for an answer") } else { self.full() }),
+        }
+    }
+
+    fn full(&self) -> Error {
+        Error::new(Code::Throttled, format!("{} bytes of other requests are held here, and no more may be", self.bytes_max))
+            .hint("Send it again later.")
+            .retry_after(Duration::from_secs(1))
     }
 }
 
@@ -93,26 +123,17 @@ impl Talks {
         if bytes <= SMALL_BYTES {
             return body.collect(bytes_max).await;
         }
-        let mut room = self.take(bytes, answered).await?;
+        let mut room = self.room.take(&*self.clock, bytes, answered).await?;
         let body = body.collect(bytes_max).await?;
         // One that did not say its length had room for the longest.
         drop(room.split(room.num_permits().saturating_sub(units(body.len() as u64) as usize)));
         held.push(room);
         Ok(body)
     }
-
-    async fn take(&self, bytes: u64, answered: bool) -> Result<OwnedSemaphorePermit> {
-        let (room, patience) = if answered { (&self.room.answered, PATIENCE_ANSWERED) } else { (&self.room.asked, PATIENCE) };
-        tokio::select! {
-            biased;
-            taken = room.clone().acquire_many_owned(units(bytes)) => taken.map_err(|_| Error::internal("the room for bodies was closed")),
-            () = self.clock.sleep(patience) => Err(if answered { Error::internal("there was no room for an answer") } else { full() }),
-        }
-    }
 }
 
 fn units(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min((HELD_BYTES_MAX / UNIT_BYTES) as u32)
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
 }
 
 /// To the answer of that turn.
@@ -138,12 +159,6 @@ fn pour(first: Body, then: Then<()>, go_on: GoOn) -> Body {
         piece.map(|piece| (piece, (body, rest)))
     });
     Body::stream(pieces, None)
-}
-
-fn full() -> Error {
-    Error::new(Code::Throttled, format!("the server holds {HELD_BYTES_MAX} bytes of other requests, and may hold no more"))
-        .hint("Send it again later.")
-        .retry_after(Duration::from_secs(1))
 }
 
 #[cfg(test)]
@@ -229,7 +244,7 @@ mod tests {
         assert_eq!(free, HELD_BYTES_MAX / UNIT_BYTES - 100);
         // All the rest, to its last kilobyte.
         talks.read(Body::from(vec![0; 1 << 20]), read, false, &mut held).await.unwrap();
-        let rest = talks.take(talks.room.asked.available_permits() as u64 * UNIT_BYTES, false).await.unwrap();
+        let rest = talks.room.take(&*talks.clock, talks.room.asked.available_permits() as u64 * UNIT_BYTES, false).await.unwrap();
         // An answer waits for none of it.
         talks.read(of_unknown_length(1 << 20), read, true, &mut held).now_or_never().unwrap().unwrap();
         drop((rest, held));

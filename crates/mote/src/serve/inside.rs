@@ -1,6 +1,7 @@
 //! What a function finds at the platform's addresses in its jail: its siblings, the buckets and the services of the aws door.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use mote_core::BoxFuture;
 use mote_core::access::Credential;
@@ -30,8 +31,22 @@ pub(super) struct Inside {
     pub(super) clock: Arc<dyn Clock>,
     /// Made after the engines, which hold this.
     pub(super) platform: OnceLock<Weak<House>>,
-    /// For what all instances together ask and are answered.
-    pub(super) room: Room,
+    pub(super) rooms: Rooms,
+}
+
+/// What is held in memory for the instances of each namespace, so that none of them takes what another's need.
+#[derive(Default)]
+pub(super) struct Rooms(Mutex<HashMap<Name, Room>>);
+
+/// Some of the largest requests that a function may make.
+const ROOM_BYTES: u64 = 64 << 20;
+
+impl Rooms {
+    fn of(&self, namespace: &Name) -> Room {
+        let mut rooms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rooms.retain(|_, room| room.is_shared());
+        rooms.entry(namespace.clone()).or_insert_with(|| Room::of(ROOM_BYTES)).clone()
+    }
 }
 
 impl Gateway for Inside {
@@ -39,7 +54,8 @@ impl Gateway for Inside {
         // Gone only when the server is about to be.
         let Some(platform) = self.platform.get().and_then(Weak::upgrade) else { return Box::pin(async {}) };
         let namespace = from.function.namespace.clone();
-        let door = |dialect: Arc<dyn Dialect>| HttpDoor::new(platform, vec![dialect], self.clock.clone()).with_room(self.room.clone());
+        let room = self.rooms.of(&namespace);
+        let door = |dialect: Arc<dyn Dialect>| HttpDoor::new(platform, vec![dialect], self.clock.clone()).with_room(room);
         let door = match to {
             Service::Platform => {
                 // What is changed there is known to be this instance's doing.

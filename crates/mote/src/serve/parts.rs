@@ -26,13 +26,12 @@ use mote_engine_process::{ProcessEngine, Seams, Settings};
 use mote_mqtt::MqttBroker;
 use mote_s3::S3Door;
 use mote_store::Embedded;
-use mote_triggers::http::Room;
 use mote_triggers::object::{self, ObjectTrigger};
 use mote_triggers::queue::QueueTrigger;
 use mote_triggers::timer::TimerTrigger;
 use mote_triggers::webhook::WebhookTrigger;
 
-use super::inside::Inside;
+use super::inside::{Inside, Rooms};
 use super::logs::UntilStop;
 use super::outside::WayOut;
 use crate::credentials::Credentials;
@@ -89,7 +88,7 @@ pub(super) async fn assemble(ground: Ground<'_>) -> Result<Parts, Failure> {
     let gateway = Arc::new(Inside {
         s3: s3.clone(),
         aws: ground.aws.clone(),
-        room: Room::default(),
+        rooms: Rooms::default(),
         objects: objects.clone(),
         directory: known.directory.clone(),
         clock: clock.clone(),
