@@ -13,7 +13,6 @@ mod door;
 mod fault;
 mod gate;
 mod host;
-mod idle;
 mod meta;
 mod offered;
 mod ops;

@@ -14,7 +14,6 @@ use mote_core::access::rights::{Right, Scope};
 use mote_core::access::tokens::TokenWish;
 use mote_core::clock::Clock;
 use mote_core::function::Name;
-use mote_core::trigger::shares::Shares;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const BODY: &[u8] = b"123456789";
@@ -39,20 +38,6 @@ async fn an_empty_upload_that_expects_a_100_ends_its_connection() {
         let put = door.send(&head, body).await;
         assert_eq!(header(&put, "connection"), connection, "{put:?}");
     }
-}
-
-#[tokio::test]
-async fn a_client_with_too_many_connections_is_turned_away_and_not_left_to_wait() {
-    let door = Door::open_as(|s3| s3.with_shares(Shares::of_all(1))).await;
-    let mut first = door.connect().await;
-    // Connections are taken in their order.
-    let mut second = door.connect().await;
-    let end = tokio::time::timeout(Duration::from_secs(20), second.read(&mut [0; 64])).await.expect("it is closed");
-    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
-    first.write_all(b"GET /photos HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut said = Vec::new();
-    first.read_to_end(&mut said).await.unwrap();
-    assert!(said.starts_with(b"HTTP/1.1 403"), "{}", String::from_utf8_lossy(&said));
 }
 
 #[tokio::test]
@@ -245,24 +230,6 @@ async fn a_key_reaches_its_own_namespace_as_far_as_its_rights() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_finished_when_the_server_stops() {
-    let mut door = Door::open().await;
-    let head = door.sign("PUT", "/photos/k", &[("content-length", "9"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b"");
-    let mut connection = door.connect().await;
-    connection.write_all(head.replacen("\r\n\r\n", "\r\nexpect: 100-continue\r\n\r\n", 1).as_bytes()).await.unwrap();
-    let mut go = [0; 25];
-    connection.read_exact(&mut go).await.unwrap();
-    assert_eq!(&go, b"HTTP/1.1 100 Continue\r\n\r\n", "the body is being read");
-    door.stop();
-    door.refuses().await;
-    connection.write_all(BODY).await.unwrap();
-    let mut reply = String::new();
-    connection.read_to_string(&mut reply).await.unwrap();
-    assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
-    door.ended().await;
-}
-
-#[tokio::test]
 async fn a_bucket_in_the_host_name() {
     let door = Door::open().await;
     door.signed("PUT", "/photos/k", &[], BODY).await;
@@ -286,26 +253,6 @@ async fn requests_have_ids_of_the_clock() {
     let next = Arc::clone(&door.clock).id().to_string();
     assert_eq!(header(&reply, "x-amz-request-id").len(), next.len());
     assert!(header(&reply, "x-amz-request-id") < next);
-}
-
-/// Else whoever reaches the door could take all its places, without any credential.
-#[tokio::test]
-async fn a_client_that_says_nothing_is_sent_away() {
-    let door = Door::open().await;
-    for first in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
-        let mut silent = door.connect().await;
-        silent.write_all(first).await.unwrap();
-        let mut answer = Vec::new();
-        let closed = async { drop(silent.read_to_end(&mut answer).await) };
-        let looks = async {
-            loop {
-                door.clock.sleepers(1).await;
-                door.clock.advance(Duration::from_secs(75));
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::select! { () = closed => {}, () = looks => unreachable!("the loop has no end") }
-    }
 }
 
 #[tokio::test]

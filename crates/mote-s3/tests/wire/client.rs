@@ -2,20 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hmac::{Hmac, KeyInit, Mac};
+use mote_core::BoxFuture;
 use mote_core::access::{Access, Credential, KeyPair, Root};
+use mote_core::action::{Action, Done, Platform};
 use mote_core::clock::Clock;
+use mote_core::dialect::{Request, Response, Stamp};
 use mote_core::function::Name;
 use mote_core::trigger::{Stop, Stopper};
 use mote_s3::S3Door;
 use mote_store::Embedded;
 use mote_testkit::FakeClock;
+use mote_triggers::http::{Beside, HttpDoor};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 
 pub(crate) struct Door {
     pub(crate) address: SocketAddr,
@@ -24,8 +26,7 @@ pub(crate) struct Door {
     pub(crate) store: Embedded,
     s3: S3Door,
     dir: tempfile::TempDir,
-    stopper: Option<Stopper>,
-    serving: Option<JoinHandle<mote_core::Result<()>>>,
+    _stopper: Stopper,
 }
 
 #[derive(Debug)]
@@ -46,14 +47,30 @@ pub(crate) fn header(reply: &Reply, name: &str) -> String {
     lines.filter(|(n, _)| *n == name).map(|(_, value)| value.to_owned()).next().unwrap_or_default()
 }
 
+/// S3 alone at an HTTP door, as the aws door has it beside its services.
+struct Alone {
+    s3: S3Door,
+    known: Option<Credential>,
+}
+
+impl Beside for Alone {
+    fn answer<'a>(&'a self, request: Request, _: &'a Stamp) -> BoxFuture<'a, Response> {
+        Box::pin(self.s3.reply(self.known.clone(), request))
+    }
+}
+
+/// There is no action: every request is S3's.
+struct NoPlatform;
+
+impl Platform for NoPlatform {
+    fn execute(&self, _: Credential, _: Action) -> BoxFuture<'_, mote_core::Result<Done>> {
+        Box::pin(async { unreachable!("nobody asks for an action") })
+    }
+}
+
 impl Door {
     /// With a bucket `photos`.
     pub(crate) async fn open() -> Door {
-        Door::open_as(|s3| s3).await
-    }
-
-    /// The same, changed before it opens.
-    pub(crate) async fn open_as(change: impl FnOnce(S3Door) -> S3Door) -> Door {
         let clock = Arc::new(FakeClock::default());
         let dir = tempfile::tempdir().unwrap();
         let store = Embedded::open(dir.path(), clock.clone()).unwrap();
@@ -61,13 +78,18 @@ impl Door {
         let keys = vec![KeyPair { id: "mote".into(), secret: "secret".into() }];
         let access = Access::new(Root { token: "token".into(), keys, server_key: [0; 32] }, clock.clone());
         let access = Arc::new(access);
-        let s3 = change(mote_s3::service(store.objects(), access.clone(), clock.clone()));
+        let s3 = mote_s3::service(store.objects(), access.clone(), clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stopper, stop): (Stopper, Stop) = Stopper::new();
-        let door = s3.clone();
-        let serving = tokio::spawn(async move { door.serve(listener, stop).await });
-        Door { address, clock, access, store, s3, dir, stopper: Some(stopper), serving: Some(serving) }
+        let door = Door { address, clock, access, store, s3, dir, _stopper: stopper };
+        tokio::spawn(Arc::new(door.door(None)).serve(listener, stop));
+        door
+    }
+
+    fn door(&self, known: Option<Credential>) -> HttpDoor {
+        let beside = Alone { s3: self.s3.clone(), known };
+        HttpDoor::new(Arc::new(NoPlatform), Vec::new(), self.clock.clone()).with_beside(Arc::new(beside))
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
@@ -92,7 +114,7 @@ impl Door {
     /// On a connection that is known to be this caller's.
     pub(crate) async fn send_as(&self, who: Credential, head: &str, body: &[u8]) -> Reply {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        let serving = tokio::spawn(self.s3.clone().attend(who, Box::new(theirs)));
+        let serving = tokio::spawn(Arc::new(self.door(Some(who))).attend(Box::new(theirs)));
         let reply = converse(ours, head, body).await;
         serving.await.unwrap();
         reply
@@ -169,22 +191,6 @@ impl Door {
             entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
         }
         files(&self.dir.path().join("objects"))
-    }
-
-    pub(crate) fn stop(&mut self) {
-        self.stopper.take().unwrap().stop();
-    }
-
-    /// Resolves once nobody listens any more.
-    pub(crate) async fn refuses(&self) {
-        while TcpStream::connect(self.address).await.is_ok() {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    pub(crate) async fn ended(mut self) {
-        let serving = self.serving.take().unwrap();
-        tokio::time::timeout(Duration::from_secs(10), serving).await.unwrap().unwrap().unwrap();
     }
 }
 
