@@ -105,6 +105,9 @@ def test_a_filter_policy_chooses(world):
     policy = {"kind": ["paid", {"prefix": "sent"}], "total": [{"numeric": [">", 10]}]}
     wish = {"FilterPolicy": json.dumps(policy), "RawMessageDelivery": "true"}
     subscription = sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=to, Attributes=wish)["SubscriptionArn"]
+    assert sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=to, Attributes=wish)["SubscriptionArn"] == subscription
+    with refused("InvalidParameter"):
+        sns.subscribe(TopicArn=arn, Protocol="sqs", Endpoint=to, Attributes={**wish, "RawMessageDelivery": "false"})
     for text, kind, total in ("1", "paid", "11"), ("2", "paid", "9"), ("3", "sent-late", "10.5"), ("4", "open", "99"):
         values = {"kind": {"DataType": "String", "StringValue": kind}, "total": {"DataType": "Number", "StringValue": total}}
         sns.publish(TopicArn=arn, Message=text, MessageAttributes=values)

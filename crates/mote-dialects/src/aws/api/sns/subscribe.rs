@@ -15,7 +15,7 @@ use crate::aws::api::wire::Refusal;
 use crate::aws::arn::LATEST;
 use crate::aws::envelope::sns::{FILTERED, RAW, SUBSCRIPTION};
 
-/// The same endpoint of the same topic is the same subscription.
+/// The same endpoint of the same topic is the same subscription: who asks for it once more gets it as it is.
 pub(super) fn subscribe(asked: &Asked) -> Outcome {
     let topic = topic(asked)?;
     let (protocol, endpoint) = (asked.needed("Protocol")?, asked.needed("Endpoint")?);
@@ -30,13 +30,19 @@ pub(super) fn subscribe(asked: &Asked) -> Outcome {
     let id = name_of(protocol, &to.to_string());
     let arn = asked.arn("sns", &format!("{topic}:{id}"));
     let name = Name::new(&id).map_err(|_| unexpected())?;
-    let mut wish = Wish::default();
-    for (attribute, value) in form::map(&asked.input["Attributes"]) {
-        wish.set(&attribute, value.as_str().unwrap_or_default(), &to)?;
+    let (mut wish, said) = (Wish::default(), form::map(&asked.input["Attributes"]));
+    for (attribute, value) in &said {
+        wish.set(attribute, value.as_str().unwrap_or_default(), &to)?;
     }
-    let subscriber = wish.subscriber(name, topic, to, &arn, asked)?;
-    let what = Action::Subscribe { namespace: asked.namespace(), subscriber: Box::new(subscriber) };
-    Ok(asked.then(what, move |asked, _| Ok(asked.done(&json!({ "SubscriptionArn": arn })))))
+    let subscriber = wish.subscriber(name, topic.clone(), to, &arn, asked)?;
+    find(asked, topic, id, move |asked, found| match found.as_ref().map(Wish::of) {
+        Some(there) if said.is_empty() || there.is(&wish) => Ok(asked.done(&json!({ "SubscriptionArn": arn }))),
+        Some(_) => Err(invalid("Attributes Reason: Subscription already exists with different attributes")),
+        None => {
+            let what = Action::Subscribe { namespace: asked.namespace(), subscriber: Box::new(subscriber) };
+            Ok(asked.then(what, move |asked, _| Ok(asked.done(&json!({ "SubscriptionArn": arn })))))
+        }
+    })
 }
 
 /// In the form of a UUID, as the ids of subscriptions have it.
@@ -63,6 +69,12 @@ impl Wish {
         let (of_body, of_attributes) = (written("data"), written(FILTERED));
         let raw = subscriber.adds.get(RAW).is_some_and(|raw| raw == true);
         Wish { raw, of_body: of_body.is_some(), policy: of_body.or(of_attributes) }
+    }
+
+    /// Of what there is no policy for, no scope is kept.
+    fn is(&self, other: &Wish) -> bool {
+        let scoped = |wish: &Wish| wish.policy.as_ref().map(|policy| (wish.of_body, policy.clone()));
+        self.raw == other.raw && scoped(self) == scoped(other)
     }
 
     fn set(&mut self, attribute: &str, value: &str, to: &Destination) -> Result<(), Refusal> {

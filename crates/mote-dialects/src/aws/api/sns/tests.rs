@@ -103,7 +103,7 @@ fn a_subscription_has_one_name_for_one_endpoint() {
     assert_eq!(scene.subscribe("sqs", QUEUE, &[]), queue);
     assert!(queue.starts_with(TOPIC) && queue.len() == TOPIC.len() + 37 && function != queue, "{queue}");
     let to: Vec<_> = scene.subscribers.iter().map(|one| one.to.clone()).collect();
-    assert_eq!(to, [Destination::Function(Name::new("f").unwrap()), Destination::Queue(Name::new("q").unwrap())]);
+    assert_eq!(to, [Destination::Queue(Name::new("q").unwrap()), Destination::Function(Name::new("f").unwrap())]);
     let told = scene.tell(&[("Action", "ListSubscriptionsByTopic"), ("TopicArn", TOPIC)]);
     for expect in [&queue, &function, QUEUE, FUNCTION, "<Protocol>lambda</Protocol>"] {
         assert!(told.contains(expect), "{expect}: {told}");
@@ -142,6 +142,12 @@ fn a_filter_policy_is_a_filter() {
         let [one] = scene.subscribers.as_slice() else { panic!("{:?}", scene.subscribers) };
         (one.filter.clone().map(Value::from).unwrap_or_default(), one.adds.get("motesnsraw").is_some())
     };
+    // Once more it is the same; asked for plainly it keeps its filter, and asked for otherwise it is refused.
+    let again = [("Action", "Subscribe"), ("TopicArn", TOPIC), ("Protocol", "sqs"), ("Endpoint", QUEUE)];
+    let with = |policy| [&again[..], &[("Attributes.entry.1.key", "FilterPolicy"), ("Attributes.entry.1.value", policy)]].concat();
+    assert!(scene.tell(&again).contains(&arn) && scene.tell(&with(policy)).contains(&arn));
+    scene.refused(&with(r#"{"store":["z"]}"#), "InvalidParameter");
+    assert!(scene.subscribers[0].filter.is_some());
     let read: Value = serde_json::from_str(policy).unwrap();
     assert_eq!(set(&mut scene, "RawMessageDelivery", "true"), (json!({ "motesnsfiltered": read }), true));
     assert_eq!(set(&mut scene, "FilterPolicyScope", "MessageBody"), (json!({ "data": read }), true));
