@@ -51,6 +51,16 @@ def test_a_version_stays_as_it_was(world):
         functions.publish_version(FunctionName=name, RevisionId="00000000-0000-0000-0000-000000000000")
 
 
+def test_every_version_of_every_function_is_listed(world):
+    functions, name = create(world)
+    for number in range(1, 53):
+        functions.update_function_configuration(FunctionName=name, Description=f"number {number}")
+        assert functions.publish_version(FunctionName=name)["Version"] == str(number)
+    pages = functions.get_paginator("list_functions").paginate(FunctionVersion="ALL")
+    found = [one["Version"] for page in pages for one in page["Functions"] if one["FunctionName"] == name]
+    assert sorted(found) == sorted(["$LATEST", *map(str, range(1, 53))]), found
+
+
 def test_an_alias_leads_calls_to_its_versions(world):
     functions, name = versioned(world)
     functions.publish_version(FunctionName=name)

@@ -87,10 +87,12 @@ pub(super) fn list(ask: Ask) -> Result<Turn, Fault> {
 
 /// Of functions whose every version is told, since each is asked for by itself.
 const ALL_MAX: usize = 20;
+/// More than a function ever has, with its draft.
+const VERSIONS_MAX: usize = 2000;
 
 fn every_version(ask: Ask, mut left: std::vec::IntoIter<Arc<Function>>, mut told: Vec<Map<String, Value>>, next: Option<String>) -> Turn {
     let Some(function) = left.next() else { return paged(&ask, told, next) };
-    let what = Action::ListVersions { function: function.reference(), after: None, limit: PAGE_MAX };
+    let what = Action::ListVersions { function: function.reference(), after: None, limit: VERSIONS_MAX };
     Turn::act(ask.who.clone(), what, move |listed| {
         // One that is gone meanwhile has none.
         if let Ok(Done::Functions(versions)) = listed {
