@@ -274,13 +274,17 @@ impl Shared {
         }
     }
 
-    /// `None`: no page is let in.
+    /// `None`: no page is let in. What the lists leave out is not let in, but for what a browser sends without asking:
+    /// core takes an empty list for all there is.
     fn rules(self) -> Option<Cors> {
         let origins = self.allow_origins.filter(|origins| !origins.is_empty())?;
+        let said = |list: Option<Vec<String>>, simple: &[&str]| {
+            list.filter(|list| !list.is_empty()).unwrap_or_else(|| simple.iter().map(|&name| name.to_owned()).collect())
+        };
         Some(Cors {
             origins,
-            methods: self.allow_methods.unwrap_or_default(),
-            headers: self.allow_headers.unwrap_or_default(),
+            methods: said(self.allow_methods, &["GET", "HEAD", "POST"]),
+            headers: said(self.allow_headers, &["accept"]),
             expose: self.expose_headers.unwrap_or_default(),
             credentials: self.allow_credentials.unwrap_or_default(),
             max_age_s: self.max_age.and_then(|age| u32::try_from(age).ok()).unwrap_or_default(),

@@ -38,6 +38,11 @@ fn a_url_is_made_looked_at_changed_and_taken_away() {
     assert_eq!((open.access, open.cors, open.about.get("buffered")), (Some(UrlAccess::Public), None, None));
     assert_eq!(scene.ask("GET", URL, "").json(), changed);
 
+    // Methods and headers that nobody names are let in only as far as a browser asks nobody about them.
+    scene.ask("PUT", URL, json!({"Cors": {"AllowOrigins": ["https://page.example"], "AllowMethods": []}}));
+    let rules = route(&scene).cors.unwrap();
+    assert_eq!((rules.methods, rules.headers), (vec!["GET".to_owned(), "HEAD".into(), "POST".into()], vec!["accept".to_owned()]));
+
     assert_eq!(scene.ask("DELETE", URL, "").status, 204);
     for method in ["GET", "DELETE", "PUT"] {
         assert_eq!(scene.ask(method, URL, "{}").header("x-amzn-errortype"), "ResourceNotFoundException", "{method}");
