@@ -72,7 +72,7 @@ fn groups(asked: &Asked) -> Outcome {
             });
             (name, told)
         });
-        Ok(page(&asked, "logGroups", told.collect(), limit))
+        Ok(page(&asked, "logGroups", told.collect(), limit, false))
     }))
 }
 
@@ -106,18 +106,19 @@ fn streams(asked: &Asked) -> Outcome {
             });
             let mut told: Vec<(String, Value)> = told.collect();
             told.sort_by(|(a, _), (b, _)| a.cmp(b));
-            if asked.flag("descending") {
+            let descends = asked.flag("descending");
+            if descends {
                 told.reverse();
             }
-            Ok(page(&asked, "logStreams", told, limit))
+            Ok(page(&asked, "logStreams", told, limit, descends))
         }))
     })
 }
 
-/// The token is the key of the last entry of the page before.
-fn page(asked: &Asked, list: &str, told: Vec<(String, Value)>, limit: usize) -> Turn {
+/// The token is the key of the last entry of the page before, which may have another by now, or be gone.
+fn page(asked: &Asked, list: &str, told: Vec<(String, Value)>, limit: usize, descends: bool) -> Turn {
     let from = match asked.text("nextToken") {
-        Some(token) => told.iter().position(|(key, _)| key == token).map_or(told.len(), |at| at + 1),
+        Some(token) => told.partition_point(|(key, _)| if descends { key.as_str() >= token } else { key.as_str() <= token }),
         None => 0,
     };
     let rest = told.get(from..).unwrap_or_default();

@@ -100,6 +100,24 @@ fn groups_are_those_of_functions() {
 }
 
 #[test]
+fn a_list_by_time_goes_on_though_its_last_stream_has_spoken_since() {
+    let lines = [("f", 1, 10, "a"), ("f", 2, 20, "b"), ("f", 7, 40, "d")];
+    for (descending, expect) in [(true, vec![10]), (false, vec![40, 50])] {
+        let mut scene = Scene::new(&lines);
+        let mut input = json!({ "logGroupName": "/aws/lambda/f", "orderBy": "LastEventTime", "descending": descending, "limit": 2 });
+        let first = scene.tell("DescribeLogStreams", input.clone());
+        assert_eq!(first["logStreams"].as_array().unwrap().len(), 2);
+        // The last of the page before: by its new time it comes before all that descends, and after all else.
+        scene.lines.push(line("f", 2, 50, "e"));
+        input["nextToken"] = first["nextToken"].clone();
+        let second = scene.tell("DescribeLogStreams", input);
+        let last = |stream: &Value| stream["lastEventTimestamp"].as_u64().unwrap();
+        let times: Vec<u64> = second["logStreams"].as_array().unwrap().iter().map(last).collect();
+        assert_eq!(times, expect);
+    }
+}
+
+#[test]
 fn a_stream_is_what_a_version_has_said() {
     let scene = Scene::new(&[("f", 1, 10, "a"), ("f", 2, 20, "b"), ("f", 2, 30, "c"), ("f", 7, 40, "d"), ("g", 1, 50, "e")]);
     let told = scene.tell("DescribeLogStreams", json!({ "logGroupName": "/aws/lambda/f", "orderBy": "LastEventTime", "descending": true }));
